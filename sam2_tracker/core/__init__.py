@@ -1,0 +1,4 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The engine: frames, prompts, masks and tracks, free of ROS."""

@@ -1,0 +1,36 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What can go wrong, as sentences that a person can act on.
+
+Every message names the offending value and what would be right, so that the edges (a service
+reply, a log line, a command's last line) can show it as it is.
+"""
+
+
+class TrackerError(Exception):
+    """Base of every refusal: the message is one sentence for the user."""
+
+
+class ConfigError(TrackerError):
+    """A parameter has a value that cannot work."""
+
+
+class PromptError(TrackerError):
+    """A prompt is malformed, outside its frame or names an object that is not there."""
+
+
+class FrameError(TrackerError):
+    """A frame is unreadable, unknown or no longer buffered."""
+
+
+class StorageError(TrackerError):
+    """The frame directory cannot be written or read."""
+
+
+class ModelError(TrackerError):
+    """A model or checkpoint is unknown, missing, damaged or does not fit the device."""
+
+
+class WithdrawnError(TrackerError):
+    """A request was withdrawn before it took effect: it timed out or the tracker stopped."""
