@@ -49,6 +49,7 @@ class Frame:
     :param image_rgb: pixels for the model, (height, width, 3) uint8; may be smaller than the
         source where frames are stored scaled down
     :param source_hw: height and width of the source image: prompts and masks are in its pixels
+    :param received_ns: `time.monotonic_ns()` when it arrived, 0 where that means nothing
     """
 
     index: int
@@ -56,6 +57,7 @@ class Frame:
     header: FrameHeader
     image_rgb: UInt8Array
     source_hw: tuple[int, int]
+    received_ns: int = 0
 
 
 def _no_points() -> Float32Array:
