@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Install the `sam2_tracker` ROS package."""
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = 'sam2_tracker'
+
+
+def files_of(folder: str, pattern: str) -> list[str]:
+    return sorted(str(path) for path in Path(folder).glob(pattern))
+
 
 setup(
     name=PACKAGE,
@@ -19,8 +24,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
-        (f'share/{PACKAGE}/launch', sorted(glob('launch/*.launch.py'))),
-        (f'share/{PACKAGE}/config', sorted(glob('config/*.yaml'))),
+        (f'share/{PACKAGE}/launch', files_of('launch', '*.launch.py')),
+        (f'share/{PACKAGE}/config', files_of('config', '*.yaml')),
     ],
     zip_safe=False,
     maintainer='The sam2_tracker authors',

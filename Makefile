@@ -1,0 +1,40 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+SHELL := bash
+PYTHON ?= python3
+# Runs its arguments in a shell with the virtual environment and both packages.
+IN_WORKSPACE := bash -c '. .venv/bin/activate && . install/setup.bash && exec "$$@"' --
+# With Fast DDS's own default, best-effort subscribers lose most images of ordinary size.
+export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
+
+.PHONY: help setup demo verify-demo test lint bench accuracy clean clean-all
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup:  ## make .venv and build both packages; does nothing the second time
+	@$(PYTHON) -m tools.set_up
+
+demo: setup  ## track a man, a bag and a bollard in a real video; leaves demo_output/
+	@$(IN_WORKSPACE) python -m demo.run
+
+verify-demo: setup  ## compare the demo's masks with stock SAM 2's on the same frames
+	@$(IN_WORKSPACE) python -m demo.verify
+
+test: setup  ## run every test that this machine can run
+	@tools/run_tests
+
+lint: setup  ## ruff with the ament linters' rules, and mypy
+	@$(IN_WORKSPACE) tools/run_lint
+
+bench: setup  ## measure speed; writes benchmarks/results/
+	@$(IN_WORKSPACE) python -m benchmarks
+
+accuracy: setup  ## measure accuracy against the last committed figures
+	@$(IN_WORKSPACE) python -m benchmarks.accuracy --check
+
+clean:  ## remove what was built and what the demo left
+	rm -rf build install log demo_output
+
+clean-all: clean  ## remove the virtual environment too
+	rm -rf .venv

@@ -1,0 +1,3 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `make` calls to prepare a checkout; nothing here is installed."""
