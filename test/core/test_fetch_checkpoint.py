@@ -1,0 +1,282 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+import fcntl
+import hashlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import io
+import os
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+
+import pytest
+
+from sam2_tracker.models import fetch, zoo
+from sam2_tracker.models.zoo import MODELS, ModelSpec
+
+NAME = 'sam2.1_hiera_tiny'
+ROOT = Path(__file__).parents[2]
+
+
+def archive_of(size: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:
+        archive.writestr('archive/data.pkl', os.urandom(size))
+    return buffer.getvalue()
+
+
+@dataclass
+class Site:
+    """A web server with one file and the weaknesses that real ones have."""
+
+    content: bytes = field(default_factory=lambda: archive_of(900_000))
+    ranges: bool = True
+    status: int = 200
+    #: Bytes sent before the connection breaks, for each request in turn; then all of it.
+    breaks: list[int] = field(default_factory=list)
+    pause_s: float = 0.0
+    #: The Range header of each request.
+    asked: list[str | None] = field(default_factory=list)
+    url: str = ''
+
+    def spec(self) -> ModelSpec:
+        return replace(MODELS[NAME], url=self.url, size_bytes=len(self.content),
+                       sha256=hashlib.sha256(self.content).hexdigest())
+
+
+def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers.get('Range')
+            site.asked.append(asked)
+            start = int(re.findall(r'\d+', asked)[0]) if asked and site.ranges else 0
+            if site.status != 200:
+                self.send_error(site.status)
+            elif start >= len(site.content):
+                self.send_response(416)
+                self.send_header('Content-Range', f'bytes */{len(site.content)}')
+                self.end_headers()
+            else:
+                self.send_body(start)
+
+        def send_body(self, start: int) -> None:
+            total = len(site.content)
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header('Content-Range', f'bytes {start}-{total - 1}/{total}')
+            self.send_header('Content-Length', str(total - start))
+            self.end_headers()
+            body = site.content[start:start + site.breaks.pop(0)] if site.breaks \
+                else site.content[start:]
+            for offset in range(0, len(body), 50_000):
+                self.wfile.write(body[offset:offset + 50_000])
+                time.sleep(site.pause_s)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler_of(site)) as server:
+        site.url = f'http://127.0.0.1:{server.server_port}/{NAME}.pt'
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield site
+        server.shutdown()
+
+
+@pytest.fixture
+def run(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """Run the command against the site; the result is its exit code and what it wrote."""
+    def command(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(zoo, 'MODELS', {NAME: site.spec()})
+        code = fetch.main([NAME, *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    monkeypatch.setenv('SAM2_TRACKER_CACHE', str(tmp_path))
+    return command
+
+
+def test_a_checkpoint_is_fetched_into_the_cache(run, site, tmp_path):
+    code, text = run()
+    assert code == 0
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+    assert f'checked and stored as {tmp_path / NAME}.pt' in ' '.join(text.split())
+    assert [path.name for path in tmp_path.iterdir()] == [f'{NAME}.pt']
+
+
+def test_a_checkpoint_that_is_there_is_not_fetched_again(run, site):
+    run()
+    site.asked.clear()
+    code, text = run()
+    assert (code, site.asked) == (0, [])
+    assert 'already there' in text
+
+
+def test_a_damaged_checkpoint_in_the_cache_is_replaced(run, site, tmp_path):
+    (tmp_path / f'{NAME}.pt').write_bytes(b'half')
+    code, text = run()
+    assert code == 0
+    assert 'fetching it again' in text
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(run, site, tmp_path):
+    site.breaks = [300_000, 200_000]
+    assert run()[0] == 0
+    assert site.asked == [None, 'bytes=300000-', 'bytes=500000-']
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_connection_that_brings_nothing_ends_with_advice_and_the_next_run_goes_on(
+        run, site, tmp_path):
+    site.breaks = [300_000, 0]
+    code, text = run()
+    assert code == 1
+    assert 'breaks off after 300000 bytes; run the same command again' in text
+    assert not (tmp_path / f'{NAME}.pt').exists()
+    assert (tmp_path / f'{NAME}.pt.part').stat().st_size == 300_000
+    site.asked.clear()
+    assert run()[0] == 0
+    assert site.asked == ['bytes=300000-']
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_an_interrupted_command_is_resumed_by_the_next(site, tmp_path):
+    site.pause_s = 0.1
+    script = ('import sys; from dataclasses import replace\n'
+              'from sam2_tracker.models import fetch, zoo\n'
+              f'zoo.MODELS = {{{NAME!r}: replace(zoo.MODELS[{NAME!r}], url={site.url!r}, '
+              f'size_bytes={len(site.content)}, sha256={site.spec().sha256!r})}}\n'
+              f'sys.exit(fetch.main([{NAME!r}]))')
+    command = [sys.executable, '-c', script]
+    environment = {**os.environ, 'SAM2_TRACKER_CACHE': str(tmp_path)}
+    first = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / f'{NAME}.pt.part'
+    deadline = time.monotonic() + 30
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    _, errors = first.communicate(timeout=30)
+    assert first.returncode == 130
+    assert 'interrupted; run the same command again' in errors and 'Traceback' not in errors
+    assert 0 < part.stat().st_size < len(site.content)
+    site.pause_s = 0.0
+    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=60).returncode == 0
+    assert site.asked[1].startswith('bytes=')
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_server_without_ranges_sends_all_of_it_again(run, site, tmp_path):
+    site.ranges = False
+    (tmp_path / f'{NAME}.pt.part').write_bytes(site.content[:1000])
+    assert run()[0] == 0
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_complete_part_is_only_checked(run, site, tmp_path):
+    (tmp_path / f'{NAME}.pt.part').write_bytes(site.content)
+    assert run()[0] == 0
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_part_longer_than_the_file_is_dropped(run, site, tmp_path):
+    (tmp_path / f'{NAME}.pt.part').write_bytes(site.content + b'more')
+    code, text = run()
+    assert code == 1
+    assert 'longer than the file on the server' in text
+    assert run()[0] == 0
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_part_of_another_file_is_found_out_and_dropped(run, site, tmp_path):
+    (tmp_path / f'{NAME}.pt.part').write_bytes(b'x' * 1000)
+    code, text = run()
+    assert code == 1
+    assert 'its SHA-256 is' in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_not_the_published_one_is_refused(run, site, tmp_path, monkeypatch):
+    spec = site.spec()
+    site.content = archive_of(len(site.content))
+    site.spec = lambda: spec
+    code, text = run()
+    assert code == 1
+    assert 'but the published' in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_one_sentence_with_the_address_and_the_way_by_hand(run, site, tmp_path):
+    site.status = 404
+    code, text = run()
+    assert code == 1
+    assert f'answers 404 Not Found for {site.url}' in text
+    assert f'By hand: download {site.url} and put it at {tmp_path / NAME}.pt' in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_network_is_one_sentence(run, site, tmp_path):
+    site.url = 'http://127.0.0.1:9/model.pt'
+    code, text = run()
+    assert code == 1
+    assert 'cannot reach 127.0.0.1:9: ' in text and 'Traceback' not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(run, tmp_path, monkeypatch):
+    (tmp_path / 'file').write_text('')
+    code, text = run('--directory', str(tmp_path / 'file'))
+    assert code == 1
+    assert 'cannot write' in text
+
+
+def test_two_fetches_of_one_file_do_not_mix(run, site, tmp_path):
+    with (tmp_path / f'{NAME}.pt.part').open('ab') as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        code, text = run()
+    assert code == 1
+    assert 'being written by another fetch' in text
+
+
+def test_a_mirror_can_be_named(run, site, tmp_path):
+    mirror = site.url
+    site.url = 'http://127.0.0.1:9/model.pt'
+    assert run('--url', mirror)[0] == 0
+
+
+def test_an_unknown_model_ends_with_the_list(capsys):
+    assert fetch.main(['sam9']) == 1
+    assert "unknown model 'sam9'; there are: nano, " in capsys.readouterr().err
+
+
+def test_nano_needs_no_fetching(capsys):
+    assert fetch.main(['nano']) == 0
+    assert 'nothing to fetch' in capsys.readouterr().out
+
+
+def test_the_list_shows_every_model(capsys):
+    assert fetch.main(['--list']) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in MODELS)
+
+
+def test_help_has_an_example(capsys):
+    with pytest.raises(SystemExit) as end:
+        fetch.main(['--help'])
+    assert end.value.code == 0
+    assert 'ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_tiny' in capsys.readouterr().out
