@@ -1,0 +1,58 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Before any ROS library is loaded: with Fast DDS's own default, best-effort subscribers lose most
+# images. And no test talks to another machine.
+os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
+os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+
+
+@pytest.fixture(scope='session')
+def repository_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def data_dir() -> Path:
+    """
+    Give the folder of real video with ground truth, or skip.
+
+    :return: what SAM2_TRACKER_DATA names, otherwise `shared/data` beside the repository
+    """
+    named = os.environ.get('SAM2_TRACKER_DATA')
+    path = Path(named) if named else ROOT.parent / 'shared' / 'data'
+    if not path.is_dir():
+        pytest.skip(f'no test video at {path}; SAM2_TRACKER_DATA names another place')
+    return path
+
+
+@pytest.fixture(scope='session')
+def needs_ros() -> None:
+    """Skip where rclpy, or the messages that colcon builds, cannot be imported."""
+    for module in ('rclpy', 'sam2_tracker_msgs.msg', 'sam2_tracker_msgs.srv'):
+        _skip_without(module, 'run `make setup`, then source install/setup.bash')
+
+
+@pytest.fixture(scope='session')
+def needs_launch() -> None:
+    """Skip where `ros2 launch` is not installed, as with the ROS 2 wheels."""
+    for module in ('launch', 'launch_ros', 'ros2launch'):
+        _skip_without(module, 'launch files are tested on a ROS 2 installation')
+
+
+def _skip_without(module: str, what_to_do: str) -> None:
+    spec = importlib.util.find_spec(module.split('.')[0]) and importlib.util.find_spec(module)
+    # A folder of that name in the working directory counts as a package, but has no origin.
+    if spec is None or spec.origin is None:
+        pytest.skip(f'{module} is not installed: {what_to_do}')

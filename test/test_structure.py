@@ -1,0 +1,175 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of the code: which way imports point, how long things get, what colcon finds."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / 'sam2_tracker'
+NOT_OURS = {'.git', '.venv', 'build', 'install', 'log', 'demo_output', '.cache'}
+
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 40
+HEADER = [
+    '# Copyright 2026 The sam2_tracker authors',
+    '# SPDX-License-Identifier: Apache-2.0',
+]
+
+# What each part of the package may import of the others, besides itself.
+MAY_IMPORT = {
+    'core': set(),
+    'render': {'core'},
+    'models': {'core'},
+    'offline': {'core', 'render', 'models'},
+    'ros': {'core', 'render', 'models', 'offline'},
+    'web': {'core'},
+}
+ROS_PACKAGE = re.compile(r'(rcl|ros|ament|launch|cv_bridge|tf2|message_filters|\w+_(msgs|srvs)$)')
+NOT_ROS = {'rosbags'}
+# The parts of the core that run SAM 2.
+PREDICTOR = {
+    f'sam2_tracker/core/{name}.py'
+    for name in (
+        'cond_bank',
+        'features',
+        'mask_summary',
+        'object_memory',
+        'predictor',
+        'stream_predictor',
+    )
+}
+
+
+def python_files(folder: Path = ROOT) -> Iterator[Path]:
+    for path in sorted(folder.rglob('*.py')):
+        if not NOT_OURS & set(path.relative_to(ROOT).parts):
+            yield path
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    yield from imported_by_source(path.read_text(), path.relative_to(ROOT).parts[:-1])
+
+
+def imported_by_source(source: str, package: tuple[str, ...]) -> Iterator[str]:
+    """Yield absolute names; what `from a import b` names may be a module or in one: both."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = '.'.join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f'{module}.{alias.name}' for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0]
+
+
+def imports_by_part() -> Iterator[tuple[Path, str, str]]:
+    for path in python_files(PACKAGE):
+        for module in imported_modules(path):
+            yield path.relative_to(ROOT), part_of(path), module
+
+
+def uses(module: str, *packages: str) -> bool:
+    return module.split('.')[0] in packages
+
+
+def test_every_part_of_the_package_is_known_to_this_test() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / '__init__.py').exists()}
+    assert folders
+    assert folders <= set(MAY_IMPORT)
+
+
+def test_imports_point_towards_the_core() -> None:
+    wrong = {
+        f'{path} imports {module}'
+        for path, part, module in imports_by_part()
+        if uses(module, 'sam2_tracker')
+        and len(module.split('.')) > 1
+        and (target := module.split('.')[1]) in MAY_IMPORT
+        and target not in {part, *MAY_IMPORT.get(part, set())}
+    }
+    assert not wrong
+
+
+def test_only_the_ros_folder_imports_ros() -> None:
+    wrong = {
+        f'{path} imports {module}'
+        for path, part, module in imports_by_part()
+        if part != 'ros'
+        and ROS_PACKAGE.match(module.split('.')[0])
+        and module.split('.')[0] not in NOT_ROS
+    }
+    assert not wrong
+
+
+def test_only_the_predictor_and_the_models_import_torch_and_sam2() -> None:
+    wrong = {
+        f'{path} imports {module}'
+        for path, part, module in imports_by_part()
+        if uses(module, 'torch', 'sam2', 'hydra', 'omegaconf')
+        and part != 'models'
+        and str(path) not in PREDICTOR
+    }
+    assert not wrong
+
+
+def test_the_import_rules_see_every_form_of_import() -> None:
+    source = 'import a.b\nfrom ..ros import node\ndef late():\n    from . import types\n'
+    assert set(imported_by_source(source, ('sam2_tracker', 'core'))) == {
+        'a.b',
+        'sam2_tracker.ros',
+        'sam2_tracker.ros.node',
+        'sam2_tracker.core',
+        'sam2_tracker.core.types',
+    }
+    assert ROS_PACKAGE.match('rclpy')
+    assert ROS_PACKAGE.match('sensor_msgs')
+    assert not ROS_PACKAGE.match('torch')
+
+
+def test_no_file_is_over_300_lines() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in python_files()
+    }
+    assert lengths
+    assert not {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE}
+
+
+def test_no_function_is_over_40_lines() -> None:
+    too_long = {
+        f'{path.relative_to(ROOT)}:{node.lineno} {node.name}': lines
+        for path in python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
+    }
+    assert not too_long
+
+
+def test_every_file_names_its_licence() -> None:
+    missing = [
+        str(path.relative_to(ROOT))
+        for path in python_files()
+        if path.read_text().splitlines()[: len(HEADER)] != HEADER
+    ]
+    assert not missing
+
+
+def test_colcon_finds_both_packages() -> None:
+    colcon = shutil.which('colcon')
+    if colcon is None:
+        pytest.skip('colcon is not installed')
+    output = subprocess.check_output([colcon, 'list', '-n'], cwd=ROOT, text=True, timeout=60)
+    assert output.split() == ['sam2_tracker', 'sam2_tracker_msgs']
