@@ -1,0 +1,187 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Turn image messages into RGB arrays and arrays into image messages.
+
+cv_bridge converts what every version of it converts rightly; padded rows, byte order and the
+camera formats that the older ones lack are handled here.
+"""
+
+from __future__ import annotations
+
+import array
+import io
+import sys
+
+import cv2
+from cv_bridge import CvBridge
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.types import BoolArray, UInt8Array, UInt16Array
+
+_BRIDGE = CvBridge()
+
+BYTES_PER_PIXEL = {
+    'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'mono16': 2,
+    'bayer_rggb8': 1, 'bayer_bggr8': 1, 'bayer_gbrg8': 1, 'bayer_grbg8': 1,
+    'yuv422': 2, 'uyvy': 2, 'yuv422_yuy2': 2, 'yuyv': 2, 'nv12': 1, 'nv21': 1}
+
+ACCEPTED = ', '.join(BYTES_PER_PIXEL)
+
+_PACKED_YUV = {
+    'yuv422': cv2.COLOR_YUV2RGB_UYVY, 'uyvy': cv2.COLOR_YUV2RGB_UYVY,
+    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2, 'yuyv': cv2.COLOR_YUV2RGB_YUY2}
+# The wheel of cv_bridge knows this one pattern only under a misspelt name.
+_BAYER = {'bayer_grbg8': cv2.COLOR_BayerGB2RGB}
+_PLANAR_YUV = {'nv12': cv2.COLOR_YUV2RGB_NV12, 'nv21': cv2.COLOR_YUV2RGB_NV21}
+
+
+def image_from_msg(msg: Image, mono16_white: int = 65535) -> UInt8Array:
+    """
+    Convert an image message to pixels.
+
+    :param mono16_white: value of a mono16 pixel that becomes 255
+    :returns: (height, width, 3) RGB uint8, never sharing the message's memory for long
+    :raises FrameError: empty, truncated, inconsistent or of an encoding that is not accepted
+    """
+    rows = _rows_of(msg)
+    if msg.encoding == 'mono16':
+        return _mono16_to_rgb(msg, rows, mono16_white)
+    if msg.encoding in _PACKED_YUV:
+        _refuse_odd(msg, height_too=False)
+        pairs = rows.reshape(msg.height, msg.width, 2)
+        return cv2.cvtColor(pairs, _PACKED_YUV[msg.encoding])
+    if msg.encoding in _PLANAR_YUV:
+        _refuse_odd(msg, height_too=True)
+        return cv2.cvtColor(rows, _PLANAR_YUV[msg.encoding])
+    if msg.encoding in _BAYER:
+        return cv2.cvtColor(rows, _BAYER[msg.encoding])
+    return _BRIDGE.imgmsg_to_cv2(_plain_msg(msg, rows), 'rgb8')
+
+
+def mask_from_msg(msg: Image) -> BoolArray:
+    """
+    Convert a mono8 mask to booleans: any value but 0 belongs to the object.
+
+    :returns: (height, width) bool
+    :raises FrameError: not mono8, empty or inconsistent
+    """
+    if msg.encoding != 'mono8':
+        raise FrameError(f'encoding {msg.encoding!r}: a mask has encoding mono8')
+    return _rows_of(msg) != 0
+
+
+def payload_from_msg(msg: CompressedImage) -> bytes | UInt8Array:
+    """
+    Return a JPEG payload as it is, any other picture decoded.
+
+    :returns: the bytes of a JPEG whose header is readable, or (height, width, 3) RGB uint8
+    :raises FrameError: empty, damaged, or neither JPEG nor PNG
+    """
+    payload = bytes(msg.data)
+    if not payload:
+        raise FrameError(f'compressed image ({msg.format!r}) is empty: JPEG or PNG is accepted')
+    try:
+        with PIL.Image.open(io.BytesIO(payload), formats=('JPEG', 'PNG')) as picture:
+            if picture.format == 'JPEG':
+                return payload
+            return _png_to_rgb(picture)
+    except PIL.UnidentifiedImageError:
+        raise FrameError(
+            f'compressed image ({msg.format!r}, {len(payload)} bytes) is neither JPEG nor PNG: '
+            'only these are accepted') from None
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise FrameError(f'compressed image ({msg.format!r}) cannot be decoded: {error}; '
+                         'whole JPEG or PNG pictures are accepted') from None
+
+
+def image_to_msg(pixels: UInt8Array, encoding: str, header: Header) -> Image:
+    """
+    Convert pixels to an image message.
+
+    :param pixels: (height, width) or (height, width, channels) uint8
+    """
+    return _to_msg(pixels, encoding, header)
+
+
+def mask_to_msg(mask_hw: BoolArray, header: Header) -> Image:
+    """Convert a (height, width) bool mask to mono8, 0 and 255."""
+    return _to_msg(mask_hw.view(np.uint8) * np.uint8(255), 'mono8', header)
+
+
+def label_image_to_msg(label_image: UInt16Array, header: Header) -> Image:
+    """Convert a (height, width) uint16 label image to mono16."""
+    return _to_msg(label_image, 'mono16', header)
+
+
+def jpeg_to_msg(jpeg: bytes, header: Header) -> CompressedImage:
+    """Wrap a JPEG."""
+    return CompressedImage(header=header, format='jpeg', data=array.array('B', jpeg))
+
+
+def _to_msg(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], encoding: str,
+            header: Header) -> Image:
+    contiguous = np.ascontiguousarray(pixels)
+    msg = Image(
+        header=header, encoding=encoding, height=pixels.shape[0], width=pixels.shape[1],
+        step=contiguous.nbytes // max(1, pixels.shape[0]),
+        is_bigendian=int(pixels.itemsize > 1 and sys.byteorder == 'big'))
+    # The buffer protocol: a list would be checked byte by byte.
+    data = array.array('B')
+    data.frombytes(memoryview(contiguous.reshape(-1).view(np.uint8)))
+    msg.data = data
+    return msg
+
+
+def _rows_of(msg: Image) -> UInt8Array:
+    """Return the picture's bytes without row padding: (rows, bytes of a row)."""
+    if msg.encoding not in BYTES_PER_PIXEL:
+        raise FrameError(f'image encoding {msg.encoding!r} is not accepted: use one of {ACCEPTED}')
+    if not msg.width or not msg.height or not len(msg.data):
+        raise FrameError(f'image is empty: {msg.width}x{msg.height} with {len(msg.data)} bytes')
+    row_bytes = msg.width * BYTES_PER_PIXEL[msg.encoding]
+    if msg.step < row_bytes:
+        raise FrameError(f'image step {msg.step} is too small: {msg.width} {msg.encoding} pixels '
+                         f'take {row_bytes} bytes')
+    rows = msg.height * 3 // 2 if msg.encoding in _PLANAR_YUV else msg.height
+    if len(msg.data) != msg.step * rows:
+        raise FrameError(
+            f'image has {len(msg.data)} bytes: step {msg.step} and height {msg.height} in '
+            f'{msg.encoding} take {msg.step * rows}')
+    padded = np.frombuffer(msg.data, np.uint8).reshape(rows, msg.step)
+    return np.ascontiguousarray(padded[:, :row_bytes])
+
+
+def _plain_msg(msg: Image, rows: UInt8Array) -> Image:
+    # Byte order means nothing for 8 bits, and older cv_bridges fail on it with NumPy 2.
+    plain = Image(encoding=msg.encoding, height=msg.height, width=msg.width, step=rows.shape[1])
+    if msg.step == rows.shape[1]:
+        plain.data = msg.data
+    else:
+        plain.data = array.array('B', rows.tobytes())
+    return plain
+
+
+def _mono16_to_rgb(msg: Image, rows: UInt8Array, white: int) -> UInt8Array:
+    grey = rows.view('>u2' if msg.is_bigendian else '<u2')
+    scaled = np.minimum(grey, white).astype(np.float32) * np.float32(255.0 / white)
+    return cv2.cvtColor(np.rint(scaled).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+
+
+def _refuse_odd(msg: Image, height_too: bool) -> None:
+    if msg.width % 2 or (height_too and msg.height % 2):
+        raise FrameError(f'image is {msg.width}x{msg.height}: {msg.encoding} has an even width'
+                         + (' and height' if height_too else ''))
+
+
+def _png_to_rgb(picture: PIL.Image.Image) -> UInt8Array:
+    if picture.mode.startswith('I'):
+        # PIL would clip 16-bit grey at 255 instead of scaling it.
+        grey = np.asarray(picture).astype(np.uint32) >> 8
+        return cv2.cvtColor(np.minimum(grey, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    return np.asarray(picture.convert('RGB'))

@@ -1,0 +1,18 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the ROS tests share; importing it skips a module where ROS or the messages are missing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
+pytest.importorskip('cv_bridge', reason='cv_bridge is not installed')
+pytest.importorskip(
+    'sam2_tracker_msgs.srv', reason='build the workspace and source install/setup.bash first')
+
+# Fast DDS's defaults lose most images of ordinary size; nothing here leaves this machine.
+os.environ['FASTDDS_BUILTIN_TRANSPORTS'] = 'LARGE_DATA'
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
