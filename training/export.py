@@ -1,0 +1,55 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Write a training run's averaged weights as ``nano.pt``: half precision, one file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from training.model import CONFIG
+
+MAX_BYTES = 15_000_000
+
+
+def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Convert a state dict's floating point tensors to half precision.
+
+    :raises ValueError: if a value does not fit
+    """
+    halved = {name: tensor.half() if tensor.is_floating_point() else tensor
+              for name, tensor in state.items()}
+    for name, tensor in halved.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f'{name} has values beyond half precision')
+    return halved
+
+
+def export(checkpoint: Path, output: Path) -> int:
+    """Write the averaged weights of a ``last.pt`` as ``{'model': state}``.
+
+    :returns: size of the file in bytes
+    :raises ValueError: if it is larger than 15 MB
+    """
+    saved = torch.load(checkpoint, map_location='cpu', weights_only=True)
+    torch.save({'model': half_precision(saved['average'])}, output)
+    size = output.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f'{output} has {size} bytes, more than {MAX_BYTES}')
+    return size
+
+
+def main() -> None:
+    """Export as the command line says."""
+    parser = argparse.ArgumentParser(prog='python -m training.export', description=__doc__)
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('--output', type=Path, default=CONFIG.with_suffix('.pt'))
+    arguments = parser.parse_args()
+    size = export(arguments.checkpoint, arguments.output)
+    print(f'{arguments.output}: {size / 1e6:.1f} MB')
+
+
+if __name__ == '__main__':
+    main()

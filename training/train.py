@@ -1,0 +1,188 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Train ``nano``: ``python -m training.train --minutes 100 --output DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sam2.modeling.sam2_base import SAM2Base
+
+from training.feed import Feed, FeedRecipe
+from training.model import build_nano
+from training.tracking import Outcome, Practice, track
+
+EMA_STEPS = 400
+LOG_STEPS = 25
+SAVE_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a run trains.
+
+    :ivar rate: learning rate at its start; it falls to ``end_rate`` along a half cosine
+    :ivar teach: share of steps that remember true masks, at the start; none from half-way on
+    :ivar correct: share of steps with a correction on a later frame
+    """
+
+    minutes: float
+    rate: float
+    end_rate: float
+    teach: float
+    correct: float
+    prompts: tuple[tuple[str, float], ...] = (
+        ('mask', 0.4), ('box', 0.25), ('click', 0.25), ('clicks', 0.1))
+
+
+class Trainer:
+    """A model, its running average and its optimiser."""
+
+    def __init__(self, model: SAM2Base, rate: float) -> None:
+        self.model = model
+        model.train()
+        model.image_encoder.trunk.requires_grad_(False).eval()
+        self.weights = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.weights, lr=rate, weight_decay=0.01,
+                                           betas=(0.9, 0.98))
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.step_number = 0
+
+    def learn(self, outcome: Outcome, rate: float) -> None:
+        """Take one step down the loss."""
+        for group in self.optimizer.param_groups:
+            group['lr'] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        outcome.loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
+        self.optimizer.step()
+        self.step_number += 1
+        keep = min(1 - 1 / EMA_STEPS, self.step_number / (self.step_number + 10))
+        mine = dict(self.model.named_parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_([p for n, p in self.average.named_parameters()
+                                  if mine[n].requires_grad], self.weights, 1 - keep)
+
+    def save(self, path: Path) -> None:
+        """Write everything that resuming needs, never leaving half a file."""
+        partial = path.with_suffix('.partial')
+        torch.save({'model': self.model.state_dict(), 'average': self.average.state_dict(),
+                    'optimizer': self.optimizer.state_dict(), 'step': self.step_number}, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a file that :meth:`save` wrote, or start from a bare state dict."""
+        saved = torch.load(path, map_location='cpu', weights_only=True)
+        if 'optimizer' not in saved:
+            self.model.load_state_dict(saved)
+            self.average.load_state_dict(saved)
+            return
+        self.model.load_state_dict(saved['model'])
+        self.average.load_state_dict(saved['average'])
+        self.optimizer.load_state_dict(saved['optimizer'])
+        self.step_number = saved['step']
+
+
+def choose_practice(rng: np.random.Generator, recipe: Recipe, done: float,
+                    frames: int) -> Practice:
+    """Draw how a batch is prompted and remembered.
+
+    :param done: share of the run that is over
+    """
+    names = [name for name, _ in recipe.prompts]
+    shares = np.array([share for _, share in recipe.prompts])
+    corrected = frames > 2 and rng.random() < recipe.correct
+    return Practice(
+        prompt=str(rng.choice(names, p=shares / shares.sum())),
+        true_memory=bool(rng.random() < recipe.teach * max(0.0, 1 - 2 * done)),
+        true_presence=bool(rng.random() < max(0.3, 1 - 2 * done)),
+        correct_on=int(rng.integers(1, frames - 1)) if corrected else None)
+
+
+def run(trainer: Trainer, feed: Feed, recipe: Recipe, seed: int, output: Path) -> None:
+    """Train for the recipe's minutes, printing figures and saving now and then."""
+    rng = np.random.default_rng(seed + trainer.step_number)
+    start = saved = time.monotonic()
+    recent: list[tuple[str, list[float]]] = []
+    while (done := (time.monotonic() - start) / (60 * recipe.minutes)) < 1:
+        rate = recipe.end_rate + (recipe.rate - recipe.end_rate) * (
+            0.5 + 0.5 * math.cos(math.pi * done))
+        rate *= min(1.0, (len(recent) + 1) / 60)
+        batch = feed.draw(rng)
+        practice = choose_practice(rng, recipe, done, batch.masks.shape[0])
+        with torch.autocast('cpu', torch.bfloat16):
+            outcome = track(trainer.model, batch, practice, rng)
+        trainer.learn(outcome, rate)
+        recent.append((practice.prompt, [outcome.loss.item(), *outcome.ious.tolist(),
+                                         outcome.states_right[1:].mean().item()]))
+        if len(recent) % LOG_STEPS == 0:
+            print(report(trainer.step_number, time.monotonic() - start, recent), flush=True)
+        if time.monotonic() - saved > SAVE_SECONDS:
+            trainer.save(output / 'last.pt')
+            saved = time.monotonic()
+    trainer.save(output / 'last.pt')
+
+
+def report(step: int, seconds: float, recent: list[tuple[str, list[float]]]) -> str:
+    """Describe the last steps in a line: mean loss, IoU by frame, and by first prompt."""
+    last = recent[-4 * LOG_STEPS:]
+    parts = [f'step {step} {seconds:.0f} s']
+    for name in ('mask', 'box', 'click', 'clicks'):
+        rows = [figures for prompt, figures in last if prompt == name]
+        if rows:
+            mean = np.mean(rows, 0)
+            ious = ' '.join(f'{value:.2f}' for value in mean[1:-1])
+            parts.append(f'{name} {mean[0]:.2f} [{ious}] {mean[-1]:.2f}')
+    return ' | '.join(parts)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
+    parser.add_argument('--minutes', type=float, default=100)
+    parser.add_argument('--resume', type=Path, help='a last.pt, or a bare state dict')
+    parser.add_argument('--output', type=Path, required=True)
+    parser.add_argument('--data', type=Path, default=Path('../shared/data/train'))
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--size', type=int, default=256)
+    parser.add_argument('--length', type=int, default=8)
+    parser.add_argument('--frames', type=int, default=4)
+    parser.add_argument('--clips', type=int, default=4)
+    parser.add_argument('--objects', type=int, default=3)
+    parser.add_argument('--rate', type=float, default=6e-4)
+    parser.add_argument('--end-rate', type=float, default=2e-5)
+    parser.add_argument('--teach', type=float, default=0.0)
+    parser.add_argument('--correct', type=float, default=0.0)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train as the command line says."""
+    arguments = parse_arguments()
+    torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
+    torch.manual_seed(arguments.seed)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(build_nano(arguments.size), arguments.rate)
+    if arguments.resume:
+        trainer.resume(arguments.resume)
+    feed = Feed(arguments.data, FeedRecipe(
+        size=arguments.size, length=arguments.length, frames=arguments.frames,
+        clips=arguments.clips, objects=arguments.objects), arguments.seed + trainer.step_number)
+    recipe = Recipe(arguments.minutes, arguments.rate, arguments.end_rate, arguments.teach,
+                    arguments.correct)
+    try:
+        run(trainer, feed, recipe, arguments.seed, arguments.output)
+    finally:
+        feed.close()
+
+
+if __name__ == '__main__':
+    main()
