@@ -58,7 +58,8 @@ class Memory(Protocol):
         """Forget what was tracked after a frame; prompts there stay."""
 
     def prune(self, newest_index: int, look_back: int) -> None:
-        """Forget what no frame from `newest_index - look_back` on can read any more.
+        """
+        Forget what no frame from `newest_index - look_back` on can read any more.
 
         Results are then bit-identical to those without pruning, for tracking on from
         `newest_index` and for prompts and replays on any of the last `look_back` frames.
@@ -70,7 +71,8 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TrackStep:
-    """One object to be tracked on one frame.
+    """
+    One object to be tracked on one frame.
 
     The frame before it (or a prompted one) must have been tracked already; steps of one
     `Predictor.track` call belong to different objects but may be on different frames, and of
@@ -84,7 +86,8 @@ class TrackStep:
 
 @dataclass(frozen=True)
 class MaskSummary:
-    """One object's mask in numbers.
+    """
+    One object's mask in numbers.
 
     :param score: sigmoid of the object score, 0 to 1
     :param visible: score above 0.5 and a mask with at least one pixel; all else is empty if not
@@ -102,7 +105,8 @@ class MaskSummary:
 
 @dataclass(frozen=True, eq=False)
 class FrameMasks:
-    """The masks of several objects on one frame, on the host.
+    """
+    The masks of several objects on one frame, on the host.
 
     :param objects: one for each output, in the order given
     :param masks: (height, width) bool, in the same order; empty if not wanted
@@ -126,20 +130,23 @@ class PredictorProtocol(Protocol):
         """Run every stage once, so that the first frame is not slower than the rest."""
 
     def encode(self, image_rgb: UInt8Array) -> FrameFeatures:
-        """Run the image encoder once.
+        """
+        Run the image encoder once.
 
         :param image_rgb: (height, width, 3) uint8, any size
         """
 
     def new_memory(self, video_hw: tuple[int, int]) -> Memory:
-        """Return an empty memory for one object.
+        """
+        Return an empty memory for one object.
 
         :param video_hw: height and width of the source images
         """
 
     def prompt(self, memory: Memory, frame_index: int, features: FrameFeatures,
                prompt: Prompt, clear_previous: bool) -> MaskOutput:
-        """Prompt one object on one frame; the memory is changed, so give a fork for a draft.
+        """
+        Prompt one object on one frame; the memory is changed, so give a fork for a draft.
 
         A frame that this object was tracked on is refined: its old mask is a hint. Any other is
         prompted as the first one is. A refinement takes effect on later frames only by a replay:
@@ -151,7 +158,8 @@ class PredictorProtocol(Protocol):
         """
 
     def track(self, steps: Sequence[TrackStep]) -> list[MaskOutput]:
-        """Track each step's object on its frame and remember the result.
+        """
+        Track each step's object on its frame and remember the result.
 
         On a prompted frame that prompt's result is returned as it is.
         """
@@ -159,7 +167,8 @@ class PredictorProtocol(Protocol):
     def summarise(self, outputs: Sequence[MaskOutput], object_ids: Sequence[int],
                   video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
                   fill_hole_area: int = 0) -> FrameMasks:
-        """Turn results of one frame into masks of any size, boxes, areas and a label image.
+        """
+        Turn results of one frame into masks of any size, boxes, areas and a label image.
 
         :param object_ids: 1 to 65535, one for each output
         :param video_hw: height and width of the masks wanted

@@ -1,0 +1,57 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the core's tests share: a small model with random weights, and a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope='session')
+def one_thread() -> None:
+    """Make torch round the same everywhere: with one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+@pytest.fixture(scope='session')
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from stock import write_clip
+
+    return write_clip(tmp_path_factory.mktemp('clip'))
+
+
+@pytest.fixture(scope='session')
+def stock_model(one_thread: None) -> Any:
+    """Give stock SAM 2, four conditioning frames."""
+    from stock import build
+
+    return build()
+
+
+@pytest.fixture(scope='session')
+def predictor(one_thread: None, stock_model: Any) -> Any:
+    """Give our predictor with the same weights, looped: bit-identical."""
+    from stock import build, OURS
+
+    from sam2_tracker.core.predictor import Predictor
+
+    model = build(target=OURS)
+    model.load_state_dict(stock_model.state_dict())
+    return Predictor(model)
+
+
+@pytest.fixture(scope='session')
+def encoded(predictor: Any, clip_folder: Path) -> Callable[[int], Any]:
+    """Give the features of the clip's frames, each computed once."""
+    from stock import read_clip
+
+    pictures = read_clip(clip_folder)
+    return cache(lambda index: predictor.encode(pictures[index]))
