@@ -1,0 +1,95 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The development sequences: frames, true masks and prompts made from the first of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Mask = NDArray[np.bool_]
+DAVIS = ('blackswan', 'bmx-trees', 'car-shadow', 'dog', 'horsejump-high', 'libby')
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A sequence of frames with the true masks of its objects.
+
+    :ivar frames: JPEG files in order
+    :ivar masks: for each object a (H, W) mask a frame
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    masks: tuple[tuple[Mask, ...], ...]
+
+    def first(self, frames: int) -> Sequence:
+        """Cut the sequence after some frames."""
+        return Sequence(self.name, self.frames[:frames],
+                        tuple(masks[:frames] for masks in self.masks))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How an object is pointed at on the first frame: exactly one of the three."""
+
+    mask: Mask | None = None
+    box: tuple[float, float, float, float] | None = None
+    click_xy: tuple[float, float] | None = None
+
+
+def data_root() -> Path:
+    """Name the folder of development data: ``$SAM2_TRACKER_DATA`` or ``../shared/data``."""
+    own = os.environ.get('SAM2_TRACKER_DATA')
+    return Path(own) if own else Path(__file__).resolve().parents[2] / 'shared/data'
+
+
+def load_sequence(name: str) -> Sequence:
+    """Read a development sequence: a DAVIS one, ``dogs-jump`` or ``chair``.
+
+    :raises FileNotFoundError: if it is not there
+    """
+    group = {'dogs-jump': 'davis2017', 'chair': 'pumavos'}.get(name, 'davis2016')
+    root = data_root() / 'dev' / group
+    frames = sorted((root / 'JPEGImages' / name).glob('*.jpg'))
+    labels = [np.asarray(Image.open(path)) for path in
+              sorted((root / 'Annotations' / name).glob('*.png'))]
+    if not frames or len(frames) != len(labels):
+        raise FileNotFoundError(f'{root} has {len(frames)} frames and {len(labels)} masks of '
+                                f'{name}; set SAM2_TRACKER_DATA')
+    if group != 'davis2017':
+        # one merged object, in whatever way its source painted it
+        labels = [(_first_channel(picture) > 0).astype(np.uint8) for picture in labels]
+    ids = [int(label) for label in np.unique(labels[0]) if label]
+    return Sequence(name, tuple(frames),
+                    tuple(tuple(picture == label for picture in labels) for label in ids))
+
+
+def _first_channel(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return picture if picture.ndim == 2 else picture[:, :, 0]
+
+
+def make_prompt(mask: Mask, kind: str) -> Prompt:
+    """Point at an object: its mask, the tight box around it, or a click deepest inside it.
+
+    :param mask: (H, W), not empty
+    :param kind: mask, box or click
+    :raises ValueError: on another kind
+    """
+    if kind == 'mask':
+        return Prompt(mask=mask)
+    if kind == 'box':
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        return Prompt(box=(float(columns[0]), float(rows[0]), float(columns[-1] + 1),
+                           float(rows[-1] + 1)))
+    if kind == 'click':
+        depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)
+        y, x = np.unravel_index(int(depth[1:-1, 1:-1].argmax()), mask.shape)
+        return Prompt(click_xy=(float(x), float(y)))
+    raise ValueError(f'no prompt of kind {kind!r}: mask, box or click')
