@@ -47,16 +47,19 @@ def find_checkpoint(config: ModelConfig) -> Path:
     if config.checkpoint is not None:
         path = config.checkpoint.expanduser()
         if not path.is_file():
-            raise ModelError(f'checkpoint {path} is not a file; leave the parameter empty for '
-                             f"{spec.name}'s own")
+            raise ModelError(
+                f"checkpoint {path} is not a file; leave the parameter empty for {spec.name}'s own"
+            )
         return path
     path = checkpoint_path(spec)
     if path.is_file():
         return path
     if spec.bundled:
         raise ModelError(f'{path} is missing, though it belongs to this package: install it again')
-    raise ModelError(f'no checkpoint of {spec.name} at {path}; fetch it with: '
-                     f'ros2 run sam2_tracker fetch_checkpoint {spec.name}')
+    raise ModelError(
+        f'no checkpoint of {spec.name} at {path}; fetch it with: '
+        f'ros2 run sam2_tracker fetch_checkpoint {spec.name}'
+    )
 
 
 def check_archive(path: Path) -> None:
@@ -69,8 +72,9 @@ def check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (OSError, zipfile.BadZipFile) as error:
-        raise ModelError(f'{path} is not a PyTorch checkpoint, or not all of one: '
-                         f'{error}') from error
+        raise ModelError(
+            f'{path} is not a PyTorch checkpoint, or not all of one: {error}'
+        ) from error
     if not any(name.endswith('data.pkl') for name in names):
         raise ModelError(f'{path} is an archive, but not a PyTorch checkpoint: no data.pkl in it')
 
@@ -92,9 +96,13 @@ def check_published(path: Path, spec: ModelSpec) -> None:
     """
     size_bytes = path.stat().st_size
     if spec.size_bytes and size_bytes != spec.size_bytes:
-        raise ModelError(f'{path} has {size_bytes} bytes, but the published {spec.checkpoint} has '
-                         f'{spec.size_bytes}')
+        raise ModelError(
+            f'{path} has {size_bytes} bytes, but the published {spec.checkpoint} has '
+            f'{spec.size_bytes}'
+        )
     if spec.sha256 is not None and (found := file_sha256(path)) != spec.sha256:
-        raise ModelError(f'{path} is not the published {spec.checkpoint}: its SHA-256 is {found}, '
-                         f'not {spec.sha256}')
+        raise ModelError(
+            f'{path} is not the published {spec.checkpoint}: its SHA-256 is {found}, '
+            f'not {spec.sha256}'
+        )
     check_archive(path)

@@ -26,12 +26,16 @@ def resolve_device(name: str) -> torch.device:
     if match is None:
         raise ModelError(f'unknown device {name!r}; there are: auto, cpu, cuda, cuda:N')
     if not torch.cuda.is_available():
-        raise ModelError(f'device {name!r} was asked for, but PyTorch {torch.__version__} finds '
-                         'no CUDA device here; use cpu or auto')
+        raise ModelError(
+            f'device {name!r} was asked for, but PyTorch {torch.__version__} finds '
+            'no CUDA device here; use cpu or auto'
+        )
     index = int(match[1]) if match[1] else torch.cuda.current_device()
     if index >= (count := torch.cuda.device_count()):
-        raise ModelError(f'device {name!r} does not exist: there are {count} CUDA devices, '
-                         f'cuda:0 to cuda:{count - 1}')
+        raise ModelError(
+            f'device {name!r} does not exist: there are {count} CUDA devices, '
+            f'cuda:0 to cuda:{count - 1}'
+        )
     return torch.device('cuda', index)
 
 

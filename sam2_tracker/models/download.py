@@ -34,8 +34,9 @@ class Progress(Protocol):
 OpenProgress = Callable[[int, int], AbstractContextManager[Progress]]
 
 
-def download(url: str, part: Path, open_progress: OpenProgress,
-             timeout_s: float = TIMEOUT_S) -> None:
+def download(
+    url: str, part: Path, open_progress: OpenProgress, timeout_s: float = TIMEOUT_S
+) -> None:
     """
     Download a file into ``part``, going on where an earlier download of it stopped.
 
@@ -57,15 +58,18 @@ def download(url: str, part: Path, open_progress: OpenProgress,
                 part.unlink()
 
 
-def _download_locked(url: str, file: BinaryIO, open_progress: OpenProgress,
-                     timeout_s: float) -> None:
+def _download_locked(
+    url: str, file: BinaryIO, open_progress: OpenProgress, timeout_s: float
+) -> None:
     while True:
         before = file.tell()
         if _attempt(url, file, open_progress, timeout_s):
             return
         if file.tell() <= before:
-            raise ModelError(f'the connection to {_host(url)} breaks off after {before} bytes; '
-                             'run the same command again to go on from there')
+            raise ModelError(
+                f'the connection to {_host(url)} breaks off after {before} bytes; '
+                'run the same command again to go on from there'
+            )
 
 
 def _attempt(url: str, file: BinaryIO, open_progress: OpenProgress, timeout_s: float) -> bool:
@@ -97,8 +101,10 @@ def _expected_size(response: HTTPResponse, file: BinaryIO) -> int:
         match = re.match(r'bytes (\d+)-', response.headers.get('Content-Range', ''))
         if match is not None and int(match[1]) == file.tell():
             return file.tell() + length if length else 0
-        raise ModelError(f'the server sends {response.headers.get("Content-Range")!r} when asked '
-                         f'to go on from byte {file.tell()}; delete {file.name} and try again')
+        raise ModelError(
+            f'the server sends {response.headers.get("Content-Range")!r} when asked '
+            f'to go on from byte {file.tell()}; delete {file.name} and try again'
+        )
     # A server without ranges sends all of it again.
     file.seek(0)
     file.truncate()
@@ -111,8 +117,10 @@ def _is_complete(error: HTTPError, file: BinaryIO) -> bool:
         return True
     file.seek(0)
     file.truncate()
-    raise ModelError(f'{file.name} was longer than the file on the server and has been emptied; '
-                     'run the same command again')
+    raise ModelError(
+        f'{file.name} was longer than the file on the server and has been emptied; '
+        'run the same command again'
+    )
 
 
 def _host(url: str) -> str:

@@ -45,8 +45,9 @@ def fetch_checkpoint(spec: ModelSpec, directory: Path, open_progress: OpenProgre
         download(spec.url, part, open_progress)
         _check_or_delete(part, spec)
     except ModelError as error:
-        raise ModelError(f'{error}. By hand: download {spec.url} and put it at '
-                         f'{destination}') from error
+        raise ModelError(
+            f'{error}. By hand: download {spec.url} and put it at {destination}'
+        ) from error
     except OSError as error:
         raise ModelError(f'cannot write {part}: {error.strerror or error}') from error
     part.replace(destination)
@@ -74,8 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'fetch_checkpoint: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('\nfetch_checkpoint: interrupted; run the same command again to go on',
-              file=sys.stderr)
+        print(
+            '\nfetch_checkpoint: interrupted; run the same command again to go on', file=sys.stderr
+        )
         return 130
     return 0
 
@@ -95,8 +97,9 @@ def _fetch_one(name: str, directory: Path, url: str | None) -> None:
 @contextlib.contextmanager
 def _progress_bar(total_bytes: int, start_bytes: int) -> Iterator[Progress]:
     # disable=None: no bar where the output is no terminal.
-    with tqdm(total=total_bytes or None, initial=start_bytes, unit='B', unit_scale=True,
-              disable=None) as bar:
+    with tqdm(
+        total=total_bytes or None, initial=start_bytes, unit='B', unit_scale=True, disable=None
+    ) as bar:
         yield bar
 
 
@@ -120,13 +123,20 @@ def _is_published(path: Path, spec: ModelSpec) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog='fetch_checkpoint', epilog=EXAMPLE,
+        prog='fetch_checkpoint',
+        epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Fetch SAM 2's official checkpoints into the cache "
-                    '($SAM2_TRACKER_CACHE, else ~/.cache/sam2_tracker).')
+        '($SAM2_TRACKER_CACHE, else ~/.cache/sam2_tracker).',
+    )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('models', nargs='*', default=[], metavar='MODEL',
-                      help=f'one or more of: {", ".join(MODELS)}')
+    what.add_argument(
+        'models',
+        nargs='*',
+        default=[],
+        metavar='MODEL',
+        help=f'one or more of: {", ".join(MODELS)}',
+    )
     what.add_argument('--list', action='store_true', help='list the models and what is there')
     parser.add_argument('--directory', type=Path, help='put the files here instead of the cache')
     parser.add_argument('--url', help="a mirror's address of the file, instead of the official")
@@ -136,8 +146,11 @@ def _parser() -> argparse.ArgumentParser:
 def _print_models() -> None:
     for spec in MODELS.values():
         path = cache_directory() / spec.checkpoint
-        place = 'comes with this package' if spec.bundled else (
-            f'at {path}' if path.is_file() else 'not fetched')
+        place = (
+            'comes with this package'
+            if spec.bundled
+            else (f'at {path}' if path.is_file() else 'not fetched')
+        )
         size = '' if spec.bundled else f'{spec.size_bytes / 1e6:.0f} MB'
         print(f'{spec.name:24} {spec.parameters_m:6.1f} M parameters {size:>8}  {place}')
 

@@ -28,9 +28,9 @@ from sam2_tracker.models.weights import load_weights, randomise, read_weights
 from sam2_tracker.models.zoo import model_spec, ModelSpec
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.predictor import StreamPredictor
+    from sam2_tracker.core.stream_predictor import StreamPredictor
 
-STREAM_PREDICTOR = 'sam2_tracker.core.predictor.StreamPredictor'
+STREAM_PREDICTOR = 'sam2_tracker.core.stream_predictor.StreamPredictor'
 # The coarsest feature map has stride 32, and Hiera's windows and the mask encoder need as much.
 IMAGE_SIZE_STEP = 32
 
@@ -48,8 +48,9 @@ _POSTPROCESSING: dict[str, Any] = {
 _hydra_lock = threading.Lock()
 
 
-def build_predictor(config: ModelConfig, max_cond_frames: int = 4,
-                    random_weights: bool = False) -> StreamPredictor:
+def build_predictor(
+    config: ModelConfig, max_cond_frames: int = 4, random_weights: bool = False
+) -> StreamPredictor:
     """
     Build the streaming predictor, on its device and ready to be called.
 
@@ -68,8 +69,10 @@ def build_predictor(config: ModelConfig, max_cond_frames: int = 4,
     except (MemoryError, RuntimeError, InstantiationException) as error:
         if not is_out_of_memory(error):
             raise
-        raise ModelError(f'not enough memory on {device} for {spec.name}; free some, or choose a '
-                         'smaller model or device cpu') from error
+        raise ModelError(
+            f'not enough memory on {device} for {spec.name}; free some, or choose a '
+            'smaller model or device cpu'
+        ) from error
     assert model.fill_hole_area == 0
     model.requires_grad_(False)
     return model
@@ -83,8 +86,10 @@ def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int
     :raises ModelError: image size or number of conditioning frames cannot work
     """
     if config.image_size % IMAGE_SIZE_STEP or config.image_size < 0:
-        raise ModelError(f'image_size {config.image_size} is not a multiple of {IMAGE_SIZE_STEP} '
-                         "(0 means the model's own)")
+        raise ModelError(
+            f'image_size {config.image_size} is not a multiple of {IMAGE_SIZE_STEP} '
+            "(0 means the model's own)"
+        )
     if max_cond_frames < 2:
         raise ModelError(f'max_cond_frames {max_cond_frames} is too small: SAM 2 needs 2 or more')
     model_config = OmegaConf.load(spec.config_file).model
@@ -94,8 +99,9 @@ def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int
     return model_config
 
 
-def build_stock_predictor(config: ModelConfig, max_cond_frames: int = 4,
-                          random_weights: bool = False) -> SAM2VideoPredictor:
+def build_stock_predictor(
+    config: ModelConfig, max_cond_frames: int = 4, random_weights: bool = False
+) -> SAM2VideoPredictor:
     """
     Build SAM 2's own video predictor with SAM 2's own builder: the reference to compare with.
 
@@ -107,8 +113,11 @@ def build_stock_predictor(config: ModelConfig, max_cond_frames: int = 4,
     settings = _settings(config, max_cond_frames)
     with hydra_configs(spec.config_package), _seeded():
         predictor = build_sam2_video_predictor(
-            spec.config, checkpoint, str(resolve_device(config.device)),
-            hydra_overrides_extra=[f'++model.{key}={value}' for key, value in settings.items()])
+            spec.config,
+            checkpoint,
+            str(resolve_device(config.device)),
+            hydra_overrides_extra=[f'++model.{key}={value}' for key, value in settings.items()],
+        )
     if random_weights:
         randomise(predictor)
     # The builder's own ++model.fill_hole_area=8 comes after ours and would win.

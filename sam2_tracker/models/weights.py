@@ -29,20 +29,25 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelError(f'{path} holds objects other than tensors, which are not loaded; save '
-                         "it again as {'model': model.state_dict()}") from error
+        raise ModelError(
+            f'{path} holds objects other than tensors, which are not loaded; save '
+            "it again as {'model': model.state_dict()}"
+        ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ModelError(f'{path} is damaged and cannot be read: '
-                         f'{_first_line(error)}') from error
+        raise ModelError(f'{path} is damaged and cannot be read: {_first_line(error)}') from error
     weights = content.get('model') if isinstance(content, dict) else None
-    if not isinstance(weights, dict) or not weights \
-            or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if (
+        not isinstance(weights, dict)
+        or not weights
+        or not all(isinstance(value, torch.Tensor) for value in weights.values())
+    ):
         raise ModelError(f"{path} is not a SAM 2 checkpoint: it has no tensors under 'model'")
     return weights
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor], name: str,
-                 source: str) -> None:
+def load_weights(
+    model: nn.Module, weights: Mapping[str, torch.Tensor], name: str, source: str
+) -> None:
     """
     Copy weights into a model; half precision becomes what the model has.
 
@@ -53,13 +58,17 @@ def load_weights(model: nn.Module, weights: Mapping[str, torch.Tensor], name: st
     expected = model.state_dict()
     missing = sorted(expected.keys() - weights.keys())
     unexpected = sorted(weights.keys() - expected.keys())
-    other_shape = sorted(key for key in expected.keys() & weights.keys()
-                         if expected[key].shape != weights[key].shape)
+    other_shape = sorted(
+        key
+        for key in expected.keys() & weights.keys()
+        if expected[key].shape != weights[key].shape
+    )
     if missing or unexpected or other_shape:
         raise ModelError(
             f'{source} does not fit model {name}: {len(missing)} weights are missing, '
             f'{len(unexpected)} unexpected and {len(other_shape)} of another shape '
-            f'(first: {(missing + unexpected + other_shape)[0]}){_looks_like(weights)}')
+            f'(first: {(missing + unexpected + other_shape)[0]}){_looks_like(weights)}'
+        )
     model.load_state_dict(weights)
 
 

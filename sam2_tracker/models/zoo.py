@@ -62,40 +62,100 @@ def package_folder(package: str) -> Path:
     except ImportError as error:
         raise ModelError(
             f'the Python package {package} cannot be imported ({error}); install what '
-            'requirements/torch.txt, run.txt and sam2.txt list') from error
+            'requirements/torch.txt, run.txt and sam2.txt list'
+        ) from error
     return Path(module.__path__[0])
 
 
-def _official(generation: str, size: str, config: str, parameters_m: float, size_bytes: int,
-              sha256: str) -> ModelSpec:
+def _official(
+    generation: str, size: str, config: str, parameters_m: float, size_bytes: int, sha256: str
+) -> ModelSpec:
     checkpoint = f'{generation}_hiera_{size}.pt'
     base = SAM2_1_URL if generation == 'sam2.1' else SAM2_URL
     return ModelSpec(
-        name=f'{generation}_hiera_{size}', config_package='sam2', checkpoint=checkpoint,
+        name=f'{generation}_hiera_{size}',
+        config_package='sam2',
+        checkpoint=checkpoint,
         config=f'configs/{generation}/{generation}_hiera_{config}.yaml',
-        parameters_m=parameters_m, url=f'{base}/{checkpoint}', size_bytes=size_bytes,
-        sha256=sha256)
+        parameters_m=parameters_m,
+        url=f'{base}/{checkpoint}',
+        size_bytes=size_bytes,
+        sha256=sha256,
+    )
 
 
 _SPECS = (
-    ModelSpec(name='nano', config_package='sam2_tracker.models.nano', config='nano.yaml',
-              checkpoint='nano.pt', parameters_m=6.0),
-    _official('sam2.1', 'tiny', 't', 38.9, 156_008_466,
-              '7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69'),
-    _official('sam2.1', 'small', 's', 46.0, 184_416_285,
-              '6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38'),
-    _official('sam2.1', 'base_plus', 'b+', 80.8, 323_606_802,
-              'a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5'),
-    _official('sam2.1', 'large', 'l', 224.4, 898_083_611,
-              '2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318'),
-    _official('sam2', 'tiny', 't', 38.9, 155_906_050,
-              '65b50056e05bcb13694174f51bb6da89c894b57b75ccdf0ba6352c597c5d1125'),
-    _official('sam2', 'small', 's', 46.0, 184_309_650,
-              '95949964d4e548409021d47b22712d5f1abf2564cc0c3c765ba599a24ac7dce3'),
-    _official('sam2', 'base_plus', 'b+', 80.8, 323_493_298,
-              'd0bb7f236400a49669ffdd1be617959a8b1d1065081789d7bbff88eded3a8071'),
-    _official('sam2', 'large', 'l', 224.4, 897_952_466,
-              '7442e4e9b732a508f80e141e7c2913437a3610ee0c77381a66658c3a445df87b'),
+    ModelSpec(
+        name='nano',
+        config_package='sam2_tracker.models.nano',
+        config='nano.yaml',
+        checkpoint='nano.pt',
+        parameters_m=6.0,
+    ),
+    _official(
+        'sam2.1',
+        'tiny',
+        't',
+        38.9,
+        156_008_466,
+        '7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69',
+    ),
+    _official(
+        'sam2.1',
+        'small',
+        's',
+        46.0,
+        184_416_285,
+        '6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38',
+    ),
+    _official(
+        'sam2.1',
+        'base_plus',
+        'b+',
+        80.8,
+        323_606_802,
+        'a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5',
+    ),
+    _official(
+        'sam2.1',
+        'large',
+        'l',
+        224.4,
+        898_083_611,
+        '2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318',
+    ),
+    _official(
+        'sam2',
+        'tiny',
+        't',
+        38.9,
+        155_906_050,
+        '65b50056e05bcb13694174f51bb6da89c894b57b75ccdf0ba6352c597c5d1125',
+    ),
+    _official(
+        'sam2',
+        'small',
+        's',
+        46.0,
+        184_309_650,
+        '95949964d4e548409021d47b22712d5f1abf2564cc0c3c765ba599a24ac7dce3',
+    ),
+    _official(
+        'sam2',
+        'base_plus',
+        'b+',
+        80.8,
+        323_493_298,
+        'd0bb7f236400a49669ffdd1be617959a8b1d1065081789d7bbff88eded3a8071',
+    ),
+    _official(
+        'sam2',
+        'large',
+        'l',
+        224.4,
+        897_952_466,
+        '7442e4e9b732a508f80e141e7c2913437a3610ee0c77381a66658c3a445df87b',
+    ),
 )
 
 #: Every model by its name.
@@ -111,5 +171,4 @@ def model_spec(name: str) -> ModelSpec:
     try:
         return MODELS[name]
     except KeyError:
-        raise ModelError(
-            f'unknown model {name!r}; there are: {", ".join(MODELS)}') from None
+        raise ModelError(f'unknown model {name!r}; there are: {", ".join(MODELS)}') from None

@@ -48,8 +48,12 @@ class Site:
     url: str = ''
 
     def spec(self) -> ModelSpec:
-        return replace(MODELS[NAME], url=self.url, size_bytes=len(self.content),
-                       sha256=hashlib.sha256(self.content).hexdigest())
+        return replace(
+            MODELS[NAME],
+            url=self.url,
+            size_bytes=len(self.content),
+            sha256=hashlib.sha256(self.content).hexdigest(),
+        )
 
 
 def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
@@ -74,10 +78,13 @@ def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.send_header('Content-Range', f'bytes {start}-{total - 1}/{total}')
             self.send_header('Content-Length', str(total - start))
             self.end_headers()
-            body = site.content[start:start + site.breaks.pop(0)] if site.breaks \
+            body = (
+                site.content[start : start + site.breaks.pop(0)]
+                if site.breaks
                 else site.content[start:]
+            )
             for offset in range(0, len(body), 50_000):
-                self.wfile.write(body[offset:offset + 50_000])
+                self.wfile.write(body[offset : offset + 50_000])
                 time.sleep(site.pause_s)
             self.close_connection = True
 
@@ -101,6 +108,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def run(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     """Run the command against the site; the result is its exit code and what it wrote."""
+
     def command(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(zoo, 'MODELS', {NAME: site.spec()})
         code = fetch.main([NAME, *arguments])
@@ -143,7 +151,8 @@ def test_a_broken_connection_is_taken_up_where_it_broke(run, site, tmp_path):
 
 
 def test_a_connection_that_brings_nothing_ends_with_advice_and_the_next_run_goes_on(
-        run, site, tmp_path):
+    run, site, tmp_path
+):
     site.breaks = [300_000, 0]
     code, text = run()
     assert code == 1
@@ -158,11 +167,13 @@ def test_a_connection_that_brings_nothing_ends_with_advice_and_the_next_run_goes
 
 def test_an_interrupted_command_is_resumed_by_the_next(site, tmp_path):
     site.pause_s = 0.1
-    script = ('import sys; from dataclasses import replace\n'
-              'from sam2_tracker.models import fetch, zoo\n'
-              f'zoo.MODELS = {{{NAME!r}: replace(zoo.MODELS[{NAME!r}], url={site.url!r}, '
-              f'size_bytes={len(site.content)}, sha256={site.spec().sha256!r})}}\n'
-              f'sys.exit(fetch.main([{NAME!r}]))')
+    script = (
+        'import sys; from dataclasses import replace\n'
+        'from sam2_tracker.models import fetch, zoo\n'
+        f'zoo.MODELS = {{{NAME!r}: replace(zoo.MODELS[{NAME!r}], url={site.url!r}, '
+        f'size_bytes={len(site.content)}, sha256={site.spec().sha256!r})}}\n'
+        f'sys.exit(fetch.main([{NAME!r}]))'
+    )
     command = [sys.executable, '-c', script]
     environment = {**os.environ, 'SAM2_TRACKER_CACHE': str(tmp_path)}
     first = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)

@@ -59,8 +59,9 @@ def tiny_stock() -> SAM2VideoPredictor:
 @pytest.fixture(scope='module')
 def tiny_checkpoint(tiny_stock, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('checkpoint') / 'tiny.pt'
-    torch.save({'model': {key: value.half() for key, value in tiny_stock.state_dict().items()}},
-               path)
+    torch.save(
+        {'model': {key: value.half() for key, value in tiny_stock.state_dict().items()}}, path
+    )
     return path
 
 
@@ -120,8 +121,11 @@ def test_the_stock_predictor_is_built_from_the_same_checkpoint(tiny_checkpoint):
 
 
 def test_a_checkpoint_of_another_model_is_refused_and_named(tiny_checkpoint):
-    with pytest.raises(ModelError, match=r'does not fit model sam2_hiera_small.*'
-                                         r'looks like sam2\.1_hiera_tiny'):
+    with pytest.raises(
+        ModelError,
+        match=r'does not fit model sam2_hiera_small.*'
+        r'looks like sam2\.1_hiera_tiny',
+    ):
         build_predictor(with_checkpoint(tiny_checkpoint, 'sam2_hiera_small'))
 
 
@@ -140,7 +144,7 @@ def test_the_weights_of_every_official_model_are_recognised(name):
 def test_a_damaged_checkpoint_is_refused(tiny_checkpoint, tmp_path):
     content = bytearray(tiny_checkpoint.read_bytes())
     start = content.index(b'PK\x03\x04')
-    content[start + 80:start + 4000] = b'\xff' * 3920
+    content[start + 80 : start + 4000] = b'\xff' * 3920
     path = tmp_path / 'damaged.pt'
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r'damaged\.pt'):
@@ -176,6 +180,7 @@ def test_fewer_than_two_conditioning_frames_are_refused():
 def test_no_memory_left_is_one_sentence(failing_step, monkeypatch):
     def run_out(*_: object, **__: object) -> None:
         raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 9.00 GiB')
+
     monkeypatch.setattr(SAM2VideoPredictor, failing_step, run_out)
     with pytest.raises(ModelError, match=r'not enough memory on cpu for sam2\.1_hiera_tiny'):
         build_predictor(TINY, random_weights=True)
@@ -226,8 +231,10 @@ def test_hydra_is_restored_after_a_failure():
 
 def test_two_threads_can_build_at_once(tiny_checkpoint):
     with ThreadPoolExecutor(2) as pool:
-        builds = [pool.submit(build_stock_predictor, with_checkpoint(tiny_checkpoint)),
-                  pool.submit(build_predictor, with_checkpoint(tiny_checkpoint))]
+        builds = [
+            pool.submit(build_stock_predictor, with_checkpoint(tiny_checkpoint)),
+            pool.submit(build_predictor, with_checkpoint(tiny_checkpoint)),
+        ]
         first, second = (build.result().state_dict() for build in builds)
     assert all(torch.equal(first[key], second[key]) for key in first)
 

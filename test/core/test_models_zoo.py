@@ -36,8 +36,10 @@ def write_archive(path: Path, member: str = 'archive/data.pkl') -> Path:
 
 def test_the_zoo_has_nano_and_all_sizes_of_sam2_and_sam2_1():
     sizes = ['tiny', 'small', 'base_plus', 'large']
-    assert list(MODELS) == ['nano', *(f'{generation}_hiera_{size}'
-                                      for generation in ['sam2.1', 'sam2'] for size in sizes)]
+    assert list(MODELS) == [
+        'nano',
+        *(f'{generation}_hiera_{size}' for generation in ['sam2.1', 'sam2'] for size in sizes),
+    ]
 
 
 @pytest.mark.parametrize('name', OFFICIAL)
@@ -69,8 +71,7 @@ def test_a_missing_checkpoint_is_refused_with_the_command_that_fetches_it(cache)
     with pytest.raises(ModelError) as refusal:
         find_checkpoint(ModelConfig('sam2.1_hiera_tiny'))
     assert str(cache / 'sam2.1_hiera_tiny.pt') in str(refusal.value)
-    assert str(refusal.value).endswith(
-        'ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_tiny')
+    assert str(refusal.value).endswith('ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_tiny')
 
 
 def test_a_checkpoint_in_the_cache_is_found(cache):
@@ -104,8 +105,11 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
 
 def test_a_file_that_differs_from_the_published_one_is_refused(tmp_path):
     path = write_archive(tmp_path / 'model.pt')
-    spec = replace(MODELS['sam2_hiera_tiny'], size_bytes=path.stat().st_size,
-                   sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    spec = replace(
+        MODELS['sam2_hiera_tiny'],
+        size_bytes=path.stat().st_size,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
     check_published(path, spec)
     with pytest.raises(ModelError, match='its SHA-256 is'):
         check_published(path, replace(spec, sha256='0' * 64))
