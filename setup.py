@@ -38,6 +38,7 @@ setup(
             'process = sam2_tracker.offline.command:main',
             'tracker = sam2_tracker.ros.tracker_main:main',
             'video_source = sam2_tracker.ros.video_source:main',
+            'wait_until_active = sam2_tracker.ros.wait_until_active:main',
         ],
     },
 )
