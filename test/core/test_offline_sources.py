@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.stored_frame import EncodedImage, RawImage
-from sam2_tracker.offline.sources import open_source, VideoFile, Webcam
+from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
 
 HW = (48, 64)
 
@@ -44,77 +43,78 @@ def folder(tmp_path: Path) -> Path:
 
 
 def numbers_seen(frames) -> list[int]:
-    return [round((float(frame.pixels()[..., 0].mean()) - 40) / 10) for frame in frames]
+    return [round((float(frame.image_rgb[..., 0].mean()) - 40) / 10) for frame in frames]
 
 
 def test_a_video_is_read_in_order_as_rgb_with_its_times(video):
-    source = open_source(str(video))
+    source = VideoSource(video)
     frames = list(source.frames())
     assert source.rate_hz == pytest.approx(12.5)
-    assert (source.frame_count, source.live) == (8, False)
     assert numbers_seen(frames) == list(range(8))
-    assert [frame.number for frame in frames] == list(range(8))
-    assert [frame.time_ns for frame in frames] == [80_000_000 * i for i in range(8)]
-    assert all(isinstance(frame.image, RawImage) for frame in frames)
+    assert [frame.stamp_ns for frame in frames] == [80_000_000 * i for i in range(8)]
+    assert all(frame.payload is None for frame in frames)
 
 
 def test_a_video_can_be_read_from_a_frame_on_and_again(video):
-    source = open_source(str(video))
+    source = VideoSource(video)
     for _ in range(2):
         frames = list(source.frames(first=5))
         assert numbers_seen(frames) == [5, 6, 7]
-        assert frames[0].time_ns == 5 * 80_000_000
+        assert frames[0].stamp_ns == 5 * 80_000_000
 
 
-def test_times_that_stand_still_are_replaced_by_the_rate(video):
-    source = VideoFile(video)
-    assert source._time_ns(0, 0, 0) == 0
-    assert source._time_ns(1, 0, 33_000_000) == 33_000_000
-    assert source._time_ns(2, 33_000_000, 33_000_000) == 113_000_000
+def test_times_that_stand_still_are_replaced_by_the_rate(video, monkeypatch):
+    source = VideoSource(video)
+    assert source._after(None, 0) == 0
+    assert source._after(0, 33_000_000) == 33_000_000
+    assert source._after(33_000_000, 33_000_000) == 113_000_000
 
 
-def test_a_folder_is_read_in_natural_order_without_decoding(folder):
-    source = open_source(str(folder))
+def test_a_folder_is_read_in_natural_order_with_its_jpegs_as_they_are(folder):
+    source = FolderSource(folder, rate_hz=10.0)
     frames = list(source.frames())
+    assert source.frame_count == 4
     assert numbers_seen(frames) == [1, 2, 10, 11]
-    assert frames[0].image == EncodedImage((folder / '1.jpg').read_bytes())
-    assert frames[3].image == EncodedImage((folder / '11.PNG').read_bytes())
-    assert frames[3].time_ns == 3 * 40_000_000
+    assert frames[0].payload == (folder / '1.jpg').read_bytes()
+    assert frames[3].payload is None, 'a PNG is no JPEG'
+    assert [frame.stamp_ns for frame in frames] == [0, 100_000_000, 200_000_000, 300_000_000]
     assert numbers_seen(source.frames(first=2)) == [10, 11]
 
 
 def test_a_damaged_picture_is_refused_by_its_name(folder):
     (folder / '3.jpg').write_bytes((folder / '2.jpg').read_bytes()[:200])
-    with pytest.raises(FrameError, match=r'3\.jpg: '):
-        list(open_source(str(folder)).frames())
+    with pytest.raises(FrameError, match=r'3\.jpg \(frame 2\): '):
+        list(FolderSource(folder).frames())
 
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(FrameError, match=r'has no pictures: \.jpg, \.jpeg, \.png are read'):
-        open_source(str(tmp_path))
+        FolderSource(tmp_path)
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path, capfd):
     (tmp_path / 'clip.mp4').write_text('no video')
     with pytest.raises(FrameError, match='not a video that OpenCV can read'):
-        open_source(str(tmp_path / 'clip.mp4'))
+        VideoSource(tmp_path / 'clip.mp4')
 
 
-def test_a_path_that_is_not_there_is_refused():
-    with pytest.raises(FrameError, match=r"'gone\.mp4' is not there: give a video file"):
-        open_source('gone.mp4')
+def test_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FrameError, match=r'gone\.mp4 is not a file'):
+        VideoSource(tmp_path / 'gone.mp4')
+    with pytest.raises(FrameError, match='gone is not a folder'):
+        FolderSource(tmp_path / 'gone')
 
 
 @pytest.mark.skipif(Path('/dev/video99').exists(), reason='this machine has a webcam 99')
 def test_a_webcam_that_is_not_there_is_refused(capfd):
     with pytest.raises(FrameError, match='webcam 99 cannot be opened'):
-        open_source('99')
+        WebcamSource(99)
 
 
-def test_a_webcam_that_stops_delivering_is_reported(monkeypatch):
+def test_a_webcam_is_read_until_it_stops_delivering(monkeypatch):
+    pictures = [picture(0), picture(1)]
+
     class Camera:
-        frames = [picture(0), picture(1)]  # noqa: RUF012
-
         def __init__(self, index):
             assert index == 3
 
@@ -128,24 +128,24 @@ def test_a_webcam_that_stops_delivering_is_reported(monkeypatch):
             return 0.0
 
         def read(self):
-            return (True, self.frames.pop(0)) if self.frames else (False, None)
+            return (True, pictures.pop(0)) if pictures else (False, None)
 
     monkeypatch.setattr(cv2, 'VideoCapture', Camera)
-    camera = open_source('3')
-    assert isinstance(camera, Webcam) and camera.live and camera.frame_count is None
     seen = []
-    with pytest.raises(FrameError, match='webcam 3 delivers no more frames'):
-        seen.extend(numbers_seen([frame]) for frame in camera.frames())
+    with pytest.raises(FrameError, match='/dev/video3 delivers no more frames'):
+        seen.extend(numbers_seen([frame]) for frame in WebcamSource(3).frames())
     assert seen == [[0], [1]]
 
 
-@pytest.mark.parametrize('name', ['05_default_juggle.mp4', '16_robotarm.mp4'])
-def test_a_real_video_has_all_its_frames_at_a_steady_pace(name):
+@pytest.mark.parametrize(
+    ('name', 'count'), [('05_default_juggle.mp4', 247), ('16_robotarm.mp4', 250)]
+)
+def test_a_real_video_has_all_its_frames_at_a_steady_pace(name, count):
     root = Path(os.environ.get('SAM2_TRACKER_DATA', Path(__file__).parents[3] / 'shared/data'))
     path = root / 'dev/video' / name
     if not path.is_file():
         pytest.skip(f'{path} is missing')
-    source = open_source(str(path))
-    times = [frame.time_ns for frame in source.frames()]
-    assert len(times) == source.frame_count
-    assert np.diff(times) == pytest.approx(1e9 / source.rate_hz, rel=0.01)
+    source = VideoSource(path)
+    stamps = [frame.stamp_ns for frame in source.frames()]
+    assert len(stamps) == count
+    assert np.diff(stamps) == pytest.approx(1e9 / source.rate_hz, rel=0.01)
