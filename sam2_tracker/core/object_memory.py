@@ -205,6 +205,12 @@ class ObjectMemory:
             if 0 <= index < frame_index:
                 self.frames_tracked.setdefault(index, {'reverse': False})
 
+    def adopt(self, frame_index: int, other: ObjectMemory) -> None:
+        """Take over the tracked result on a frame from another memory of the same object."""
+        if frame_index in other.tracked:
+            self.tracked[frame_index] = other.tracked[frame_index]
+            self.frames_tracked[frame_index] = {'reverse': False}
+
     def forget_output(self, frame_index: int) -> None:
         """Forget the result on one frame, so that a prompt there is not hinted at by it."""
         self.tracked.pop(frame_index, None)

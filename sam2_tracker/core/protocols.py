@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.types import BoolArray, Box, Prompt, UInt8Array, UInt16Array, Wanted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class FrameFeatures(Protocol):
@@ -64,6 +67,9 @@ class Memory(Protocol):
         Results are then bit-identical to those without pruning, for tracking on from
         `newest_index` and for prompts and replays on any of the last `look_back` frames.
         """
+
+    def adopt(self, frame_index: int, other: Self) -> None:
+        """Take over the tracked result on a frame from another memory of the same object."""
 
     def output(self, frame_index: int) -> MaskOutput | None:
         """Return the result on a frame, None if there is none or it is too old."""

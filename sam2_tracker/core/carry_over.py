@@ -1,0 +1,64 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Objects across a change of the picture's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sam2_tracker.core.announcements import object_name
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.prompts import size_text
+from sam2_tracker.core.protocols import PredictorProtocol
+from sam2_tracker.core.results import summarised
+from sam2_tracker.core.track import Track
+from sam2_tracker.core.types import BoolArray, Wanted
+from sam2_tracker.core.visibility import VisibilityHistory
+
+MASK_ONLY = Wanted(label_image=False, masks=True)
+
+
+def same_aspect(before_hw: tuple[int, int], after_hw: tuple[int, int]) -> bool:
+    """Return whether one size is the other scaled, each side rounded to whole pixels."""
+    (height, width), (new_height, new_width) = before_hw, after_hw
+    return 2 * abs(width * new_height - new_width * height) <= max(
+        height + width, new_height + new_width)
+
+
+def carry_over(tracks: Iterable[Track], newest_index: int, before_hw: tuple[int, int],
+               after_hw: tuple[int, int], predictor: PredictorProtocol, config: TrackingConfig,
+               log: Log) -> None:
+    """
+    Make each object's last mask, at the new size, its prompt on the next frame.
+
+    Where the aspect changed, or there is no last mask, the object is lost.
+    """
+    for track in tracks:
+        mask_hw = None
+        if same_aspect(before_hw, after_hw):
+            mask_hw = _last_mask(track, newest_index, after_hw, predictor, config)
+        if mask_hw is None:
+            track.lose()
+            log(Level.WARN, f'{object_name(track.shown)} is lost: the picture changed from '
+                            f'{size_text(before_hw)} to {size_text(after_hw)}')
+            continue
+        before = track.history.before(newest_index + 1)
+        track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
+        track.pictures.clear()
+        # Frame numbers begin again at 0, so what came before is frame -1.
+        track.history = VisibilityHistory({-1: before} if before is not None else None)
+
+
+def _last_mask(track: Track, newest_index: int, after_hw: tuple[int, int],
+               predictor: PredictorProtocol, config: TrackingConfig) -> BoolArray | None:
+    output = None if track.memory is None else track.memory.output(newest_index)
+    if output is None:
+        return track.carried_mask_hw if _fits(track.carried_mask_hw, after_hw) else None
+    masks = summarised(predictor, [output], [track.id], after_hw, MASK_ONLY, config)
+    return masks.masks[0] if masks.objects[0].visible else None
+
+
+def _fits(mask_hw: BoolArray | None, after_hw: tuple[int, int]) -> bool:
+    return mask_hw is not None and mask_hw.shape == after_hw

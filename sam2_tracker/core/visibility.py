@@ -1,0 +1,67 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Visible, occluded, lost: what is known of an object, frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sam2_tracker.core.types import ObjectState
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """
+    An object's state on one frame.
+
+    :param hidden_since_ns: stamp of the first frame on which it was not visible any more, None
+        while it is
+    """
+
+    state: ObjectState
+    hidden_since_ns: int | None = None
+
+
+def next_visibility(before: Visibility | None, visible: bool, stamp_ns: int,
+                    lost_after_s: float) -> Visibility:
+    """
+    Return an object's state on a frame.
+
+    :param before: its state on the frame before, None on its first
+    :param visible: the frame has a mask of it
+    :param stamp_ns: the frame's stamp
+    :param lost_after_s: not visible for longer than this means lost
+    """
+    if visible:
+        return Visibility(ObjectState.VISIBLE)
+    hidden_since_ns = stamp_ns
+    if before is not None and before.hidden_since_ns is not None:
+        hidden_since_ns = before.hidden_since_ns
+    lost = stamp_ns - hidden_since_ns > round(lost_after_s * 1e9)
+    return Visibility(ObjectState.LOST if lost else ObjectState.OCCLUDED, hidden_since_ns)
+
+
+class VisibilityHistory:
+    """The states of one object on the frames that a refinement may go back to."""
+
+    def __init__(self, by_index: dict[int, Visibility] | None = None) -> None:
+        self._by_index = dict(by_index or {})
+
+    def before(self, index: int) -> Visibility | None:
+        """Return the state on the newest frame before this one, None if there is none."""
+        earlier = [known for known in self._by_index if known < index]
+        return self._by_index[max(earlier)] if earlier else None
+
+    def record(self, index: int, visibility: Visibility) -> None:
+        """Remember the state on a frame."""
+        self._by_index[index] = visibility
+
+    def fork(self) -> VisibilityHistory:
+        """Return an independent copy."""
+        return VisibilityHistory(self._by_index)
+
+    def prune(self, oldest_index: int) -> None:
+        """Forget the frames before the one that precedes the oldest refinable."""
+        for index in [index for index in self._by_index if index < oldest_index - 1]:
+            del self._by_index[index]
