@@ -1,0 +1,282 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""A video file, a folder of pictures or a webcam as a camera topic."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+import contextlib
+from pathlib import Path
+import re
+import signal
+import sys
+import threading
+import time
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from sam2_tracker.core import jpeg
+from sam2_tracker.core.errors import ConfigError, FrameError
+from sam2_tracker.offline.source import SourceFrame
+from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
+from sam2_tracker.ros.image_conversion import image_to_msg, jpeg_to_msg
+from sam2_tracker.ros.image_subscription import topic_name
+from sam2_tracker.ros.message_conversion import stamp_to_msg
+from sam2_tracker.ros.parameter_table import ParameterSpec, Value, When
+from sam2_tracker.ros.parameters import declare_checked
+from sam2_tracker.ros.playback import Pacer, Section, timed_frames
+
+# Deep enough that a subscriber that pauses for some seconds still gets everything.
+RELIABLE_DEPTH = 100
+BEST_EFFORT_DEPTH = 5
+JPEG_QUALITY = 95
+ACKNOWLEDGED_WITHIN_S = 10.0
+# From the moment a subscriber is seen until it surely sees this publisher.
+DISCOVERY_S = 0.5
+POLL_S = 0.05
+
+
+class PathSpec(ParameterSpec):
+    """A text that may be given as a number: ``-p path:=0`` is a webcam."""
+
+    def check(self, value: object) -> Value:
+        """Return the value as text; see `ParameterSpec`."""
+        return super().check(str(value) if type(value) is int else value)
+
+
+SPECS = (
+    PathSpec(
+        'path',
+        '',
+        When.FIXED,
+        "A video file, a folder of JPEGs or PNGs, or a webcam's number.",
+        pattern=r'.+',
+        pattern_help='a video file, a folder or a number',
+    ),
+    ParameterSpec(
+        'rate',
+        0.0,
+        When.FIXED,
+        "Frames a second; 0 for the file's own, 30 for a folder, or all that a webcam delivers.",
+        0.0,
+        1000.0,
+    ),
+    ParameterSpec('loop', False, When.FIXED, 'Begin again at the end; stamps go on.'),
+    ParameterSpec('first_frame', 0, When.FIXED, 'Number of the first frame to play.', 0, 2**31),
+    ParameterSpec(
+        'last_frame', -1, When.FIXED, 'Number of the last frame to play; -1 for all.', -1, 2**31
+    ),
+    ParameterSpec(
+        'image_transport',
+        'raw',
+        When.FIXED,
+        'raw publishes Image on image, compressed '
+        'publishes CompressedImage on image/compressed; JPEGs of a folder go out as '
+        'they are.',
+        choices=('raw', 'compressed'),
+    ),
+    ParameterSpec('frame_id', 'camera', When.FIXED, "The headers' coordinate frame."),
+    ParameterSpec(
+        'reliability',
+        'reliable',
+        When.FIXED,
+        'Reliability offered to subscribers.',
+        choices=('reliable', 'best_effort'),
+    ),
+    ParameterSpec('wait_for_subscriber', False, When.FIXED, 'Play only when somebody subscribes.'),
+)
+
+HELP = """\
+examples:
+  ros2 run sam2_tracker video_source --ros-args -p path:=clip.mp4 -p loop:=true
+  ros2 run sam2_tracker video_source --ros-args -p path:=0 -r image:=/camera/image
+
+parameters (-p NAME:=VALUE):
+"""
+
+
+class VideoSourceNode(Node):
+    """Plays one source."""
+
+    def __init__(self) -> None:
+        super().__init__('video_source')
+        for spec in SPECS:
+            declare_checked(self, spec)
+        self.source = open_source(str(self.value('path')))
+        compressed = self.value('image_transport') == 'compressed'
+        topic = topic_name(self.resolve_topic_name('image'), str(self.value('image_transport')))
+        self._publisher = self.create_publisher(
+            CompressedImage if compressed else Image, topic, self._qos()
+        )
+        self._to_msg = compressed_msg if compressed else raw_msg
+
+    def value(self, name: str) -> Value:
+        """Return a parameter."""
+        return self.get_parameter(name).value
+
+    def play(self, stop: threading.Event) -> None:
+        """
+        Publish every frame when it is due, until the end or until told to stop.
+
+        :raises FrameError: a frame is unreadable
+        """
+        if self.value('wait_for_subscriber') and not self._wait_for_subscriber(stop):
+            return
+        began, count = time.monotonic(), 0
+        for stamp_ns, frame in self._due_frames(stop):
+            header = Header(stamp=stamp_to_msg(stamp_ns), frame_id=str(self.value('frame_id')))
+            self._publisher.publish(self._to_msg(frame, header))
+            count += 1
+        self._drain()
+        self.get_logger().info(f'{count} frames in {time.monotonic() - began:.1f} s')
+
+    def _due_frames(self, stop: threading.Event) -> Iterator[tuple[int, SourceFrame]]:
+        """Yield stamps and frames, each when it is due."""
+        if isinstance(self.source, WebcamSource):
+            yield from self._webcam_frames(self.source, stop)
+            return
+        pacer = Pacer(time.monotonic_ns, self.get_clock().now().nanoseconds)
+        for time_ns, frame in timed_frames(self.source, self._section()):
+            wait_s, stamp_ns = pacer.schedule(time_ns)
+            if stop.wait(wait_s):
+                return
+            yield stamp_ns, frame
+
+    def _webcam_frames(
+        self, source: WebcamSource, stop: threading.Event
+    ) -> Iterator[tuple[int, SourceFrame]]:
+        rate_hz = float(self.value('rate'))
+        due_ns = 0
+        for frame in source.frames():
+            if stop.is_set():
+                return
+            if frame.stamp_ns >= due_ns:
+                due_ns += round(1e9 / rate_hz) if rate_hz else 0
+                yield self.get_clock().now().nanoseconds, frame
+
+    def _section(self) -> Section:
+        first, last = int(self.value('first_frame')), int(self.value('last_frame'))
+        if -1 < last < first:
+            raise ConfigError(
+                f"parameter 'last_frame' is {last}: it is before first_frame {first}"
+            )
+        return Section(float(self.value('rate')), bool(self.value('loop')), first, last)
+
+    def _qos(self) -> QoSProfile:
+        reliable = self.value('reliability') == 'reliable'
+        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        depth = RELIABLE_DEPTH if reliable else BEST_EFFORT_DEPTH
+        return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
+
+    def _wait_for_subscriber(self, stop: threading.Event) -> bool:
+        self.get_logger().info(f'waiting for a subscriber of {self._publisher.topic_name}')
+        while not self._publisher.get_subscription_count():
+            if stop.wait(POLL_S):
+                return False
+        return not stop.wait(DISCOVERY_S)
+
+    def _drain(self) -> None:
+        # The last frames are still on their way when the last one has been published.
+        if self.value('reliability') == 'reliable':
+            self._publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_WITHIN_S))
+
+
+def open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
+    """
+    Open a video file, a folder of pictures, or a webcam by its number.
+
+    :raises FrameError: there is no such thing, or it cannot be read
+    """
+    if re.fullmatch(r'\d+', path):
+        return WebcamSource(int(path))
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return FolderSource(place)
+    if place.exists():
+        return VideoSource(place)
+    raise FrameError(
+        f'{path!r} is not there: give a video file, a folder of JPEGs or PNGs, or a '
+        "webcam's number"
+    )
+
+
+def raw_msg(frame: SourceFrame, header: Header) -> Image:
+    """Make an uncompressed message."""
+    return image_to_msg(frame.image_rgb, 'rgb8', header)
+
+
+def compressed_msg(frame: SourceFrame, header: Header) -> CompressedImage:
+    """Make a JPEG message; a stored JPEG stays as it is."""
+    payload = frame.payload or jpeg.encode(frame.image_rgb, JPEG_QUALITY)
+    return jpeg_to_msg(payload, header)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the executable.
+
+    :returns: 0 at the end of the source or when stopped by a signal, 1 if it cannot be read, 2
+        for a parameter that is not accepted
+    """
+    arguments = list(sys.argv if arguments is None else arguments)
+    _parser().parse_known_args(arguments[1:])
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return _run(stop)
+    except (ConfigError, FrameError) as error:
+        print(f'video_source: {error}', file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(error, ConfigError) else 1
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run(stop: threading.Event) -> int:
+    node = VideoSourceNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    thread.start()
+    try:
+        node.play(stop)
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)
+        node.source.close()
+        node.destroy_node()
+    return 0
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(len(spec.name) for spec in SPECS)
+    rows = '\n'.join(
+        f'  {spec.name:{width}}  {spec.description} '
+        f'Default: {str(spec.default).lower() or "none"}.'
+        for spec in SPECS
+    )
+    return argparse.ArgumentParser(
+        prog='video_source',
+        epilog=HELP + rows,
+        usage='%(prog)s [-h] --ros-args -p path:=PATH',
+        description='Publish a video file, a folder of pictures or a webcam as a camera topic.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+if __name__ == '__main__':
+    sys.exit(main())
