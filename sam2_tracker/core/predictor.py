@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sam2_tracker.core.cond_bank import CondBank, export_cond, fingerprint, import_cond
-from sam2_tracker.core.errors import ModelError
+from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.mask_summary import summarise_masks
 from sam2_tracker.core.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
@@ -50,6 +50,11 @@ class Predictor:
     def image_size(self) -> int:
         """Return the side of the square that the model sees, in pixels."""
         return int(self._model.image_size)
+
+    @property
+    def model(self) -> StreamPredictor:
+        """Return the model itself."""
+        return self._model
 
     @property
     def device(self) -> torch.device:
@@ -144,6 +149,9 @@ class Predictor:
     def _track_one(self, memory: ObjectMemory, frame_index: int,
                    features: EncodedFrame) -> LowResMask:
         self._settle(memory)
+        if not memory.cond:
+            raise PromptError(f'frame {frame_index}: an object that was never prompted cannot be '
+                              'tracked')
         if frame_index not in memory.cond:
             memory.hold_features(frame_index, features)
             memory.tracked[frame_index], _ = self._model._run_single_frame_inference(

@@ -97,6 +97,19 @@ def disc_mask(number: int, index: int, radius: float = 12) -> Prompt:
     return Prompt(mask_hw=(xs - x) ** 2 + (ys - y) ** 2 < radius ** 2)
 
 
+_STOCK_FEATURES: dict[tuple[int, Path], dict[int, object]] = {}
+
+
+@torch.inference_mode()
+def _stock_features(model: SAM2VideoPredictor, folder: Path,
+                    images: torch.Tensor) -> dict[int, object]:
+    key = (id(model), folder)
+    if key not in _STOCK_FEATURES:
+        _STOCK_FEATURES[key] = {index: (image[None], model.forward_image(image[None]))
+                                for index, image in enumerate(images)}
+    return dict(_STOCK_FEATURES[key])
+
+
 class StockSession:
     """Stock `SAM2VideoPredictor` over a folder, with one method for each thing a user does."""
 
@@ -104,6 +117,8 @@ class StockSession:
         assert model.fill_hole_area == 0
         self.model = model
         self.state = model.init_state(str(folder))
+        # Stock's own cache, filled by stock's own encoder, once for all sessions over a folder.
+        self.state['cached_features'] = _stock_features(model, folder, self.state['images'])
 
     def prompt(self, object_id: int, index: int, prompt: Prompt) -> None:
         if prompt.mask_hw is not None:

@@ -1,0 +1,207 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""An object's memory stays bounded, and is nobody else's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from stock import (
+    box,
+    build,
+    CLIP_FRAMES,
+    CLIP_HW,
+    differing,
+    disc_mask,
+    disc_xy,
+    OURS,
+    points,
+    read_clip,
+    Stream,
+)
+import torch
+
+from sam2_tracker.core.cond_bank import CondBank
+from sam2_tracker.core.errors import ModelError, PromptError
+from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
+from sam2_tracker.core.types import Prompt
+
+
+def test_the_predictor_is_what_the_tracker_asks_for(predictor):
+    as_protocol: PredictorProtocol = predictor
+    as_protocol.warm_up()
+    assert as_protocol.image_size == 128
+
+
+def test_the_bytes_of_a_memory_stay_the_same_over_300_frames(one_thread, clip_folder):
+    small = Predictor(build(target=OURS, image_size=64))
+    encoded = [small.encode(picture) for picture in read_clip(clip_folder)[:8]]
+    stream = Stream(small, lambda index: encoded[index % 8], look_back=3)
+    stream.add(1, 0, disc_mask(0, 0))
+    stream.add(2, 0, points([disc_xy(1, 0)]))
+    stream.track(1, 24)
+    held = [memory.nbytes for memory in stream.memories.values()]
+    entries = [(len(memory.tracked), len(memory.cond)) for memory in stream.memories.values()]
+    for start in range(24, 300, 46):
+        stream.track(start, start + 46)
+        assert [memory.nbytes for memory in stream.memories.values()] == held
+    assert entries == [(len(memory.tracked), len(memory.cond))
+                       for memory in stream.memories.values()] == [(3 + 16, 1)] * 2
+
+
+def test_the_bytes_of_a_memory_stay_bounded_over_many_corrections(predictor, encoded):
+    stream = Stream(predictor, lambda index: encoded(index % CLIP_FRAMES), look_back=2)
+    stream.add(1, 0, points([disc_xy(0, 0)]))
+    held = []
+    for now in range(1, 61):
+        stream.track(now, now + 1)
+        if now % 3 == 0:
+            stream.refine(1, now - 1, points([disc_xy(0, now % CLIP_FRAMES)]), now)
+        held.append(stream.memories[1].nbytes)
+    assert max(held[40:]) == max(held[50:]) == max(held[55:])
+    assert len(stream.memories[1].cond_indices) <= 4 + 1 + (2 + 15) // 3 + 1
+
+
+def test_a_memory_holds_what_part_4_of_the_design_says(predictor, encoded):
+    stream = Stream(predictor, encoded)
+    stream.add(1, 0, points([disc_xy(0, 0)]))
+    stream.track(1, 30)
+    memory = stream.memories[1]
+    with_maps = [index for index, entry in memory.tracked.items()
+                 if entry['maskmem_features'] is not None]
+    assert with_maps == list(range(29 - 6, 30))
+    assert sorted(memory.tracked) == list(range(29 - 15, 30))
+    assert (memory.first_index, memory.last_index, memory.cond_indices) == (0, 29, (0,))
+    assert memory.output(29) is not None
+    assert memory.output(28) is None
+    assert memory.output(30) is None
+    assert memory.state['cached_features'] == {}
+
+
+@dataclass
+class Life:
+    """What happened to one object: (frame reached, prompt's frame, prompt, clear_previous)."""
+
+    first: tuple[int, Prompt]
+    corrections: list[tuple[int, int, Prompt, bool]] = field(default_factory=list)
+
+
+def random_prompt(rng: np.random.Generator, index: int) -> Prompt:
+    xy = rng.uniform((0, 0), (CLIP_HW[1], CLIP_HW[0]))
+    kind = rng.integers(4)
+    if kind == 0:
+        return box(xy[0] / 2, xy[1] / 2, xy[0] / 2 + 40, xy[1] / 2 + 30)
+    if kind == 1:
+        return disc_mask(int(rng.integers(3)), index)
+    return points([xy], [int(kind == 2)])
+
+
+def correct(stream: Stream, object_id: int, life: tuple[int, int, Prompt, bool]) -> None:
+    now, index, prompt, clear_previous = life
+    stream.refine(object_id, index, prompt, now, clear_previous)
+
+
+def test_random_life_around_an_object_does_not_change_it(predictor, encoded):
+    rng = np.random.default_rng(2)
+    stream, lives = Stream(predictor, encoded, look_back=3), {}
+    for now in range(20):
+        stream.track(now, now + 1)
+        for object_id in [number for number in stream.memories if lives[number].first[0] < now]:
+            chance = rng.random()
+            if chance < 0.08 and len(stream.memories) > 2:
+                del stream.memories[object_id], lives[object_id]
+            elif chance < 0.35:
+                index = int(rng.integers(max(lives[object_id].first[0], now - 3), now + 1))
+                life = (now, index, random_prompt(rng, index), bool(rng.integers(2)))
+                lives[object_id].corrections.append(life)
+                correct(stream, object_id, life)
+        if rng.random() < 0.35 or not lives:
+            object_id, prompt = 100 + now, random_prompt(rng, now)
+            lives[object_id] = Life((now, prompt))
+            stream.add(object_id, now, prompt)
+    assert len(lives) >= 3
+    assert sum(len(life.corrections) for life in lives.values()) >= 5
+    for object_id, life in lives.items():
+        alone = live_alone(predictor, encoded, object_id, life)
+        assert differing(stream.results, alone.results) == []
+
+
+def live_alone(predictor, encoded, object_id: int, life: Life) -> Stream:
+    stream = Stream(predictor, encoded, look_back=3)
+    reached, prompt = life.first
+    stream.add(object_id, reached, prompt)
+    for correction in life.corrections:
+        stream.track(reached + 1, correction[0] + 1)
+        correct(stream, object_id, correction)
+        reached = correction[0]
+    stream.track(reached + 1, 20)
+    return stream
+
+
+def test_going_on_after_an_object_that_was_never_prompted_is_refused(predictor, encoded):
+    memory = predictor.new_memory(CLIP_HW)
+    with pytest.raises(PromptError, match='never prompted'):
+        predictor.export_cond(memory)
+    with pytest.raises(PromptError, match='never prompted'):
+        predictor.track([TrackStep(memory, 0, encoded(0))])
+
+
+def test_a_bank_of_other_weights_or_with_parts_missing_is_refused(predictor, encoded):
+    memory = predictor.new_memory(CLIP_HW)
+    predictor.prompt(memory, 0, encoded(0), disc_mask(0, 0), False)
+    bank = predictor.export_cond(memory)
+    other = CondBank(bank.maps, bank.pointers, bank.score_logits, 'f00', bank.image_size)
+    with pytest.raises(ModelError, match='made by the model f00'):
+        predictor.import_cond(predictor.new_memory(CLIP_HW), other)
+    with pytest.raises(ModelError, match='without pointers, image_size'):
+        CondBank.read({'maps': bank.maps, 'score_logits': bank.score_logits}, {'model': ''})
+    with pytest.raises(ModelError, match='differ in length'):
+        CondBank.read({**bank.tensors(), 'maps': bank.maps[:0]}, bank.metadata())
+
+
+@pytest.mark.parametrize(('name', 'value', 'words'), [
+    ('fill_hole_area', 8, 'fill_hole_area to 0'),
+    ('add_all_frames_to_correct_as_cond', False, 'corrections fade'),
+    ('non_overlap_masks', True, 'must be false'),
+    ('training', True, 'eval')])
+def test_a_model_that_could_not_be_exact_is_refused(predictor, monkeypatch, name, value, words):
+    monkeypatch.setattr(predictor.model, name, value)
+    with pytest.raises(ModelError, match=words):
+        Predictor(predictor.model)
+
+
+def test_an_unknown_precision_is_refused(predictor):
+    with pytest.raises(ModelError, match="'float16' is neither"):
+        Predictor(predictor.model, 'float16')
+
+
+def test_another_predictors_objects_are_refused(predictor, encoded):
+    with pytest.raises(TypeError, match='memory of this predictor'):
+        predictor.track([TrackStep(None, 0, encoded(0))])
+    with pytest.raises(TypeError, match='features of this predictor'):
+        predictor.track([TrackStep(predictor.new_memory(CLIP_HW), 0, None)])
+
+
+def test_bfloat16_gives_nearly_the_same_masks(predictor, encoded, one_thread):
+    half = Predictor(predictor.model, 'bfloat16')
+    results = []
+    for each in (predictor, half):
+        stream = Stream(each, encoded)
+        stream.add(1, 0, disc_mask(0, 0))
+        stream.track(1, 4)
+        results.append(stream.results[3, 1])
+    assert not torch.equal(*results)
+    assert ((results[0] > 0) == (results[1] > 0)).float().mean() > 0.95
+
+
+def test_positions_nobody_reads_take_no_memory(one_thread):
+    model = build(target=OURS)
+    frame = Predictor(model).encode(np.zeros((*CLIP_HW, 3), np.uint8))
+    assert [tuple(tensor.shape) for tensor in frame.maps] == [
+        (1, 32, 32, 32), (1, 64, 16, 16), (1, 256, 8, 8)]
+    assert frame.nbytes == 4 * (32 * 32 * 32 + 64 * 16 * 16 + 256 * 8 * 8)
+    _, cached = frame.as_cached()
+    assert [tensor.untyped_storage().nbytes() for tensor in cached['vision_pos_enc'][:2]] == [4, 4]
