@@ -40,6 +40,17 @@ class InputConfig:
     prompts_file: Path | None = None
 
 
+@dataclass(frozen=True)
+class AnnotateConfig:
+    """What is drawn on the annotated stream."""
+
+    mask: bool = True
+    box: bool = True
+    label: bool = True
+    trace: bool = False
+    opacity: float = 0.5
+
+
 def descriptor_of(spec: ParameterSpec) -> ParameterDescriptor:
     """
     Describe a parameter to ROS tools.
@@ -83,12 +94,15 @@ class NodeParameters:
 
     :param node: where they are declared
     :param is_unconfigured: whether *at configure* parameters may be set now
+    :param on_change: called with every value after a change was accepted
     :raises ConfigError: an override is not accepted
     """
 
-    def __init__(self, node: Node, is_unconfigured: Callable[[], bool]) -> None:
+    def __init__(self, node: Node, is_unconfigured: Callable[[], bool],
+                 on_change: Callable[[Mapping[str, Value]], None] = lambda _: None) -> None:
         self._node = node
         self._is_unconfigured = is_unconfigured
+        self._on_change = on_change
         for spec in PARAMETERS.values():
             declare_checked(node, spec)
         node.add_on_set_parameters_callback(self.on_set)
@@ -104,20 +118,22 @@ class NodeParameters:
     def on_set(self, changes: Sequence[Parameter]) -> SetParametersResult:
         """Accept or refuse a change, with the reason."""
         try:
-            for change in changes:
-                if change.name in PARAMETERS:
-                    self._check_change(PARAMETERS[change.name], change.value)
+            changed = {change.name: self._checked(PARAMETERS[change.name], change.value)
+                       for change in changes if change.name in PARAMETERS}
         except ConfigError as error:
             self._node.get_logger().warning(str(error))
             return SetParametersResult(successful=False, reason=str(error))
+        if changed:
+            self._on_change({**self.values(), **changed})
         return SetParametersResult(successful=True)
 
-    def _check_change(self, spec: ParameterSpec, value: object) -> None:
-        spec.check(value)
+    def _checked(self, spec: ParameterSpec, value: object) -> Value:
+        checked = spec.check(value)
         if spec.when is When.AT_CONFIGURE and not self._is_unconfigured():
             raise ConfigError(
                 f"parameter '{spec.name}' can only be set while the node is unconfigured: "
                 'deactivate and clean it up first')
+        return checked
 
 
 def core_config(values: Mapping[str, Value]) -> CoreConfig:
@@ -132,7 +148,7 @@ def core_config(values: Mapping[str, Value]) -> CoreConfig:
             compile=text['compile'],
             image_size=int(values['image_size'])),
         buffer=_buffer_config(values),
-        tracking=_tracking_config(values),
+        tracking=tracking_config(values),
         prompt=PromptConfig(
             stamp_tolerance_s=float(values['prompt.stamp_tolerance_s']),
             timeout_s=float(values['prompt.timeout_s'])),
@@ -149,6 +165,16 @@ def input_config(values: Mapping[str, Value]) -> InputConfig:
         prompts_file=_path_or_none(str(values['prompts_file'])))
 
 
+def annotate_config(values: Mapping[str, Value]) -> AnnotateConfig:
+    """Turn parameter values into what is drawn."""
+    return AnnotateConfig(
+        mask=bool(values['annotate.mask']),
+        box=bool(values['annotate.box']),
+        label=bool(values['annotate.label']),
+        trace=bool(values['annotate.trace']),
+        opacity=float(values['annotate.opacity']))
+
+
 def _buffer_config(values: Mapping[str, Value]) -> BufferConfig:
     return BufferConfig(
         directory=_path_or_none(str(values['buffer.directory'])),
@@ -159,7 +185,8 @@ def _buffer_config(values: Mapping[str, Value]) -> BufferConfig:
         keep=bool(values['buffer.keep']))
 
 
-def _tracking_config(values: Mapping[str, Value]) -> TrackingConfig:
+def tracking_config(values: Mapping[str, Value]) -> TrackingConfig:
+    """Turn parameter values into the tracker's settings."""
     return TrackingConfig(
         max_objects=int(values['tracking.max_objects']),
         max_cond_frames=int(values['tracking.max_cond_frames']),

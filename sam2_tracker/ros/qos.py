@@ -8,6 +8,15 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from sam2_tracker.core.config import FramePolicy
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+__all__ = [
+    'EVERY_DEPTH', 'image_qos', 'LATCHED', 'LATEST_DEPTH', 'OUTPUT',
+    'SubscriptionEventCallbacks', 'without_event_callbacks']
+
 LATEST_DEPTH = 2
 EVERY_DEPTH = 1000
 
@@ -31,3 +40,12 @@ def image_qos(policy: FramePolicy, reliability: ReliabilityPolicy) -> QoSProfile
         history=HistoryPolicy.KEEP_LAST,
         reliability=reliability,
         durability=DurabilityPolicy.VOLATILE)
+
+
+def without_event_callbacks() -> PublisherEventCallbacks:
+    """
+    Return callbacks for none of a publisher's events.
+
+    Its events would be waited for by the executor, which fails if the publisher is gone by then.
+    """
+    return PublisherEventCallbacks(use_default_callbacks=False)
