@@ -9,13 +9,21 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sam2_tracker.core.config import FramePolicy
 
 try:
-    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.event_handler import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
 except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.qos_event import (
+        PublisherEventCallbacks,
+        SubscriptionEventCallbacks,
+        UnsupportedEventTypeError,
+    )
 
 __all__ = [
     'EVERY_DEPTH', 'image_qos', 'LATCHED', 'LATEST_DEPTH', 'OUTPUT',
-    'SubscriptionEventCallbacks', 'without_event_callbacks']
+    'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'without_event_callbacks']
 
 LATEST_DEPTH = 2
 EVERY_DEPTH = 1000

@@ -1,0 +1,133 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The image subscription: topic, reliability that fits the publishers, losses counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import threading
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from sam2_tracker.core.config import FramePolicy
+from sam2_tracker.ros.parameters import InputConfig
+from sam2_tracker.ros.qos import (
+    image_qos,
+    SubscriptionEventCallbacks,
+    UnsupportedEventTypeError,
+)
+
+# A publisher that appears later is fitted to after at most so long.
+REVIEW_PERIOD_S = 0.5
+RELIABLE = ReliabilityPolicy.RELIABLE
+BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
+
+
+def topic_name(resolved: str, transport: str) -> str:
+    """Return the topic of a transport: /compressed is appended unless the name ends so."""
+    if transport == 'compressed' and not resolved.endswith('/compressed'):
+        return f'{resolved}/compressed'
+    return resolved
+
+
+def fitting_reliability(asked: str, offered: Sequence[ReliabilityPolicy]) -> ReliabilityPolicy:
+    """
+    Return the reliability to subscribe with.
+
+    :param asked: auto, reliable or best_effort
+    :param offered: what the publishers found offer
+    """
+    if asked == 'auto':
+        return RELIABLE if all(policy == RELIABLE for policy in offered) else BEST_EFFORT
+    return RELIABLE if asked == 'reliable' else BEST_EFFORT
+
+
+class ImageSubscription:
+    """Subscribes; under `auto` it looks again whether the publishers changed."""
+
+    def __init__(self, node: Node, config: InputConfig, kind: type[Image | CompressedImage],
+                 on_image: Callable[[Image | CompressedImage], None]) -> None:
+        self._node = node
+        self._config = config
+        self._kind = kind
+        self._on_image = on_image
+        self._group = MutuallyExclusiveCallbackGroup()
+        self._lock = threading.Lock()
+        self.topic = topic_name(node.resolve_topic_name('image'), config.transport)
+        self.lost_messages = 0
+        self._reliability = fitting_reliability(config.reliability, self._offered())
+        self._subscription: Subscription | None = self._subscribe()
+        self._review = node.create_timer(
+            REVIEW_PERIOD_S, self.on_review, self._group,
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if config.reliability != 'auto':
+            self._review.cancel()
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        with self._lock:
+            self._node.destroy_timer(self._review)
+            if self._subscription is not None:
+                self._node.destroy_subscription(self._subscription)
+                self._subscription = None
+
+    def on_review(self) -> None:
+        """Subscribe anew if the publishers found ask for another reliability."""
+        offered = self._offered()
+        fitting = fitting_reliability(self._config.reliability, offered)
+        with self._lock:
+            if not offered or fitting == self._reliability or self._subscription is None:
+                return
+            self._node.destroy_subscription(self._subscription)
+            self._reliability = fitting
+            self._subscription = self._subscribe()
+
+    def _offered(self) -> list[ReliabilityPolicy]:
+        return [found.qos_profile.reliability
+                for found in self._node.get_publishers_info_by_topic(self.topic)]
+
+    def _subscribe(self) -> Subscription:
+        policy = self._config.frame_policy
+        qos = image_qos(policy, self._reliability)
+        word = 'reliable' if self._reliability == RELIABLE else 'best effort'
+        self._node.get_logger().info(f'subscribing to {self.topic} ({word}, depth {qos.depth})')
+        if self._reliability == BEST_EFFORT and policy is FramePolicy.EVERY:
+            self._node.get_logger().warning(
+                f'{self.topic} is subscribed to best effort: frames can be lost, which '
+                'frame_policy every is meant to avoid; publish it reliably')
+        return self._create(qos)
+
+    def _create(self, qos: QoSProfile) -> Subscription:
+        events = SubscriptionEventCallbacks(
+            message_lost=self.on_message_lost, incompatible_qos=self.on_incompatible_qos)
+        try:
+            return self._subscribe_with(qos, events)
+        except UnsupportedEventTypeError:
+            return self._subscribe_with(qos, None)
+
+    def _subscribe_with(self, qos: QoSProfile,
+                        events: SubscriptionEventCallbacks | None) -> Subscription:
+        return self._node.create_subscription(
+            self._kind, self.topic, self._on_image, qos, callback_group=self._group,
+            event_callbacks=events)
+
+    def on_message_lost(self, event: Any) -> None:
+        """Count what the middleware lost."""
+        self.lost_messages += event.total_count_change
+        if self._config.frame_policy is FramePolicy.EVERY:
+            self._node.get_logger().error(
+                f'{event.total_count_change} images of {self.topic} were lost on the way, '
+                f'{self.lost_messages} so far')
+
+    def on_incompatible_qos(self, _: Any) -> None:
+        """Say that a publisher is not heard; under `auto` the next review mends it."""
+        if self._config.reliability == 'reliable':
+            self._node.get_logger().warning(
+                f'a publisher of {self.topic} is best effort: none of its images will come while '
+                'image_reliability is reliable; auto or best_effort is right for it')
