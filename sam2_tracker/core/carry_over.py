@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from sam2_tracker.core.announcements import object_name
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level, Log
@@ -44,21 +46,24 @@ def carry_over(tracks: Iterable[Track], newest_index: int, before_hw: tuple[int,
             log(Level.WARN, f'{object_name(track.shown)} is lost: the picture changed from '
                             f'{size_text(before_hw)} to {size_text(after_hw)}')
             continue
-        before = track.history.before(newest_index + 1)
         track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
         track.pictures.clear()
-        # Frame numbers begin again at 0, so what came before is frame -1.
-        track.history = VisibilityHistory({-1: before} if before is not None else None)
+        track.history = VisibilityHistory()
 
 
 def _last_mask(track: Track, newest_index: int, after_hw: tuple[int, int],
                predictor: PredictorProtocol, config: TrackingConfig) -> BoolArray | None:
     output = None if track.memory is None else track.memory.output(newest_index)
     if output is None:
-        return track.carried_mask_hw if _fits(track.carried_mask_hw, after_hw) else None
+        # The size changed again before a frame of the one before was tracked.
+        return None if track.carried_mask_hw is None else _scaled(track.carried_mask_hw, after_hw)
     masks = summarised(predictor, [output], [track.id], after_hw, MASK_ONLY, config)
     return masks.masks[0] if masks.objects[0].visible else None
 
 
-def _fits(mask_hw: BoolArray | None, after_hw: tuple[int, int]) -> bool:
-    return mask_hw is not None and mask_hw.shape == after_hw
+def _scaled(mask_hw: BoolArray, after_hw: tuple[int, int]) -> BoolArray | None:
+    (height, width), (new_height, new_width) = mask_hw.shape, after_hw
+    rows = np.arange(new_height) * height // new_height
+    columns = np.arange(new_width) * width // new_width
+    scaled: BoolArray = mask_hw[rows[:, np.newaxis], columns]
+    return scaled if scaled.any() else None

@@ -43,7 +43,7 @@ def check_room(new_count: int, object_count: int, max_objects: int) -> None:
 
     :raises PromptError: if there would be too many
     """
-    if object_count + new_count > max_objects:
+    if new_count and object_count + new_count > max_objects:
         raise PromptError(f'too many objects: {new_count} new beside {object_count} tracked, '
                           f'at most {max_objects} in all (tracking.max_objects)')
 

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sam2_tracker.core.announcements import announce
@@ -23,6 +22,7 @@ from sam2_tracker.core.look_back import LookBack
 from sam2_tracker.core.prompts import check_room, known_objects, validate_prompts
 from sam2_tracker.core.protocols import FrameFeatures, Memory, PredictorProtocol, TrackStep
 from sam2_tracker.core.results import summarised, tracked_frame, without_masks
+from sam2_tracker.core.stages import StageTimer, untimed
 from sam2_tracker.core.track import nothing_shown, Track
 from sam2_tracker.core.types import (
     Frame,
@@ -32,13 +32,6 @@ from sam2_tracker.core.types import (
     TrackedObject,
     Wanted,
 )
-
-StageTimer = Callable[[str], AbstractContextManager[object]]
-
-
-def untimed(_stage: str) -> AbstractContextManager[object]:
-    """Measure nothing."""
-    return nullcontext()
 
 
 class Tracker:
