@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 import contextlib
 from pathlib import Path
@@ -22,6 +21,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import ConfigError, FrameError
@@ -30,9 +30,10 @@ from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.ros.image_conversion import image_to_msg, jpeg_to_msg
 from sam2_tracker.ros.image_subscription import topic_name
 from sam2_tracker.ros.message_conversion import stamp_to_msg
-from sam2_tracker.ros.parameter_table import ParameterSpec, Value, When
+from sam2_tracker.ros.parameter_table import Value
 from sam2_tracker.ros.parameters import declare_checked
 from sam2_tracker.ros.playback import Pacer, Section, timed_frames
+from sam2_tracker.ros.video_source_options import parser, SPECS
 
 # Deep enough that a subscriber that pauses for some seconds still gets everything.
 RELIABLE_DEPTH = 100
@@ -42,65 +43,6 @@ ACKNOWLEDGED_WITHIN_S = 10.0
 # From the moment a subscriber is seen until it surely sees this publisher.
 DISCOVERY_S = 0.5
 POLL_S = 0.05
-
-
-class PathSpec(ParameterSpec):
-    """A text that may be given as a number: ``-p path:=0`` is a webcam."""
-
-    def check(self, value: object) -> Value:
-        """Return the value as text; see `ParameterSpec`."""
-        return super().check(str(value) if type(value) is int else value)
-
-
-SPECS = (
-    PathSpec(
-        'path',
-        '',
-        When.FIXED,
-        "A video file, a folder of JPEGs or PNGs, or a webcam's number.",
-        pattern=r'.+',
-        pattern_help='a video file, a folder or a number',
-    ),
-    ParameterSpec(
-        'rate',
-        0.0,
-        When.FIXED,
-        "Frames a second; 0 for the file's own, 30 for a folder, or all that a webcam delivers.",
-        0.0,
-        1000.0,
-    ),
-    ParameterSpec('loop', False, When.FIXED, 'Begin again at the end; stamps go on.'),
-    ParameterSpec('first_frame', 0, When.FIXED, 'Number of the first frame to play.', 0, 2**31),
-    ParameterSpec(
-        'last_frame', -1, When.FIXED, 'Number of the last frame to play; -1 for all.', -1, 2**31
-    ),
-    ParameterSpec(
-        'image_transport',
-        'raw',
-        When.FIXED,
-        'raw publishes Image on image, compressed '
-        'publishes CompressedImage on image/compressed; JPEGs of a folder go out as '
-        'they are.',
-        choices=('raw', 'compressed'),
-    ),
-    ParameterSpec('frame_id', 'camera', When.FIXED, "The headers' coordinate frame."),
-    ParameterSpec(
-        'reliability',
-        'reliable',
-        When.FIXED,
-        'Reliability offered to subscribers.',
-        choices=('reliable', 'best_effort'),
-    ),
-    ParameterSpec('wait_for_subscriber', False, When.FIXED, 'Play only when somebody subscribes.'),
-)
-
-HELP = """\
-examples:
-  ros2 run sam2_tracker video_source --ros-args -p path:=clip.mp4 -p loop:=true
-  ros2 run sam2_tracker video_source --ros-args -p path:=0 -r image:=/camera/image
-
-parameters (-p NAME:=VALUE):
-"""
 
 
 class VideoSourceNode(Node):
@@ -117,10 +59,19 @@ class VideoSourceNode(Node):
             CompressedImage if compressed else Image, topic, self._qos()
         )
         self._to_msg = compressed_msg if compressed else raw_msg
+        self._released = threading.Event()
+        self.create_service(Trigger, '~/play', self.on_play)
 
     def value(self, name: str) -> Value:
         """Return a parameter."""
         return self.get_parameter(name).value
+
+    def on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Let a source go on that holds its first frame."""
+        response.success = bool(self.value('hold_first')) and not self._released.is_set()
+        response.message = '' if response.success else 'it is playing already'
+        self._released.set()
+        return response
 
     def play(self, stop: threading.Event) -> None:
         """
@@ -135,6 +86,8 @@ class VideoSourceNode(Node):
             header = Header(stamp=stamp_to_msg(stamp_ns), frame_id=str(self.value('frame_id')))
             self._publisher.publish(self._to_msg(frame, header))
             count += 1
+            if count == 1 and self.value('hold_first') and not self._hold(stop):
+                return
         self._drain()
         self.get_logger().info(f'{count} frames in {time.monotonic() - began:.1f} s')
 
@@ -183,6 +136,12 @@ class VideoSourceNode(Node):
                 return False
         return not stop.wait(DISCOVERY_S)
 
+    def _hold(self, stop: threading.Event) -> bool:
+        while not self._released.is_set():
+            if stop.wait(POLL_S):
+                return False
+        return True
+
     def _drain(self) -> None:
         # The last frames are still on their way when the last one has been published.
         if self.value('reliability') == 'reliable':
@@ -227,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for a parameter that is not accepted
     """
     arguments = list(sys.argv if arguments is None else arguments)
-    _parser().parse_known_args(arguments[1:])
+    parser().parse_known_args(arguments[1:])
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -260,22 +219,6 @@ def _run(stop: threading.Event) -> int:
 def _spin(executor: SingleThreadedExecutor) -> None:
     with contextlib.suppress(ExternalShutdownException):
         executor.spin()
-
-
-def _parser() -> argparse.ArgumentParser:
-    width = max(len(spec.name) for spec in SPECS)
-    rows = '\n'.join(
-        f'  {spec.name:{width}}  {spec.description} '
-        f'Default: {str(spec.default).lower() or "none"}.'
-        for spec in SPECS
-    )
-    return argparse.ArgumentParser(
-        prog='video_source',
-        epilog=HELP + rows,
-        usage='%(prog)s [-h] --ros-args -p path:=PATH',
-        description='Publish a video file, a folder of pictures or a webcam as a camera topic.',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 if __name__ == '__main__':

@@ -25,6 +25,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
 
 from sam2_tracker.core import jpeg
 from sam2_tracker.offline.source import SourceFrame
@@ -193,6 +194,23 @@ def test_a_looping_source_goes_on_with_ascending_stamps_until_interrupted(start,
     assert 'Traceback' not in output
     stamps = [stamp_ns(msg) for msg in receiver.messages]
     assert set(np.diff(stamps)) == {25_000_000}
+
+
+def test_a_held_source_goes_on_when_it_is_told_to(start, receiver, video):
+    receiver.subscribe(Image, 'image')
+    process = start(path=video, wait_for_subscriber='true', hold_first='true')
+    client = receiver.node.create_client(Trigger, 'video_source/play')
+    receiver.wait_for(1)
+    assert client.wait_for_service(20)
+    time.sleep(0.6)
+    assert len(receiver.messages) == 1
+    reply = client.call_async(Trigger.Request())
+    receiver.wait_for(8)
+    assert reply.result().success
+    assert process.wait(30) == 0
+    pauses = np.diff([stamp_ns(msg) for msg in receiver.messages])
+    assert pauses[0] > 500_000_000, 'stamps stay near the clock'
+    assert set(pauses[1:]) == {50_000_000}
 
 
 def test_an_interrupt_while_waiting_for_a_subscriber_ends_it(start, video):
