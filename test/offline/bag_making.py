@@ -33,9 +33,9 @@ def picture(number: int, hw: tuple[int, int] = (24, 32)) -> np.ndarray:
     """Return pixels that tell which frame they are."""
     height, width = hw
     image = np.zeros((height, width, 3), np.uint8)
-    image[..., 0] = np.arange(width) * 5
+    image[..., 0] = np.arange(width) * 5 % 256
     image[..., 1] = np.arange(height)[:, None] * 7
-    image[..., 2] = 10 * number
+    image[..., 2] = 10 * number % 256
     return image
 
 

@@ -1,0 +1,129 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Outputs that appear whole or not at all: made beside their place, then moved there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import shutil
+
+from sam2_tracker.core.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Target:
+    """
+    The place of one output.
+
+    :param path: where it is to lie
+    :param own_suffixes: for a folder: of the files that we put into it, '' for none; empty for
+        a single file
+    """
+
+    path: Path
+    own_suffixes: tuple[str, ...] = ()
+
+    @property
+    def workshop(self) -> Path:
+        """Return the hidden folder beside it in which it is made."""
+        return self.path.parent / f'.{self.path.name}.part'
+
+    @property
+    def draft(self) -> Path:
+        """Return where it lies until it is whole; it has its final name there already."""
+        return self.workshop / self.path.name
+
+    def check(self, overwrite: bool) -> None:
+        """
+        Refuse a place that is taken.
+
+        :param overwrite: accept what an earlier run wrote there, and nothing else
+        :raises StorageError: if something lies there that may not be replaced
+        """
+        if not self.path.exists():
+            return
+        if not overwrite:
+            raise StorageError(f'output {self.path} exists already: name another one or give '
+                               '--overwrite')
+        if self.path.is_dir() != bool(self.own_suffixes):
+            kind = 'folder' if self.path.is_dir() else 'file'
+            raise StorageError(f'output {self.path} is a {kind} of yours, not an output of this '
+                               'command: it is not overwritten')
+        self._refuse_foreign_files()
+
+    def _refuse_foreign_files(self) -> None:
+        if not self.own_suffixes:
+            return
+        for entry in sorted(self.path.iterdir()):
+            if entry.is_dir() or entry.suffix not in self.own_suffixes:
+                raise StorageError(f'output folder {self.path} holds {entry.name}, which is not '
+                                   'from this command: it is not overwritten')
+
+    def prepare(self) -> Path:
+        """
+        Make room for a new draft and throw away what an interrupted run left.
+
+        :returns: the draft's path, where nothing lies yet
+        :raises StorageError: if the place cannot be written to
+        """
+        try:
+            self.discard()
+            self.workshop.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f'output {self.path} cannot be written: {error}') from error
+        return self.draft
+
+    def publish(self) -> None:
+        """
+        Move the finished draft to its place, over an older one.
+
+        :raises StorageError: if it cannot be moved
+        """
+        try:
+            if self.draft.is_dir():
+                self._swap_folder()
+            else:
+                _flush_to_disk(self.draft)
+                self.draft.replace(self.path)
+            self.discard()
+        except OSError as error:
+            raise StorageError(
+                f'output {self.path} cannot be put in its place: {error}') from error
+
+    def _swap_folder(self) -> None:
+        if self.path.exists():
+            self.path.rename(self.workshop / 'replaced')
+        self.draft.rename(self.path)
+
+    def discard(self) -> None:
+        """Throw the draft away."""
+        if self.workshop.exists():
+            shutil.rmtree(self.workshop)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """
+    Write a small file that is there whole or not at all.
+
+    :raises StorageError: if it cannot be written
+    """
+    part = path.parent / f'.{path.name}.part'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+        _flush_to_disk(part)
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f'{path} cannot be written: {error}') from error
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Otherwise a power cut can leave the new name with nothing behind it.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The recording with its masks drawn over it, as H.264 in MP4 with the source's times."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from sam2_tracker.core.types import UInt8Array, Wanted
+from sam2_tracker.offline.sink import Result
+
+WANTED = Wanted(label_image=False, masks=True)
+_TICKS_PER_S = 90_000
+_OPTIONS = {'crf': '20', 'preset': 'veryfast'}
+# x264 makes other bytes with another number of threads, and by itself takes one a core.
+_THREADS = 2
+
+
+class AnnotatedVideo:
+    """
+    Draws and encodes frame by frame.
+
+    :param path: of the .mp4
+    :param rate_hz: nominal frames a second
+    """
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        import av
+
+        from sam2_tracker.render.overlay import Overlay
+
+        self._overlay = Overlay()
+        self._container = av.open(str(path), 'w', format='mp4')
+        self._rate = Fraction(rate_hz).limit_denominator(1001)
+        self._stream: Any = None
+        self._first_ns = 0
+        self._newest_tick = -1
+
+    def write(self, result: Result) -> None:
+        """Add one frame."""
+        picture = _even(self._overlay.draw(result.tracked))
+        if self._stream is None:
+            self._stream = self._begin(picture)
+            self._first_ns = result.tracked.frame.stamp_ns
+        self._encode(picture, result.tracked.frame.stamp_ns)
+
+    def _begin(self, picture: UInt8Array) -> Any:
+        stream = self._container.add_stream('libx264', rate=self._rate, options=_OPTIONS)
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = 'yuv420p'
+        stream.codec_context.thread_count = _THREADS
+        stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
+        return stream
+
+    def _encode(self, picture: UInt8Array, stamp_ns: int) -> None:
+        import av
+
+        frame = av.VideoFrame.from_ndarray(picture, format='bgr24')
+        ticks = (stamp_ns - self._first_ns) * _TICKS_PER_S // 10**9
+        # A player's clock cannot stand still, even where a camera's did.
+        self._newest_tick = max(ticks, self._newest_tick + 1)
+        frame.pts, frame.time_base = self._newest_tick, Fraction(1, _TICKS_PER_S)
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write the frames that the encoder still holds."""
+        if self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+
+    def abort(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+def _even(picture: UInt8Array) -> UInt8Array:
+    """Repeat the last row or column where a side is odd: colour has half the resolution."""
+    height, width = picture.shape[:2]
+    padded = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(padded, np.uint8)

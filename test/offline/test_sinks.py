@@ -1,0 +1,192 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the outputs contain, and that two runs write the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+from results import HW, result, square
+
+from sam2_tracker.offline.classes import Classes
+from sam2_tracker.offline.coco_sink import CocoFile
+from sam2_tracker.offline.mask_sink import MaskFolder
+from sam2_tracker.offline.sheet_sink import ContactSheet, TILES
+from sam2_tracker.offline.sink import Sink
+from sam2_tracker.offline.table_sink import COLUMNS, ObjectTable
+from sam2_tracker.offline.video_sink import AnnotatedVideo
+from sam2_tracker.offline.yolo_sink import one_polygon, write_names, YoloFolder
+
+CLASSES = Classes.of(['cup', '', 'cup'])
+
+
+def fill(sink: Sink, count: int = 6) -> None:
+    for number in range(count):
+        sink.write(result(number))
+    sink.finish()
+
+
+def test_classes_are_numbered_in_the_order_in_which_they_come():
+    assert CLASSES.names == ('cup', 'object')
+    assert [CLASSES.number('cup'), CLASSES.number('')] == [0, 1]
+
+
+def test_masks_are_palette_pngs_whose_pixels_are_ids(tmp_path: Path):
+    fill(MaskFolder(tmp_path / 'masks'))
+    names = [f'{number:05d}.png' for number in range(6)]
+    assert sorted(path.name for path in (tmp_path / 'masks').iterdir()) == names
+    with Image.open(tmp_path / 'masks' / '00002.png') as picture:
+        assert picture.mode == 'P'
+        assert np.array_equal(np.array(picture), result(2).tracked.label_image)
+
+
+def test_coco_has_every_visible_object_with_its_mask_and_track(tmp_path: Path):
+    fill(CocoFile(tmp_path / 'out.json', 'clip', CLASSES))
+    assert [path.name for path in tmp_path.iterdir()] == ['out.json']
+    coco = json.loads((tmp_path / 'out.json').read_text())
+    assert [image['id'] for image in coco['images']] == [1, 2, 3, 4, 5, 6]
+    assert coco['images'][2]['file_name'] == 'clip/00002.jpg'
+    assert coco['images'][2]['stamp'] == '1700000000.080000000'
+    assert coco['categories'] == [{'id': 1, 'name': 'cup', 'supercategory': ''},
+                                  {'id': 2, 'name': 'object', 'supercategory': ''}]
+    assert [one['id'] for one in coco['annotations']] == list(range(1, 11))
+    tracks = [(one['image_id'], one['track_id']) for one in coco['annotations']]
+    assert (3, 1) in tracks and (4, 1) not in tracks and (4, 2) in tracks
+
+
+def test_coco_masks_decode_to_the_objects_own_masks(tmp_path: Path):
+    from supervision import rle_to_mask
+    fill(CocoFile(tmp_path / 'out.json', 'clip', CLASSES))
+    coco = json.loads((tmp_path / 'out.json').read_text())
+    for one in coco['annotations']:
+        tracked = result(one['image_id'] - 1).tracked
+        mask = tracked.masks[one['track_id'] - 1]
+        assert one['segmentation']['size'] == list(HW)
+        decoded = rle_to_mask(one['segmentation']['counts'], (HW[1], HW[0]))
+        assert np.array_equal(decoded, mask)
+        assert one['area'] == mask.sum()
+        left, top, width, height = one['bbox']
+        assert mask[top:top + height, left:left + width].sum() == mask.sum()
+
+
+def test_the_official_coco_code_reads_the_masks(tmp_path: Path):
+    pycocotools = pytest.importorskip('pycocotools.coco', reason='pycocotools is not installed')
+    fill(CocoFile(tmp_path / 'out.json', 'clip', CLASSES))
+    coco = pycocotools.COCO(str(tmp_path / 'out.json'))
+    for one in coco.loadAnns(coco.getAnnIds()):
+        mask = result(one['image_id'] - 1).tracked.masks[one['track_id'] - 1]
+        assert np.array_equal(coco.annToMask(one), mask)
+
+
+def drawn(line: str) -> tuple[int, np.ndarray]:
+    """Draw a YOLO line."""
+    number, *corners = line.split()
+    polygon = np.array(corners, float).reshape(-1, 2) * [HW[1], HW[0]]
+    canvas = np.zeros(HW, np.uint8)
+    cv2.fillPoly(canvas, [np.rint(polygon).astype(np.int32)], 1)
+    return int(number), canvas.astype(bool)
+
+
+def test_yolo_has_a_polygon_an_object_and_an_empty_file_for_an_empty_frame(tmp_path: Path):
+    fill(YoloFolder(tmp_path / 'labels', CLASSES))
+    lines = (tmp_path / 'labels' / '00002.txt').read_text().splitlines()
+    for line, mask, expected in zip(lines, result(2).tracked.masks, (0, 1), strict=True):
+        number, polygon = drawn(line)
+        assert number == expected
+        assert np.array_equal(polygon, mask)
+    assert len((tmp_path / 'labels' / '00003.txt').read_text().splitlines()) == 1
+
+
+def test_yolo_joins_the_parts_of_an_object_in_one_polygon():
+    mask = square(2, 2, 10) | square(30, 5, 8) | square(40, 30, 6)
+    polygon = one_polygon(mask)
+    canvas = np.zeros(HW, np.uint8)
+    cv2.fillPoly(canvas, [polygon], 1)
+    missing, added = mask & (canvas == 0), ~mask & (canvas == 1)
+    assert not missing.any()
+    # The lines between the parts have no width, but drawing gives them a pixel's.
+    assert added.sum() < 60
+
+
+def test_yolo_gives_a_single_pixel_three_corners():
+    assert one_polygon(square(7, 9, 1)).tolist() == [[7, 9]] * 3
+
+
+def test_yolo_class_names_are_quoted(tmp_path: Path):
+    yaml = pytest.importorskip('yaml')
+    write_names(tmp_path, Classes(('yes', "cook's hat: red", '7')))
+    names = yaml.safe_load((tmp_path / 'data.yaml').read_text())['names']
+    assert names == {0: 'yes', 1: "cook's hat: red", 2: '7'}
+
+
+def test_the_table_has_a_row_an_object_and_frame(tmp_path: Path):
+    fill(ObjectTable(tmp_path / 'out.csv'))
+    with (tmp_path / 'out.csv').open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 12
+    assert tuple(rows[0]) == COLUMNS
+    assert rows[4] == {
+        'frame': '2', 'stamp': '1700000000.080000000', 'object': '1', 'label': 'cup',
+        'state': 'visible', 'score': '0.875000', 'x': '8', 'y': '10', 'width': '12',
+        'height': '12', 'area': '144', 'centroid_x': '13.500', 'centroid_y': '15.500'}
+    assert rows[6]['state'] == 'occluded'
+    assert rows[6]['area'] == '0'
+
+
+def test_the_video_has_every_frame_at_its_time_with_the_masks_drawn(tmp_path: Path):
+    fill(AnnotatedVideo(tmp_path / 'out.mp4', 25.0))
+    capture = cv2.VideoCapture(str(tmp_path / 'out.mp4'))
+    times_ms, pictures = [], []
+    while capture.grab():
+        times_ms.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+        pictures.append(capture.retrieve()[1])
+    assert times_ms == pytest.approx([0, 40, 80, 120, 160, 200])
+    assert pictures[0].shape == (*HW, 3)
+    plain = cv2.cvtColor(result(0).tracked.frame.image_rgb, cv2.COLOR_RGB2BGR)
+    change = np.abs(pictures[0].astype(int) - plain).sum(axis=2)
+    inside = result(0).tracked.masks[0]
+    assert change[inside].mean() > 60
+    assert change[HW[0] // 2 + 10:, HW[1] // 2 + 10:].mean() < 30
+
+
+def test_a_video_of_odd_size_is_padded(tmp_path: Path):
+    sink = AnnotatedVideo(tmp_path / 'out.mp4', 25.0)
+    one = result(0)
+    odd = one.tracked.frame.image_rgb[:47, :63]
+    from dataclasses import replace
+    frame = replace(one.tracked.frame, image_rgb=odd, source_hw=(47, 63))
+    masks = tuple(mask[:47, :63] for mask in one.tracked.masks)
+    sink.write(replace(one, tracked=replace(one.tracked, frame=frame, masks=masks)))
+    sink.finish()
+    assert cv2.VideoCapture(str(tmp_path / 'out.mp4')).read()[1].shape == (48, 64, 3)
+
+
+def test_the_contact_sheet_spreads_over_a_recording_of_any_length(tmp_path: Path):
+    sink = ContactSheet(tmp_path / 'sheet.png')
+    for number in range(100):
+        sink.write(result(number % 10) if number < 10 else numbered(number))
+    assert 5 <= len(sink._tiles) <= TILES
+    assert min(sink._tiles) == 0 and max(sink._tiles) >= 90
+    sink.finish()
+    assert cv2.imread(str(tmp_path / 'sheet.png')).shape[1] > 3 * 400
+
+
+def numbered(number: int):
+    from dataclasses import replace
+    return replace(result(number % 10), number=number)
+
+
+@pytest.mark.parametrize('make', [
+    lambda path: CocoFile(path, 'clip', CLASSES), lambda path: AnnotatedVideo(path, 25.0),
+    ObjectTable, ContactSheet], ids=['coco', 'video', 'table', 'sheet'])
+def test_two_runs_write_the_same_bytes(tmp_path: Path, make: Callable[[Path], Sink]):
+    for name in ('one', 'two'):
+        fill(make(tmp_path / name), 15)
+    assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes()

@@ -1,0 +1,129 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""An output is there whole or not at all, and nobody's files are lost for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import resource
+import signal
+
+import pytest
+from results import result
+
+from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.types import Wanted
+from sam2_tracker.offline import mask_sink
+from sam2_tracker.offline.bag_sink import BagContent, ResultBag
+from sam2_tracker.offline.classes import Classes
+from sam2_tracker.offline.coco_sink import CocoFile
+from sam2_tracker.offline.mask_sink import MaskFolder
+from sam2_tracker.offline.sink import SinkPlan, SinkSet
+from sam2_tracker.offline.staging import Target
+from sam2_tracker.offline.table_sink import ObjectTable
+from sam2_tracker.offline.video_sink import AnnotatedVideo
+
+CLASSES = Classes(('cup', 'object'))
+
+
+def plans(folder: Path) -> list[SinkPlan]:
+    return [
+        SinkPlan(Target(folder / 'out.csv'), ObjectTable, Wanted(False, False)),
+        SinkPlan(Target(folder / 'masks', mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED)]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_outputs_appear_only_when_they_are_whole(tmp_path: Path):
+    sinks = SinkSet(plans(tmp_path))
+    sinks.write(result(0))
+    assert names(tmp_path) == ['.masks.part', '.out.csv.part']
+    sinks.finish()
+    assert names(tmp_path) == ['masks', 'out.csv']
+    assert names(tmp_path / 'masks') == ['00000.png']
+
+
+def test_an_aborted_run_leaves_nothing(tmp_path: Path):
+    sinks = SinkSet(plans(tmp_path))
+    sinks.write(result(0))
+    sinks.abort()
+    assert names(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_replaced_by_the_next(tmp_path: Path):
+    SinkSet(plans(tmp_path)).write(result(7))
+    sinks = SinkSet(plans(tmp_path))
+    sinks.write(result(0))
+    sinks.finish()
+    assert names(tmp_path) == ['masks', 'out.csv']
+    assert names(tmp_path / 'masks') == ['00000.png']
+
+
+def test_an_existing_output_is_refused_without_overwrite(tmp_path: Path):
+    (tmp_path / 'out.csv').write_text('old')
+    with pytest.raises(StorageError, match=r'out.csv exists already: .*--overwrite'):
+        Target(tmp_path / 'out.csv').check(overwrite=False)
+    Target(tmp_path / 'out.csv').check(overwrite=True)
+
+
+def test_overwriting_replaces_a_folder_as_a_whole(tmp_path: Path):
+    for numbers in ((0, 1, 2), (0,)):
+        sinks = SinkSet(plans(tmp_path))
+        for number in numbers:
+            sinks.write(result(number))
+        sinks.finish()
+    assert names(tmp_path) == ['masks', 'out.csv']
+    assert names(tmp_path / 'masks') == ['00000.png']
+
+
+def test_a_folder_with_a_users_own_files_is_never_overwritten(tmp_path: Path):
+    (tmp_path / 'masks').mkdir()
+    (tmp_path / 'masks' / 'thesis.tex').write_text('precious')
+    target = Target(tmp_path / 'masks', mask_sink.SUFFIXES)
+    with pytest.raises(StorageError, match=r'holds thesis\.tex'):
+        target.check(overwrite=True)
+
+
+@pytest.mark.parametrize('is_folder', [True, False])
+def test_a_folder_is_not_mistaken_for_a_file(tmp_path: Path, is_folder: bool):
+    place = tmp_path / 'out'
+    place.touch() if is_folder else place.mkdir()
+    with pytest.raises(StorageError, match='of yours'):
+        Target(place, mask_sink.SUFFIXES if is_folder else ()).check(overwrite=True)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(StorageError, match=r'out\.csv cannot be written'):
+        SinkSet([SinkPlan(Target(tmp_path / 'file' / 'out.csv'), ObjectTable,
+                          Wanted(False, False))])
+
+
+@pytest.fixture
+def small_disk():
+    """Let no file grow beyond 60 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize(('name', 'make', 'suffixes'), [
+    ('out.csv', ObjectTable, ()),
+    ('out.json', lambda path: CocoFile(path, 'clip', CLASSES), ()),
+    ('out.mp4', lambda path: AnnotatedVideo(path, 25.0), ()),
+    ('bag', lambda path: ResultBag(path, BagContent('mcap')), ('.mcap', '.yaml')),
+    ('bag', lambda path: ResultBag(path, BagContent('sqlite3')), ('.db3', '.yaml'))])
+def test_a_full_disk_is_a_sentence_and_leaves_nothing(
+        tmp_path: Path, small_disk: None, name: str, make, suffixes: tuple[str, ...]):
+    sinks = SinkSet([SinkPlan(Target(tmp_path / name, suffixes), make, Wanted(True, True))])
+    with pytest.raises(StorageError, match=f'{name} cannot be written: '):
+        for number in range(3000):
+            sinks.write(result(number % 20))
+        sinks.finish()
+    sinks.abort()
+    assert names(tmp_path) == []
