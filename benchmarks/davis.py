@@ -64,7 +64,8 @@ def _widen(mask: Mask, shape: NDArray[np.uint8]) -> Mask:
 
 
 def score_frames(predicted: list[Mask], truth: list[Mask]) -> Score:
-    """Score one object's masks as DAVIS does: without the first and the last frame.
+    """
+    Score one object's masks as DAVIS does: without the first and the last frame.
 
     :raises ValueError: if the numbers of masks differ or none is left
     """

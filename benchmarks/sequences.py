@@ -19,7 +19,8 @@ DAVIS = ('blackswan', 'bmx-trees', 'car-shadow', 'dog', 'horsejump-high', 'libby
 
 @dataclass(frozen=True)
 class Sequence:
-    """A sequence of frames with the true masks of its objects.
+    """
+    A sequence of frames with the true masks of its objects.
 
     :ivar frames: JPEG files in order
     :ivar masks: for each object a (H, W) mask a frame
@@ -51,7 +52,8 @@ def data_root() -> Path:
 
 
 def load_sequence(name: str) -> Sequence:
-    """Read a development sequence: a DAVIS one, ``dogs-jump`` or ``chair``.
+    """
+    Read a development sequence: a DAVIS one, ``dogs-jump`` or ``chair``.
 
     :raises FileNotFoundError: if it is not there
     """
@@ -76,7 +78,8 @@ def _first_channel(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def make_prompt(mask: Mask, kind: str) -> Prompt:
-    """Point at an object: its mask, the tight box around it, or a click deepest inside it.
+    """
+    Point at an object: its mask, the tight box around it, or a click deepest inside it.
 
     :param mask: (H, W), not empty
     :param kind: mask, box or click

@@ -1,6 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compose short clips with exact masks out of still pictures.
+"""
+Compose short clips with exact masks out of still pictures.
 
 A camera moves over a photograph whose own objects bend and drift with it, and cut-outs and
 generated shapes move over that: look-alikes, occluders, objects that leave and come back, and
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import Library, Picture, UInt8
-from training.sprites import Sprite, draw_sprite, random_sprites
+from training.sprites import draw_sprite, random_sprites, Sprite
 
 Floats = NDArray[np.float32]
 MIN_AREA = 0.0025       # of the frame: smaller objects are not prompted
@@ -26,7 +27,8 @@ ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames with the objects that can be prompted on the first of them.
+    """
+    Frames with the objects that can be prompted on the first of them.
 
     :ivar frames: (T, S, S, 3)
     :ivar labels: (T, S, S) number of the object that is seen at each pixel, 0 = none
@@ -40,7 +42,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where each frame looks at the picture.
+    """
+    Where each frame looks at the picture.
 
     :ivar matrices: (T, 2, 3) from frame to picture pixels
     :ivar bends: (T, 5, 5, 2) displacement on a coarse grid, in frame pixels
@@ -51,7 +54,8 @@ class Camera:
 
 
 def smooth_path(rng: np.random.Generator, frames: int, speed: float) -> Floats:
-    """Draw a path of a drift and slow wobble, (T,) from 0.
+    """
+    Draw a path of a drift and slow wobble, (T,) from 0.
 
     :param speed: standard deviation of the drift a frame
     """
@@ -121,7 +125,8 @@ def _cover(rng: np.random.Generator, library: Library, size: int) -> UInt8:
 
 
 def compose_clip(rng: np.random.Generator, library: Library, size: int, frames: int) -> Clip:
-    """Compose a clip with at least two promptable objects on its first frame.
+    """
+    Compose a clip with at least two promptable objects on its first frame.
 
     :param size: side of the frames in pixels
     :raises RuntimeError: if the pictures hold no objects
@@ -156,8 +161,13 @@ def _compose(rng: np.random.Generator, library: Library, size: int, frames: int)
 def promptable(rng: np.random.Generator, labels: UInt8,
                sprites: list[Sprite]) -> tuple[int, ...]:
     """List objects of a fair size on a (S, S) frame in random order, look-alikes first."""
-    areas = np.bincount(labels.ravel(), minlength=256)[1:] / labels.size
-    fair = [int(label) + 1 for label in np.flatnonzero((areas > MIN_AREA) & (areas < MAX_AREA))]
+    fair = fair_objects(labels)
     alike = {sprite.label for sprite in sprites if sprite.look_alike}
     order = [fair[i] for i in rng.permutation(len(fair))]
     return tuple(sorted(order, key=lambda label: label not in alike))
+
+
+def fair_objects(labels: UInt8) -> list[int]:
+    """List the objects of a fair size on a (S, S) frame."""
+    areas = np.bincount(labels.ravel(), minlength=256)[1:] / labels.size
+    return [int(label) + 1 for label in np.flatnonzero((areas > MIN_AREA) & (areas < MAX_AREA))]

@@ -20,7 +20,8 @@ PICTURE_SIDE = 420      # pixels, shorter side at most
 
 @dataclass(frozen=True)
 class Picture:
-    """A photograph and its objects.
+    """
+    A photograph and its objects.
 
     :ivar rgb: (H, W, 3)
     :ivar labels: (H, W) object number, 0 = none of them
@@ -32,7 +33,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Cutout:
-    """One object on an empty square.
+    """
+    One object on an empty square.
 
     :ivar rgb: (N, N, 3)
     :ivar alpha: (N, N), 0 or 1
@@ -51,7 +53,8 @@ class Library:
 
 
 def load_library(root: Path) -> Library:
-    """Read COCO and DUTS pictures and cut their objects out.
+    """
+    Read COCO and DUTS pictures and cut their objects out.
 
     :param root: folder with ``coco128-panoptic`` and ``duts-train-400``
     :raises FileNotFoundError: if there is no picture in it

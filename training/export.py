@@ -15,7 +15,8 @@ MAX_BYTES = 15_000_000
 
 
 def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Convert a state dict's floating point tensors to half precision.
+    """
+    Convert a state dict's floating point tensors to half precision.
 
     :raises ValueError: if a value does not fit
     """
@@ -28,7 +29,8 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def export(checkpoint: Path, output: Path) -> int:
-    """Write the averaged weights of a ``last.pt`` as ``{'model': state}``.
+    """
+    Write the averaged weights of a ``last.pt`` as ``{'model': state}``.
 
     :returns: size of the file in bytes
     :raises ValueError: if it is larger than 15 MB

@@ -1,6 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keep a store of composed clips with their trunk features, and draw batches from it.
+"""
+Keep a store of composed clips with their trunk features, and draw batches from it.
 
 The trunk is frozen, so its features are computed once a clip and used several times, each
 time with other objects, frames and prompts.
@@ -8,21 +9,22 @@ time with other objects, frames and prompts.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 import torch
-from sam2_tracker.models.nano.trunk import NanoTrunk
 
-from training.clips import Clip, compose_clip
-from training.data import UInt8, load_library
+from sam2_tracker.models.nano.trunk import NanoTrunk
+from training.clips import Clip, compose_clip, fair_objects
+from training.data import load_library, UInt8
 from training.pretrained import load_imagenet_weights
 from training.tracking import Batch
 
@@ -33,7 +35,8 @@ QUEUED = 24
 
 @dataclass(frozen=True)
 class FeedRecipe:
-    """How clips are made and drawn.
+    """
+    How clips are made and drawn.
 
     :ivar size: side of the frames in pixels
     :ivar length: frames that are composed for a clip
@@ -77,7 +80,6 @@ def stored_clips(root: Path, recipe: FeedRecipe, seed: int) -> Iterator[StoredCl
     library = load_library(root)
     trunk = NanoTrunk().eval()
     load_imagenet_weights(trunk)
-    trunk.to(memory_format=torch.channels_last)
     while True:
         yield describe(trunk, compose_clip(rng, library, recipe.size, recipe.length))
 
@@ -93,7 +95,8 @@ def _work(queue: Queue, root: Path, recipe: FeedRecipe, seed: int) -> None:
 
 
 class Feed:
-    """A store that a worker process fills, clip by clip.
+    """
+    A store that a worker process fills, clip by clip.
 
     :param root: folder of the training pictures
     """
@@ -119,8 +122,14 @@ class Feed:
             maps, labels, objects = self._queue.get()
             levels = tuple(torch.from_numpy(level).view(torch.bfloat16) for level in maps)
             self.store.append(StoredClip(levels, labels, objects))
-        chosen = rng.choice(len(self.store), self.recipe.clips, replace=False)
-        return make_batch(rng, [self.store[i] for i in chosen], self.recipe)
+        return make_batch(rng, self._choose(rng, self.recipe.clips), self.recipe)
+
+    def draw_stills(self, rng: np.random.Generator, clips: int, objects: int) -> Batch:
+        """Draw single frames from the store."""
+        return make_stills(rng, self._choose(rng, clips), objects)
+
+    def _choose(self, rng: np.random.Generator, clips: int) -> list[StoredClip]:
+        return [self.store[i] for i in rng.choice(len(self.store), clips, replace=False)]
 
 
 def make_batch(rng: np.random.Generator, clips: list[StoredClip],
@@ -132,9 +141,31 @@ def make_batch(rng: np.random.Generator, clips: list[StoredClip],
         later = np.sort(rng.choice(np.arange(1, len(clip.labels)), recipe.frames - 1,
                                    replace=False))
         picked = np.concatenate([[0], later])
-        maps.append([level[picked].float() for level in clip.maps])
         objects = rng.permutation(clip.objects[:recipe.objects + 2])
-        objects = np.resize(objects, recipe.objects)
-        masks.append(clip.labels[picked][:, None] == objects[None, :, None, None])
+        maps.append([level[picked].float() for level in clip.maps])
+        masks.append(_object_masks(clip.labels[picked], objects, recipe.objects))
+    return _lay_out(maps, masks)
+
+
+def make_stills(rng: np.random.Generator, clips: list[StoredClip], objects: int) -> Batch:
+    """Choose one frame of each clip and any objects on it, for prompts alone."""
+    maps, masks = [], []
+    for clip in clips:
+        frame = int(rng.integers(len(clip.labels)))
+        seen = fair_objects(clip.labels[frame])
+        if not seen:
+            frame, seen = 0, list(clip.objects)
+        picked = slice(frame, frame + 1)
+        maps.append([level[picked].float() for level in clip.maps])
+        masks.append(_object_masks(clip.labels[picked], rng.permutation(seen), objects))
+    return _lay_out(maps, masks)
+
+
+def _object_masks(labels: UInt8, objects: NDArray[np.int_], count: int) -> NDArray[np.bool_]:
+    """Separate (T, S, S) labels into (T, count, S, S) masks, going round if there are fewer."""
+    return labels[:, None] == np.resize(objects, count)[None, :, None, None]
+
+
+def _lay_out(maps: list[list[torch.Tensor]], masks: list[NDArray[np.bool_]]) -> Batch:
     levels = tuple(torch.stack(level, 1).flatten(0, 1) for level in zip(*maps, strict=True))
-    return Batch(levels, torch.from_numpy(np.concatenate(masks, 1)), len(clips))
+    return Batch(levels, torch.from_numpy(np.concatenate(masks, 1)), len(masks))

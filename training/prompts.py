@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
+import torch
 
 Bool = NDArray[np.bool_]
 POSITIVE, NEGATIVE, TOP_LEFT, BOTTOM_RIGHT, PADDING = 1, 0, 2, 3, -1
@@ -17,7 +17,8 @@ POSITIVE, NEGATIVE, TOP_LEFT, BOTTOM_RIGHT, PADDING = 1, 0, 2, 3, -1
 
 @dataclass(frozen=True)
 class Points:
-    """Prompts as SAM 2 takes them.
+    """
+    Prompts as SAM 2 takes them.
 
     :ivar coords: (N, P, 2) x and y in input pixels
     :ivar labels: (N, P) 1 add, 0 remove, 2 and 3 box corners, -1 padding
@@ -28,7 +29,8 @@ class Points:
 
 
 def click_inside(rng: np.random.Generator, mask: Bool) -> tuple[float, float]:
-    """Click at a place well inside a (H, W) mask of at least one pixel.
+    """
+    Click at a place well inside a (H, W) mask of at least one pixel.
 
     Half of the clicks are where the mask is widest, as a careful operator's are.
 
@@ -42,7 +44,8 @@ def click_inside(rng: np.random.Generator, mask: Bool) -> tuple[float, float]:
 
 
 def loose_box(rng: np.random.Generator, mask: Bool, slack: float = 0.06) -> list[float]:
-    """Draw a box around a (H, W) mask, off by some of its size, inside the picture.
+    """
+    Draw a box around a (H, W) mask, off by some of its size, inside the picture.
 
     :returns: left, top, right, bottom in pixels
     """
@@ -86,7 +89,8 @@ def _click_near(rng: np.random.Generator, mask: Bool) -> tuple[float, float]:
 
 
 def correcting_points(rng: np.random.Generator, predicted: Bool, truth: Bool) -> Points:
-    """Click on the largest mistake in each of (N, H, W) predictions, where there is one.
+    """
+    Click on the largest mistake in each of (N, H, W) predictions, where there is one.
 
     :returns: one point each; padding where the prediction is right
     """

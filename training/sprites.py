@@ -18,7 +18,8 @@ MAX_LABEL = 255
 
 @dataclass(frozen=True)
 class Sprite:
-    """A moving thing.
+    """
+    A moving thing.
 
     :ivar rgb: (N, N, 3)
     :ivar alpha: (N, N) opacity, 0 to 1, soft at the edge
@@ -71,7 +72,8 @@ def _random_sprite(rng: np.random.Generator, library: Library, size: int, frames
 
 
 def _way(rng: np.random.Generator, side: int, scale: float, size: int, frames: int) -> Floats:
-    """Plan where a sprite goes: drift, turn, growth, shear and a jump now and then.
+    """
+    Plan where a sprite goes: drift, turn, growth, shear and a jump now and then.
 
     :param side: the sprite's own side in pixels
     :param scale: frame pixels a sprite pixel on the first frame

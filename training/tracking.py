@@ -1,6 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Run the model over the frames of clips as tracking does, with gradients.
+"""
+Run the model over the frames of clips as tracking does, with gradients.
 
 The picture features are computed once a clip and shared by its objects: with one object a
 picture a model learns to find objects and to ignore the prompt.
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from sam2.modeling.sam2_base import SAM2Base
+import torch
 from torch.nn import functional
 
 from training import prompts
@@ -26,7 +27,8 @@ MIN_VISIBLE = 0.0004    # of the frame; fewer pixels count as out of sight
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips with K objects each; N = clips x K, the objects of a clip side by side.
+    """
+    Clips with K objects each; N = clips x K, the objects of a clip side by side.
 
     :ivar maps: trunk outputs, finest first, each (T * clips, C, H, W), frame by frame
     :ivar masks: (T, N, S, S) bool
@@ -39,7 +41,8 @@ class Batch:
 
 @dataclass(frozen=True)
 class Practice:
-    """How a batch is prompted and remembered.
+    """
+    How a batch is prompted and remembered.
 
     :ivar prompt: mask, box, click or clicks, on the first frame
     :ivar true_memory: remember the true masks, not the predicted ones

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import argparse
 import copy
+from dataclasses import dataclass
 import math
 import os
-import time
-from dataclasses import dataclass
 from pathlib import Path
+import time
 
 import numpy as np
-import torch
 from sam2.modeling.sam2_base import SAM2Base
+import torch
 
 from training.feed import Feed, FeedRecipe
 from training.model import build_nano
@@ -23,14 +23,18 @@ from training.tracking import Outcome, Practice, track
 EMA_STEPS = 400
 LOG_STEPS = 25
 SAVE_SECONDS = 240.0
+STILLS = 8
+STILL_OBJECTS = 4
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a run trains.
+    """
+    How a run trains.
 
     :ivar rate: learning rate at its start; it falls to ``end_rate`` along a half cosine
     :ivar teach: share of steps that remember true masks, at the start; none from half-way on
+    :ivar stills_every: every so manieth step is on single frames, which are prompted only
     :ivar correct: share of steps with a correction on a later frame
     """
 
@@ -39,6 +43,7 @@ class Recipe:
     end_rate: float
     teach: float
     correct: float
+    stills_every: int = 2
     prompts: tuple[tuple[str, float], ...] = (
         ('mask', 0.4), ('box', 0.25), ('click', 0.25), ('clicks', 0.1))
 
@@ -93,12 +98,15 @@ class Trainer:
 
 def choose_practice(rng: np.random.Generator, recipe: Recipe, done: float,
                     frames: int) -> Practice:
-    """Draw how a batch is prompted and remembered.
+    """
+    Draw how a batch is prompted and remembered.
 
     :param done: share of the run that is over
     """
-    names = [name for name, _ in recipe.prompts]
-    shares = np.array([share for _, share in recipe.prompts])
+    # a given mask is not predicted: there is nothing to learn from it on a single frame
+    offered = [pair for pair in recipe.prompts if frames > 1 or pair[0] != 'mask']
+    names = [name for name, _ in offered]
+    shares = np.array([share for _, share in offered])
     corrected = frames > 2 and rng.random() < recipe.correct
     return Practice(
         prompt=str(rng.choice(names, p=shares / shares.sum())),
@@ -116,13 +124,15 @@ def run(trainer: Trainer, feed: Feed, recipe: Recipe, seed: int, output: Path) -
         rate = recipe.end_rate + (recipe.rate - recipe.end_rate) * (
             0.5 + 0.5 * math.cos(math.pi * done))
         rate *= min(1.0, (len(recent) + 1) / 60)
-        batch = feed.draw(rng)
+        stills = bool(len(recent) % recipe.stills_every == 1)
+        batch = feed.draw_stills(rng, STILLS, STILL_OBJECTS) if stills else feed.draw(rng)
         practice = choose_practice(rng, recipe, done, batch.masks.shape[0])
         with torch.autocast('cpu', torch.bfloat16):
             outcome = track(trainer.model, batch, practice, rng)
         trainer.learn(outcome, rate)
-        recent.append((practice.prompt, [outcome.loss.item(), *outcome.ious.tolist(),
-                                         outcome.states_right[1:].mean().item()]))
+        name = ('still ' if stills else '') + practice.prompt
+        recent.append((name, [outcome.loss.item(), *outcome.ious.tolist(),
+                              outcome.states_right.mean().item()]))
         if len(recent) % LOG_STEPS == 0:
             print(report(trainer.step_number, time.monotonic() - start, recent), flush=True)
         if time.monotonic() - saved > SAVE_SECONDS:
@@ -135,7 +145,7 @@ def report(step: int, seconds: float, recent: list[tuple[str, list[float]]]) -> 
     """Describe the last steps in a line: mean loss, IoU by frame, and by first prompt."""
     last = recent[-4 * LOG_STEPS:]
     parts = [f'step {step} {seconds:.0f} s']
-    for name in ('mask', 'box', 'click', 'clicks'):
+    for name in sorted({name for name, _ in last}):
         rows = [figures for prompt, figures in last if prompt == name]
         if rows:
             mean = np.mean(rows, 0)
@@ -161,6 +171,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--end-rate', type=float, default=2e-5)
     parser.add_argument('--teach', type=float, default=0.0)
     parser.add_argument('--correct', type=float, default=0.0)
+    parser.add_argument('--stills-every', type=int, default=2)
     return parser.parse_args()
 
 
@@ -177,7 +188,7 @@ def main() -> None:
         size=arguments.size, length=arguments.length, frames=arguments.frames,
         clips=arguments.clips, objects=arguments.objects), arguments.seed + trainer.step_number)
     recipe = Recipe(arguments.minutes, arguments.rate, arguments.end_rate, arguments.teach,
-                    arguments.correct)
+                    arguments.correct, arguments.stills_every)
     try:
         run(trainer, feed, recipe, arguments.seed, arguments.output)
     finally:
