@@ -1,0 +1,120 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Track one recording: every frame, prompts as they come, objects of other recordings too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.drafting import PromptTarget
+from sam2_tracker.core.errors import FrameError, PromptError
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.log import Log
+from sam2_tracker.core.prompt_file import FilePrompt
+from sam2_tracker.core.tracker import Tracker
+from sam2_tracker.core.types import TrackedFrame, UInt8Array, Wanted
+from sam2_tracker.offline.clip_prompts import ClipPrompts
+from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.timeline import Shot
+
+if TYPE_CHECKING:
+    from sam2_tracker.core.memory_file import SavedObject
+    from sam2_tracker.core.predictor import Predictor
+
+
+class Clip:
+    """
+    The objects of one recording.
+
+    :param prompts: each with the id of its object
+    :param memories: objects that are known from elsewhere, tracked from the first frame on
+    :param config: `look_back_frames` is how far `memory` forks reach back
+    """
+
+    def __init__(self, predictor: Predictor, prompts: ClipPrompts,
+                 memories: Sequence[SavedObject], config: TrackingConfig, log: Log) -> None:
+        self._predictor = predictor
+        self._prompts = prompts
+        self._memories = tuple(memories)
+        self._introduced: set[int] = set()
+        self.tracker = Tracker(predictor, _NoFrames(), config, IdAllocator(), log)
+
+    def track(self, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
+        """
+        Yield the result of every frame.
+
+        :raises TrackerError: if a frame or a prompt is at fault
+        """
+        for shot in shots:
+            self.step(shot)
+            yield result_of(shot, self.tracker.result(wanted))
+        self.finish()
+
+    def step(self, shot: Shot) -> None:
+        """Track the next frame and apply its prompts."""
+        if shot.frame.index == 0:
+            self._prompts.check_pixels(shot.frame.source_hw)
+            self._adopt(shot.frame.source_hw)
+        self.tracker.advance(shot.frame)
+        for each in self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns):
+            self._apply(each, PromptTarget(shot.frame.index, shot.frame))
+
+    def _adopt(self, source_hw: tuple[int, int]) -> None:
+        for each in self._memories:
+            memory = self._predictor.new_memory(source_hw)
+            self._predictor.import_cond(memory, each.bank)
+            self.tracker.adopt(memory, each.label, each.object_id)
+            self._introduced.add(each.object_id)
+
+    def _apply(self, each: FilePrompt, target: PromptTarget) -> None:
+        object_id = each.prompt.object_id
+        nameable = () if object_id in self._introduced else (object_id,)
+        try:
+            self.tracker.commit(
+                self.tracker.draft(target, [each.prompt], nameable_ids=nameable))
+        except PromptError as error:
+            raise PromptError(f'{each.where}: {error}') from error
+        self._introduced.add(object_id)
+
+    def finish(self) -> None:
+        """
+        Take in that there is no frame any more.
+
+        :raises PromptError: if a prompt found no frame
+        """
+        self._prompts.check_all_used()
+
+    def remembered(self) -> tuple[SavedObject, ...]:
+        """Return what was learnt of the objects that were prompted here."""
+        from sam2_tracker.core.memory_file import SavedObject
+
+        labels = {item.id: item.label for item in self.tracker.objects()}
+        return tuple(
+            SavedObject(object_id, labels[object_id],
+                        self._predictor.export_cond(self.tracker.memory(object_id)))
+            for object_id in sorted(self._prompts.object_ids))
+
+
+def result_of(shot: Shot, tracked: TrackedFrame) -> Result:
+    """Return what is written of a frame."""
+    return Result(shot.frame.index, shot.source.recorded_ns, tracked, shot.source.payload)
+
+
+class _NoFrames:
+    """Stands for past frames: prompts come with their frames here, so none is asked for."""
+
+    def image(self, index: int) -> UInt8Array:
+        """Refuse."""
+        raise FrameError(f'frame {index} is past')
+
+    def stamp_ns(self, index: int) -> int:
+        """Refuse."""
+        raise FrameError(f'frame {index} is past')
+
+    def keep_from(self, index: int | None) -> None:
+        """Do nothing."""
+
+
