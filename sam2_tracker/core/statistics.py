@@ -1,0 +1,145 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Frame rates and latencies over the last seconds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+import math
+import threading
+import time
+
+WINDOW_S = 5.0
+# Durations kept per stage: some ten seconds at 30 frames a second.
+SAMPLES = 300
+
+
+@dataclass(frozen=True)
+class StageLatency:
+    """
+    How long one stage of a frame's way took lately.
+
+    :param stage: wait, decode, encode, track, summarise; the publisher adds publish and total,
+        which is from receiving to having published; prompts and replays have stages of their own
+    :param p50_ms: half of them were faster
+    :param p95_ms: 19 of 20 were faster
+    """
+
+    stage: str
+    count: int
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True)
+class StatisticsSnapshot:
+    """
+    The stream in numbers; the counts are since the worker was made.
+
+    :param fps_in: frames received per second, over the last five
+    :param fps_out: results per second, over the last five
+    :param failed: frames that were given up because of an error
+    """
+
+    fps_in: float
+    fps_out: float
+    frames_in: int
+    frames_out: int
+    failed: int
+    latencies: tuple[StageLatency, ...]
+
+    def latency(self, stage: str) -> StageLatency | None:
+        """Return one stage's latency, None if it did not happen lately."""
+        return next((each for each in self.latencies if each.stage == stage), None)
+
+
+class RateMeter:
+    """Counts events, and how many there are a second."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._recent: deque[float] = deque()
+
+    def add(self, now_s: float) -> None:
+        """Count one event."""
+        self.count += 1
+        self._recent.append(now_s)
+        self._forget(now_s)
+
+    def per_second(self, now_s: float) -> float:
+        """Return the rate within the window up to now."""
+        self._forget(now_s)
+        if len(self._recent) < 2:
+            return 0.0
+        return (len(self._recent) - 1) / max(now_s - self._recent[0], 1e-6)
+
+    def _forget(self, now_s: float) -> None:
+        while self._recent and self._recent[0] <= now_s - WINDOW_S:
+            self._recent.popleft()
+
+
+class Statistics:
+    """
+    Takes measurements from any thread.
+
+    :param clock: seconds that only go forward
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._in = RateMeter()
+        self._out = RateMeter()
+        self._failed = 0
+        self._durations: dict[str, deque[float]] = {}
+
+    def received(self) -> None:
+        """Count a frame that came in."""
+        with self._lock:
+            self._in.add(self._clock())
+
+    def published(self) -> None:
+        """Count a frame's result."""
+        with self._lock:
+            self._out.add(self._clock())
+
+    def failed(self) -> None:
+        """Count a frame that was given up because of an error."""
+        with self._lock:
+            self._failed += 1
+
+    def record(self, stage: str, duration_s: float) -> None:
+        """Take in how long one stage took."""
+        with self._lock:
+            self._durations.setdefault(stage, deque(maxlen=SAMPLES)).append(duration_s)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Record how long a block takes."""
+        begun_s = self._clock()
+        yield
+        self.record(name, self._clock() - begun_s)
+
+    def snapshot(self) -> StatisticsSnapshot:
+        """Return everything as it is now."""
+        with self._lock:
+            now_s = self._clock()
+            latencies = tuple(_latency(stage, sorted(durations_s))
+                              for stage, durations_s in self._durations.items())
+            return StatisticsSnapshot(
+                self._in.per_second(now_s), self._out.per_second(now_s), self._in.count,
+                self._out.count, self._failed, latencies)
+
+
+def _latency(stage: str, ascending_s: list[float]) -> StageLatency:
+    return StageLatency(stage, len(ascending_s), percentile(ascending_s, 50) * 1000,
+                        percentile(ascending_s, 95) * 1000)
+
+
+def percentile(ascending: list[float], percent: float) -> float:
+    """Return the smallest value that so many percent are not above; at least one is needed."""
+    return ascending[max(0, math.ceil(percent / 100 * len(ascending)) - 1)]
