@@ -17,7 +17,7 @@ from sam2_tracker.core.types import UInt8Array
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedFrame:
+class FrameJpeg:
     """
     A frame ready to be stored.
 
@@ -39,7 +39,7 @@ class FrameCodec:
         # depend on whether there was a backlog.
         self._track_received = policy is FramePolicy.LATEST
 
-    def encode(self, image: RawImage | EncodedImage) -> EncodedFrame:
+    def encode(self, image: RawImage | EncodedImage) -> FrameJpeg:
         """
         Return the JPEG of an image: a payload that needs no scaling is passed on as it is.
 
@@ -48,13 +48,13 @@ class FrameCodec:
         if isinstance(image, EncodedImage):
             info = jpeg.probe(image.payload)
             if info.is_jpeg and jpeg.fits(info.hw, self._max_side):
-                return EncodedFrame(image.payload)
+                return FrameJpeg(image.payload)
             received_rgb = jpeg.decode(image.payload)
         else:
             received_rgb = image.image_rgb
         pixels_rgb = jpeg.shrink(received_rgb, self._max_side)
         payload = jpeg.encode(pixels_rgb, self._quality)
-        return EncodedFrame(payload, pixels_rgb if self._track_received else None)
+        return FrameJpeg(payload, pixels_rgb if self._track_received else None)
 
 
 def measure(image: RawImage | EncodedImage) -> tuple[int, int]:

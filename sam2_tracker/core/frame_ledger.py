@@ -196,8 +196,7 @@ class FrameLedger:
         return held
 
     def _may_go(self, held: HeldFrame) -> bool:
-        return not (held.pins or held is self._in_hand
-                    or (self._keep and held.on_disk) or (held.waiting and not self._latest))
+        return not (held.pins or held is self._in_hand or (self._keep and held.on_disk))
 
     def _oldest_that_may_go(self, on_disk: bool) -> HeldFrame | None:
         if on_disk and self._keep:

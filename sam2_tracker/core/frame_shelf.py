@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 import threading
@@ -15,7 +15,7 @@ import threading
 from sam2_tracker.core import frame_lookup, jpeg
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.core.frame_codec import EncodedFrame
+from sam2_tracker.core.frame_codec import FrameJpeg
 from sam2_tracker.core.frame_ledger import FrameLedger, HeldFrame
 from sam2_tracker.core.frame_store import FrameStore
 from sam2_tracker.core.stored_frame import BufferStatistics, FrameKey, Session, StoredFrame
@@ -48,7 +48,7 @@ class FrameShelf:
         """Let the frames before it go as soon as the worker has no use for them."""
         self._apply(lambda: self._ledger.begin_session(session))
 
-    def put(self, stored: StoredFrame, encoded: EncodedFrame) -> bool:
+    def put(self, stored: StoredFrame, encoded: FrameJpeg) -> bool:
         """Take a frame in; return False if there is no room for it."""
         held = self._place(stored, encoded.payload)
         if held is None:
@@ -190,8 +190,15 @@ class FrameShelf:
         """
         frames = self.frames()
         session = frame_lookup.ends(frames)[1].session
-        with self.pinned([stored for stored in frames if stored.session == session]) as held:
-            return self._store.snapshot(held)
+        with closing(self._each_pinned(stored for stored in frames
+                                       if stored.session == session)) as pinned:
+            return self._store.snapshot(pinned)
+
+    def _each_pinned(self, frames: Iterable[StoredFrame]) -> Generator[HeldFrame, None, None]:
+        """Iterate over those of the frames that are still held when their turn comes."""
+        for stored in frames:
+            with self.pinned([stored]) as held:
+                yield from held
 
     def count(self, arrivals: BufferStatistics) -> BufferStatistics:
         """Return statistics with what is held now filled in."""

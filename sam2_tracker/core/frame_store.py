@@ -81,6 +81,8 @@ class FrameStore:
             if held.on_disk:
                 try:
                     self._folder_of(held).remove(held.stored.number)
+                except FileNotFoundError:
+                    pass  # Another thread has just ended its session.
                 except OSError:
                     self.failures += 1
 
@@ -90,17 +92,19 @@ class FrameStore:
         if folder is not None:
             folder.close()
 
-    def snapshot(self, frames: Sequence[HeldFrame]) -> Path:
+    def snapshot(self, frames: Iterable[HeldFrame]) -> Path:
         """
         Link frames into a new folder that is never touched again, with a list of stamps.
 
         :raises StorageError: if it cannot be written; nothing is left then
         """
         path = self._directory.open_snapshot()
+        linked: list[StoredFrame] = []
         try:
             for held in frames:
                 self._link(held, path / frame_name(held.stored.number))
-            _write_stamps(path, (held.stored for held in frames))
+                linked.append(held.stored)
+            _write_stamps(path, linked)
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             self.failures += 1
