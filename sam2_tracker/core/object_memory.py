@@ -71,11 +71,13 @@ class ObjectMemory:
 
     :param state: a stock inference state with this one object
     :param windows: how far back the model reads
+    :param oldest_index: no earlier frame can be prompted or tracked exactly any more
     """
 
-    def __init__(self, state: dict[str, Any], windows: Windows) -> None:
+    def __init__(self, state: dict[str, Any], windows: Windows, oldest_index: int = 0) -> None:
         self.state = state
         self.windows = windows
+        self.oldest_index = oldest_index
 
     @classmethod
     def empty(cls, video_hw: tuple[int, int], device: torch.device, windows: Windows,
@@ -187,7 +189,7 @@ class ObjectMemory:
             0: {key: {index: dict(entry) for index, entry in entries.items()}
                 for key, entries in temporary.items()}}
         state['cached_features'] = dict(self.state['cached_features'])
-        return ObjectMemory(state, self.windows)
+        return ObjectMemory(state, self.windows, self.oldest_index)
 
     def rewind(self, frame_index: int) -> None:
         """Forget what was tracked after a frame; prompts there stay."""
@@ -231,7 +233,7 @@ class ObjectMemory:
         Results are then bit-identical to those without pruning, for tracking on from
         `newest_index` and for prompts and replays on any of the last `look_back` frames.
         """
-        oldest = newest_index - look_back
+        oldest = self.oldest_index = max(newest_index - look_back, self.oldest_index)
         self._prune_tracked(oldest)
         self._prune_cond(oldest)
         for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):

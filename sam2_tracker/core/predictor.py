@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from sam2_tracker.core.batching import BatchTracker, Job
 from sam2_tracker.core.cond_bank import CondBank, export_cond, fingerprint, import_cond
-from sam2_tracker.core.errors import ModelError, PromptError
+from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.mask_summary import summarise_masks
 from sam2_tracker.core.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
@@ -31,10 +32,15 @@ class Predictor:
 
     :param model: with its weights, on its device, in eval mode
     :param precision: float32, or bfloat16 for automatic mixed precision
+    :param batched: track several objects in one pass: much faster on a GPU, and equal to one
+        after the other but for rounding; False is bit-identical to stock SAM 2; None is True on
+        CUDA
+    :param max_batch: largest number of objects in one pass
     :raises ModelError: if the model is set up so that results could not be exact
     """
 
-    def __init__(self, model: StreamPredictor, precision: str = 'float32') -> None:
+    def __init__(self, model: StreamPredictor, precision: str = 'float32',
+                 batched: bool | None = None, max_batch: int = 16) -> None:
         _refuse_unfit(model)
         if precision not in _PRECISIONS:
             raise ModelError(f'precision {precision!r} is neither of {", ".join(_PRECISIONS)}')
@@ -43,6 +49,8 @@ class Predictor:
         self._dtype = _PRECISIONS[precision]
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
+        batches = self._device.type == 'cuda' if batched is None else batched
+        self._batches = BatchTracker(model, max_batch) if batches else None
         self._constants: dict[str, Any] = {}
         self._fingerprint: str | None = None
 
@@ -106,8 +114,10 @@ class Predictor:
 
         :param prompt: pixels of the memory's `video_hw`; `object_id` and `label` are not read
         :param clear_previous: drop this object's prompts and its old mask on this frame first
+        :raises FrameError: if what such an old frame would read was pruned
         """
         own = _own_memory(memory)
+        _refuse_forgotten(own, frame_index)
         with self._autocast():
             if clear_previous:
                 self._model.clear_all_prompts_in_frame(own.state, frame_index, OBJECT_ID,
@@ -142,28 +152,36 @@ class Predictor:
 
         On a prompted frame that prompt's result is returned as it is.
         """
+        jobs = [Job(_own_memory(step.memory), step.frame_index, _own_features(step.features))
+                for step in steps]
+        if len({id(job.memory) for job in jobs}) < len(jobs):
+            raise ValueError('an object can be tracked on one frame at a time')
         with self._autocast():
-            return [self._track_one(_own_memory(step.memory), step.frame_index,
-                                    _own_features(step.features)) for step in steps]
+            for job in jobs:
+                self._settle(job.memory)
+            self._run([job for job in jobs if job.frame_index not in job.memory.cond])
+        return [_finished(job) for job in jobs]
 
-    def _track_one(self, memory: ObjectMemory, frame_index: int,
-                   features: EncodedFrame) -> LowResMask:
-        self._settle(memory)
-        if not memory.cond:
-            raise PromptError(f'frame {frame_index}: an object that was never prompted cannot be '
-                              'tracked')
-        if frame_index not in memory.cond:
-            memory.hold_features(frame_index, features)
-            memory.tracked[frame_index], _ = self._model._run_single_frame_inference(
-                inference_state=memory.state, output_dict=memory.outputs, frame_idx=frame_index,
-                batch_size=1, is_init_cond_frame=False, point_inputs=None, mask_inputs=None,
-                reverse=False, run_mem_encoder=True)
-            memory.drop_features()
-        memory.mark_passed(frame_index)
-        output = memory.output(frame_index)
-        if output is None:
-            raise ModelError(f'frame {frame_index} was prompted too long ago to be shown again')
-        return output
+    def _run(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if not job.memory.cond:
+                raise PromptError(f'frame {job.frame_index}: an object that was never prompted '
+                                  'cannot be tracked')
+            _refuse_forgotten(job.memory, job.frame_index)
+        if self._batches is not None:
+            self._batches.track(jobs)
+            return
+        for job in jobs:
+            self._run_as_stock(job)
+
+    def _run_as_stock(self, job: Job) -> None:
+        memory = job.memory
+        memory.hold_features(job.frame_index, job.features)
+        memory.tracked[job.frame_index], _ = self._model._run_single_frame_inference(
+            inference_state=memory.state, output_dict=memory.outputs, frame_idx=job.frame_index,
+            batch_size=1, is_init_cond_frame=False, point_inputs=None, mask_inputs=None,
+            reverse=False, run_mem_encoder=True)
+        memory.drop_features()
 
     def _settle(self, memory: ObjectMemory) -> None:
         """Encode the memory of frames that were prompted since the last tracking."""
@@ -222,10 +240,26 @@ def _refuse_unfit(model: StreamPredictor) -> None:
     if not model.add_all_frames_to_correct_as_cond:
         raise ModelError('the model must be built with add_all_frames_to_correct_as_cond=true, '
                          'or corrections fade')
-    if model.clear_non_cond_mem_around_input or model.non_overlap_masks:
-        raise ModelError('clear_non_cond_mem_around_input and non_overlap_masks must be false')
+    for name in ('clear_non_cond_mem_around_input', 'non_overlap_masks',
+                 'non_overlap_masks_for_mem_enc'):
+        if getattr(model, name):
+            raise ModelError(f'the model must be built with {name}=false')
     if model.training:
         raise ModelError('the model is in training mode: call eval()')
+
+
+def _refuse_forgotten(memory: ObjectMemory, frame_index: int) -> None:
+    if frame_index < memory.oldest_index:
+        raise FrameError(f'frame {frame_index} is too old: this object is remembered from frame '
+                         f'{memory.oldest_index} on')
+
+
+def _finished(job: Job) -> LowResMask:
+    job.memory.mark_passed(job.frame_index)
+    output = job.memory.output(job.frame_index)
+    if output is None:
+        raise FrameError(f'frame {job.frame_index} was prompted too long ago to be shown again')
+    return output
 
 
 def _own_memory(memory: Memory) -> ObjectMemory:

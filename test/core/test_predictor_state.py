@@ -24,7 +24,7 @@ from stock import (
 import torch
 
 from sam2_tracker.core.cond_bank import CondBank
-from sam2_tracker.core.errors import ModelError, PromptError
+from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.predictor import Predictor
 from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
 from sam2_tracker.core.types import Prompt
@@ -37,7 +37,7 @@ def test_the_predictor_is_what_the_tracker_asks_for(predictor):
 
 
 def test_the_bytes_of_a_memory_stay_the_same_over_300_frames(one_thread, clip_folder):
-    small = Predictor(build(target=OURS, image_size=64))
+    small = Predictor(build(target=OURS, image_size=64), batched=True)
     encoded = [small.encode(picture) for picture in read_clip(clip_folder)[:8]]
     stream = Stream(small, lambda index: encoded[index % 8], look_back=3)
     stream.add(1, 0, disc_mask(0, 0))
@@ -149,6 +149,18 @@ def test_going_on_after_an_object_that_was_never_prompted_is_refused(predictor, 
         predictor.track([TrackStep(memory, 0, encoded(0))])
 
 
+def test_a_frame_older_than_what_is_remembered_is_refused(predictor, encoded):
+    stream = Stream(predictor, encoded, look_back=2)
+    stream.add(1, 0, disc_mask(0, 0))
+    stream.track(1, 6)
+    memory = stream.memories[1].fork()
+    with pytest.raises(FrameError, match=r'frame 2 is too old: .* from frame 3 on'):
+        predictor.track([TrackStep(memory, 2, encoded(2))])
+    with pytest.raises(FrameError, match='frame 2 is too old'):
+        predictor.prompt(memory, 2, encoded(2), disc_mask(0, 2), False)
+    predictor.prompt(memory, 3, encoded(3), disc_mask(0, 3), False)
+
+
 def test_a_bank_of_other_weights_or_with_parts_missing_is_refused(predictor, encoded):
     memory = predictor.new_memory(CLIP_HW)
     predictor.prompt(memory, 0, encoded(0), disc_mask(0, 0), False)
@@ -165,7 +177,7 @@ def test_a_bank_of_other_weights_or_with_parts_missing_is_refused(predictor, enc
 @pytest.mark.parametrize(('name', 'value', 'words'), [
     ('fill_hole_area', 8, 'fill_hole_area to 0'),
     ('add_all_frames_to_correct_as_cond', False, 'corrections fade'),
-    ('non_overlap_masks', True, 'must be false'),
+    ('non_overlap_masks', True, 'non_overlap_masks=false'),
     ('training', True, 'eval')])
 def test_a_model_that_could_not_be_exact_is_refused(predictor, monkeypatch, name, value, words):
     monkeypatch.setattr(predictor.model, name, value)
