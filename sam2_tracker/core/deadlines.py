@@ -54,7 +54,9 @@ class Deadlines:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._is_due, self._wait_s())
+                while not self._is_due():
+                    # Not wait_for: how long to wait changes with every new ticket.
+                    self._changed.wait(self._wait_s())
                 if self._stopping:
                     return
                 overdue = self._take_overdue()
