@@ -22,7 +22,7 @@ except ImportError:  # Humble
     )
 
 __all__ = [
-    'EVERY_DEPTH', 'image_qos', 'LATCHED', 'LATEST_DEPTH', 'OUTPUT',
+    'EVERY_DEPTH', 'image_qos', 'LATCHED', 'LATEST_DEPTH', 'OUTPUT', 'SERVICE',
     'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'without_event_callbacks']
 
 LATEST_DEPTH = 2
@@ -36,6 +36,13 @@ LATCHED = QoSProfile(
 
 OUTPUT = QoSProfile(
     depth=5,
+    history=HistoryPolicy.KEEP_LAST,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.VOLATILE)
+
+# With the usual depth of 10 a burst of calls would lose some without a word.
+SERVICE = QoSProfile(
+    depth=100,
     history=HistoryPolicy.KEEP_LAST,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.VOLATILE)

@@ -15,6 +15,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from sam2_tracker.ros.qos import SERVICE
+
 TIMEOUT_S = 20.0
 
 
@@ -96,7 +98,8 @@ class Graph:
         """Call a service and return the future."""
         client = self._clients.get(name)
         if client is None:
-            client = self._clients[name] = self.node.create_client(kind, name)
+            client = self._clients[name] = self.node.create_client(
+                kind, name, qos_profile=SERVICE)
         assert client.wait_for_service(TIMEOUT_S), f'service {name} is not there'
         return client.call_async(kind.Request() if request is None else request)
 

@@ -1,0 +1,34 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From settings to the predictor that the tracker drives, and its memory given back."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.models.device import resolve_device, resolve_precision
+from sam2_tracker.models.loader import build_predictor
+
+
+def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> Predictor:
+    """
+    Build the model that the settings name, ready for a tracker.
+
+    :param max_cond_frames: prompted frames that memory attention reads, 2 or more
+    :raises ModelError: unknown model, checkpoint missing or damaged, no such device
+    """
+    precision = resolve_precision(config.precision, resolve_device(config.device))
+    name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
+    return Predictor(build_predictor(config, max_cond_frames), name)
+
+
+def release_cached_memory() -> None:
+    """Give the device back what models that are gone had."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,94 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The process around the node: executor, autostart, and an end that is always clean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import rclpy
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.signals import SignalHandlerOptions
+
+from sam2_tracker.core.errors import ConfigError
+from sam2_tracker.ros.engine import ModelLoader
+from sam2_tracker.ros.tracker_node import TrackerNode
+
+if TYPE_CHECKING:
+    from sam2_tracker.ros.tracker_main import StopRequest
+
+# Images, one transition, and two for everything that only awaits.
+N_THREADS = 4
+# `ros2 launch` sends SIGTERM 5 s after SIGINT.
+STOP_TIMEOUT_S = 4.0
+USAGE_EXIT_CODE = 2
+
+
+class Spinner:
+    """Runs a node's callbacks in a thread of its own."""
+
+    def __init__(self, node: TrackerNode) -> None:
+        self._logger = node.get_logger()
+        self._executor = MultiThreadedExecutor(N_THREADS, context=node.context)
+        self._executor.add_node(node)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._spin, name='spin', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; callbacks under way end first."""
+        self._stopping.set()
+        self._executor.shutdown(1.0)
+        self._thread.join(1.0)
+
+    def _spin(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._executor.spin()
+            except ExternalShutdownException:
+                return
+            except InvalidHandle:
+                # An entity was destroyed between the wake-up and its turn.
+                continue
+            except Exception as error:  # noqa: BLE001 - one bad callback must not end the node
+                self._logger.error(f'a callback failed: {error!r}')
+
+
+def run(arguments: Sequence[str], stop: StopRequest,
+        loader: ModelLoader | None = None) -> int:
+    """
+    Run the node until it is asked to stop.
+
+    :returns: the process' exit code
+    """
+    try:
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+        node = TrackerNode(loader)
+    except (ConfigError, rclpy_implementation.RCLError) as error:
+        sys.stderr.write(f'tracker: {_one_line(error)}\n')
+        rclpy.try_shutdown()
+        return USAGE_EXIT_CODE
+    spinner = Spinner(node)
+    starter = threading.Thread(target=node.autostart, name='autostart', daemon=True)
+    starter.start()
+    stop.wait()
+    if not node.close(STOP_TIMEOUT_S):
+        # A model that is being loaded cannot be interrupted, and Python would wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    starter.join()
+    spinner.stop()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())

@@ -1,0 +1,167 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""A tracker node in this process, on a model without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from rclpy.lifecycle import TransitionCallbackReturn
+from ros_graph import Graph, Inbox, wait_until
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sam2_tracker.core.config import CoreConfig
+from sam2_tracker.core.errors import ModelError
+from sam2_tracker.ros.image_conversion import image_to_msg
+from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
+from sam2_tracker.ros.tracker_node import TrackerNode
+from sam2_tracker.ros.tracker_process import Spinner
+from sam2_tracker_msgs.msg import Prompt, TrackedObjects
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))
+from fakes import FakePredictor
+
+START_NS = 1_700_000_000_000_000_000
+STEP_NS = 100_000_000
+SUCCESS = TransitionCallbackReturn.SUCCESS
+
+
+class GatedPredictor(FakePredictor):
+    """
+    Fake model whose encoder waits at a gate, open at first.
+
+    :ivar arrived: set when a picture has come to it
+    :ivar slow_s: further seconds that each frame takes
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.arrived = threading.Event()
+        self.slow_s = 0.0
+
+    def encode(self, image_rgb: np.ndarray) -> Any:
+        """Encode when the gate is open."""
+        self.arrived.set()
+        self.gate.wait(20)
+        if self.slow_s:
+            threading.Event().wait(self.slow_s)
+        return super().encode(image_rgb)
+
+
+class FakeLoader:
+    """
+    Brings a fake model.
+
+    :ivar failure: what configure fails with, empty if it does not
+    """
+
+    def __init__(self) -> None:
+        self.predictor = GatedPredictor()
+        self.failure = ''
+        self.may_load = threading.Event()
+        self.may_load.set()
+        self.released = 0
+
+    def load(self, config: CoreConfig, cancelled: threading.Event) -> FakePredictor:
+        """Return the fake, or fail."""
+        while not self.may_load.wait(0.01) and not cancelled.is_set():
+            pass
+        if self.failure:
+            raise ModelError(self.failure)
+        return self.predictor
+
+    def release(self) -> None:
+        """Count."""
+        self.released += 1
+
+
+class NodeRig:
+    """
+    The node, spinning, and a test's own end of its topics and services.
+
+    :param overrides: parameters, `name:=value`
+    """
+
+    def __init__(self, graph: Graph, *overrides: str, namespace: str = 'rig',
+                 active: bool = True) -> None:
+        self.graph = graph
+        self.loader = FakeLoader()
+        arguments = ['--ros-args', '-r', f'__ns:=/{namespace}']
+        for override in overrides:
+            arguments += ['-p', override]
+        self.node = TrackerNode(self.loader, context=graph.context, cli_args=arguments,
+                                use_global_arguments=False)
+        self.spinner = Spinner(self.node)
+        self.prefix = f'/{namespace}/sam2_tracker'
+        self.camera = graph.publisher(Image, f'/{namespace}/image', 1000)
+        self.objects: Inbox = graph.inbox(TrackedObjects, f'{self.prefix}/objects', 1000)
+        self.sent = 0
+        if active:
+            self.activate()
+
+    @property
+    def predictor(self) -> GatedPredictor:
+        """Return the fake model."""
+        return self.loader.predictor
+
+    def activate(self) -> None:
+        """Configure and activate."""
+        assert self.node.trigger_configure() == SUCCESS
+        assert self.node.trigger_activate() == SUCCESS
+        wait_until(self.camera.get_subscription_count, what='the image subscription')
+        wait_until(lambda: self.graph.node.count_publishers(f'{self.prefix}/objects'))
+
+    def close(self) -> None:
+        """Stop the node."""
+        self.loader.may_load.set()
+        self.predictor.gate.set()
+        assert self.node.close(10)
+        self.spinner.stop()
+        self.node.destroy_node()
+
+    def call(self, kind: type, name: str, **fields: Any) -> Any:
+        """Call one of its services."""
+        return self.graph.call(kind, f'{self.prefix}/{name}', kind.Request(**fields))
+
+    def stamp_ns(self, number: int) -> int:
+        """Return the stamp of the picture with a number."""
+        return START_NS + number * STEP_NS
+
+    def send(self, number: int | None = None, hw: tuple[int, int] = (48, 64),
+             stamp_ns: int | None = None) -> int:
+        """Send a picture with a number of its own; return its stamp."""
+        number = self.sent if number is None else number
+        self.sent = number + 1
+        pixels = np.zeros((*hw, 3), np.uint8)
+        pixels[0, 0, 1] = number % 256
+        stamp_ns = self.stamp_ns(number) if stamp_ns is None else stamp_ns
+        header = Header(stamp=stamp_to_msg(stamp_ns), frame_id='camera')
+        self.camera.publish(image_to_msg(pixels, 'rgb8', header))
+        return stamp_ns
+
+    def result(self, stamp_ns: int) -> TrackedObjects:
+        """Wait for the result of a frame."""
+        return self.objects.wait_for(lambda msg: stamp_from_msg(msg.header.stamp) == stamp_ns)
+
+    def track(self, count: int = 1) -> int:
+        """Send pictures one by one, each when the one before is tracked; return the last stamp."""
+        for _ in range(count):
+            stamp_ns = self.send()
+            self.result(stamp_ns)
+        return stamp_ns
+
+
+def click(object_id: int = 0, x: float = 20.0, y: float = 20.0, label: str = '',
+          positive: int = 1) -> Prompt:
+    """Return a prompt with one point."""
+    from geometry_msgs.msg import Point
+
+    return Prompt(object_id=object_id, label=label, points=[Point(x=x, y=y)],
+                  point_labels=[positive])
