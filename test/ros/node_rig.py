@@ -10,6 +10,7 @@ import threading
 from typing import Any
 
 import numpy as np
+from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_graph import Graph, Inbox, wait_until
 from sensor_msgs.msg import Image
@@ -102,6 +103,8 @@ class NodeRig:
         self.prefix = f'/{namespace}/sam2_tracker'
         self.camera = graph.publisher(Image, f'/{namespace}/image', 1000)
         self.objects: Inbox = graph.inbox(TrackedObjects, f'{self.prefix}/objects', 1000)
+        self.rosout: Inbox = graph.inbox(Log, '/rosout', 1000)
+        self._logger_name = self.prefix.strip('/').replace('/', '.')
         self.sent = 0
         if active:
             self.activate()
@@ -126,6 +129,17 @@ class NodeRig:
         self.spinner.stop()
         self.node.destroy_node()
 
+    def wait_for_line(self, text: str, level: int = Log.WARN) -> str:
+        """Wait until the node has logged a text at a level."""
+        return self.rosout.wait_for(
+            lambda line: line.name == self._logger_name and line.level == level
+            and text in line.msg).msg
+
+    def lines(self, text: str) -> list[str]:
+        """Return the lines with a text that the node has logged so far."""
+        return [line.msg for line in self.rosout.messages
+                if line.name == self._logger_name and text in line.msg]
+
     def call(self, kind: type, name: str, **fields: Any) -> Any:
         """Call one of its services."""
         return self.graph.call(kind, f'{self.prefix}/{name}', kind.Request(**fields))
@@ -146,15 +160,17 @@ class NodeRig:
         self.camera.publish(image_to_msg(pixels, 'rgb8', header))
         return stamp_ns
 
-    def result(self, stamp_ns: int) -> TrackedObjects:
-        """Wait for the result of a frame."""
-        return self.objects.wait_for(lambda msg: stamp_from_msg(msg.header.stamp) == stamp_ns)
+    def result(self, stamp_ns: int, after: int = 0) -> TrackedObjects:
+        """Wait for the result of a frame, not among the first `after` results."""
+        return self.objects.wait_for(
+            lambda msg: stamp_from_msg(msg.header.stamp) == stamp_ns, after)
 
     def track(self, count: int = 1) -> int:
         """Send pictures one by one, each when the one before is tracked; return the last stamp."""
         for _ in range(count):
+            before = len(self.objects.messages)
             stamp_ns = self.send()
-            self.result(stamp_ns)
+            self.result(stamp_ns, before)
         return stamp_ns
 
 
