@@ -167,8 +167,8 @@ class Drafter:
         is_tracked = place <= newest_index and (
             track.pictures.get(place) == target.frame.stamp_ns
             or (place == target.index and not target.stands_in))
-        first_index = memory.first_index
-        if not is_tracked and first_index is not None and first_index < place:
+        # An imported memory has its prompted frames before frame 0.
+        if not is_tracked and min(memory.cond_indices, default=place) < place:
             features = self._features_of(target, newest_index)
             self._predictor.track([TrackStep(memory, place, features)])
         return place, memory

@@ -70,11 +70,11 @@ class FrameLine:
         before, self._session = self._session, stored.session
         if before is None or before == stored.session:
             return
+        self._pinned.restart()
         if before.timeline == stored.session.timeline:
             self._tracker.resize(stored.source_hw)
         else:
             self._restart()
-        self._pinned.restart()
 
     def _restart(self) -> None:
         lost = self._tracker.restart(self._wanted())

@@ -15,6 +15,7 @@ from tracker_rig import ALL, mask_of, reference, Rig, token_of
 from sam2_tracker.core.drafting import PromptTarget
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.log import Level
+from sam2_tracker.core.look_back import LookBack
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import ObjectState
 
@@ -216,6 +217,28 @@ def test_the_look_back_is_two_seconds_at_the_measured_rate_by_default():
     with pytest.raises(PromptError, match='20 processed frames'):
         rig.prompt(39, click(1))
     rig.prompt(40, click(1))
+
+
+def test_what_was_forgotten_at_a_slow_rate_stays_out_of_reach_when_the_rate_rises():
+    look_back = LookBack(0)
+    for index in range(20):
+        look_back.add(index, index * 10**9)
+    assert look_back.frames == 4 and look_back.oldest_index == 15
+    for index in range(20, 60):
+        look_back.add(index, 20 * 10**9 + (index - 20) * 33_333_333)
+        assert look_back.oldest_index >= 15
+    assert look_back.frames == 60
+    assert min(look_back.stamps_by_index) == look_back.oldest_index
+    for index in range(60, 100):
+        look_back.add(index, 21_333_333_320 + (index - 59) * 33_333_333)
+    assert look_back.oldest_index == 39
+
+
+def test_the_look_back_is_bounded_whatever_the_rate():
+    fast = LookBack(0)
+    for index in range(500):
+        fast.add(index, index * 10**6)
+    assert fast.frames == 120 and len(fast.stamps_by_index) == 121
 
 
 def test_a_refinement_at_the_very_edge_of_the_look_back_is_exact():

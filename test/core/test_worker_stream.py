@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from fakes import click
 import pytest
 from worker_rig import answer, PATIENCE_S, running, WorkerRig
@@ -140,6 +142,35 @@ def test_ids_go_on_in_a_second_worker_of_the_process(tmp_path):
         with running(WorkerRig(tmp_path / str(expected), ids=ids)) as rig:
             rig.play(1)
             assert answer(rig.prompt(click())).objects[0].id == expected
+
+
+def test_replays_and_a_backlog_of_live_frames_take_turns(rig):
+    rig.play(12)
+    rig.predictor.gate.clear()
+    rig.predictor.entered.clear()
+    rig.send(12)
+    assert rig.predictor.entered.wait(PATIENCE_S)
+    ticket = rig.prompt(click(), stamp_s=100)
+    for number in range(13, 30):
+        rig.send(number)
+    rig.predictor.gate.set()
+    answer(ticket)
+    rig.wait_until(lambda: len(rig.results) == 30)
+    behind = [each.objects[0].catching_up for each in rig.results[13:]]
+    # 12 frames behind, four replayed for each live one: four frames later it has caught up.
+    assert behind == [True] * 3 + [False] * 14 or behind == [True] * 4 + [False] * 13
+
+
+@pytest.mark.parametrize('paused', [False, True])
+def test_a_worker_with_nothing_to_do_does_not_spin(rig, monkeypatch, paused):
+    rig.play(1)
+    answer(rig.worker.set_paused(paused))
+    turns = []
+    run_next = rig.worker._loop.requests.run_next
+    monkeypatch.setattr(rig.worker._loop.requests, 'run_next',
+                        lambda: turns.append(1) or run_next())
+    threading.Event().wait(0.1)
+    assert len(turns) < 10
 
 
 class OutOfMemoryError(RuntimeError):

@@ -1,0 +1,240 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The whole core over a live stream of JPEGs: masks equal, bit for bit, those of stock SAM 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+import threading
+import time
+
+import numpy as np
+import pytest
+from stock import box, CLIP_FRAMES, disc_mask, disc_xy, points, StockSession
+import torch
+
+from sam2_tracker.core.config import (
+    BufferConfig,
+    CoreConfig,
+    FramePolicy,
+    PromptConfig,
+    TrackingConfig,
+)
+from sam2_tracker.core.frame_buffer import FrameBuffer
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.mask_summary import upsample
+from sam2_tracker.core.requests import PromptRequest, Ticket
+from sam2_tracker.core.stored_frame import EncodedImage
+from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
+from sam2_tracker.core.worker import Worker
+
+PATIENCE_S = 60.0
+END = CLIP_FRAMES
+
+
+def stamp_ns(index: int) -> int:
+    return 10**9 * 100 + index * 10**8
+
+
+class LiveStream:
+    """A worker that gets a clip's files one by one, under `every`."""
+
+    def __init__(self, predictor: object, clip: Path, directory: Path) -> None:
+        self.files = sorted(clip.iterdir())
+        self.results: list[TrackedFrame] = []
+        self._came = threading.Condition()
+        self._buffer = FrameBuffer(BufferConfig(directory), FramePolicy.EVERY)
+        config = CoreConfig(frame_policy=FramePolicy.EVERY,
+                            tracking=TrackingConfig(look_back_frames=12),
+                            prompt=PromptConfig(timeout_s=PATIENCE_S))
+        self.worker = Worker(predictor, self._buffer, config, IdAllocator(), self._on_result)
+        self.worker.start()
+
+    def close(self) -> None:
+        assert self.worker.stop(PATIENCE_S)
+        self._buffer.close()
+
+    def _on_result(self, result: TrackedFrame) -> None:
+        with self._came:
+            self.results.append(result)
+            self._came.notify_all()
+
+    def send(self, index: int) -> None:
+        self.worker.append(EncodedImage(self.files[index].read_bytes()),
+                           FrameHeader(stamp_ns(index), 'camera'), time.monotonic_ns())
+
+    def play(self, stop: int) -> None:
+        """Send the frames up to this one and wait until they were tracked."""
+        start = len(self.results)
+        for index in range(start, stop):
+            self.send(index)
+        self.wait_for_results(stop)
+
+    def wait_for_results(self, count: int) -> None:
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.results) >= count, PATIENCE_S)
+
+    def prompt(self, index: int, prompt: Prompt, object_id: int = 0) -> Ticket[TrackedFrame]:
+        return self.worker.add_prompts(
+            PromptRequest((replace(prompt, object_id=object_id),), stamp_ns(index)))
+
+    def wait_until_caught_up(self) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while any(each.catching_up for each in answer(self.worker.list_objects()).objects):
+            assert time.monotonic() < end_s
+
+    def mask(self, index: int, object_id: int) -> np.ndarray:
+        result = self.results[index]
+        return result.masks[[each.id for each in result.objects].index(object_id)]
+
+    def last_logits(self, object_id: int) -> torch.Tensor:
+        memory = answer(self.worker.call(lambda tracker: tracker.memory(object_id)))
+        return upsample(memory.output(len(self.results) - 1).logits, (96, 144))
+
+
+def answer(ticket):
+    assert ticket.wait(PATIENCE_S)
+    return ticket.result()
+
+
+@pytest.fixture
+def live(predictor, clip_folder, tmp_path):
+    stream = LiveStream(predictor, clip_folder, tmp_path)
+    yield stream
+    stream.close()
+
+
+@pytest.fixture
+def stock(stock_model, clip_folder) -> Callable[[], StockSession]:
+    return lambda: StockSession(stock_model, clip_folder)
+
+
+def assert_equal_masks(live: LiveStream, object_id: int, logits: dict, start: int,
+                       stop: int) -> None:
+    shown = {index: live.mask(index, object_id) for index in range(start, stop)}
+    assert any(mask.any() and not mask.all() for mask in shown.values())
+    wrong = [index for index, mask in shown.items()
+             if not np.array_equal(mask, (logits[index, 1] > 0).numpy())]
+    assert wrong == []
+
+
+def test_late_past_and_refined_objects_on_one_stream_all_equal_stock(live, stock):
+    """One by click from the start, refined twice; one by box; one by mask on a past frame."""
+    click, more = points([disc_xy(0, 0)]), points([disc_xy(0, 15)])
+    less = points([disc_xy(1, 18)], [0])
+    late, past = box(50, 30, 90, 80), disc_mask(2, 6)
+    live.play(1)
+    answer(live.prompt(0, click))
+    live.play(11)
+    answer(live.prompt(10, late))
+    live.play(15)
+    answer(live.prompt(6, past))
+    live.wait_until_caught_up()
+    live.play(23)
+    first, second = live.prompt(15, more, 1), live.prompt(18, less, 1)
+    refined = answer(first)
+    answer(second)
+    live.wait_until_caught_up()
+    live.play(END)
+
+    one = stock()
+    one.prompt(1, 0, click)
+    assert_equal_masks(live, 1, one.propagate(0, 23), 1, 23)
+    one.prompt(1, 15, more)
+    one.prompt(1, 18, less)
+    again = one.propagate(15, END)
+    assert_equal_masks(live, 1, again, 23, END)
+    assert torch.equal(live.last_logits(1), again[END - 1, 1])
+    assert np.array_equal(refined.label_image == 1, (again[15, 1] > 0).numpy())
+
+    two = stock()
+    two.prompt(1, 10, late)
+    logits = two.propagate(10, END)
+    assert_equal_masks(live, 2, logits, 11, END)
+    assert torch.equal(live.last_logits(2), logits[END - 1, 1])
+
+    three = stock()
+    three.prompt(1, 6, past)
+    logits = three.propagate(6, END)
+    assert_equal_masks(live, 3, logits, 15, END)
+    assert torch.equal(live.last_logits(3), logits[END - 1, 1])
+
+
+def test_a_refinement_is_exact_while_the_stream_goes_on_during_its_catch_up(live, stock):
+    """The old track is shown, and it is stock's too, until the new one takes over."""
+    click, more = points([disc_xy(0, 0)]), box(20, 10, 60, 50)
+    live.play(1)
+    answer(live.prompt(0, click))
+    live.play(20)
+    ticket = live.prompt(10, more, 1)
+    for index in range(20, END):
+        live.send(index)
+    answer(ticket)
+    live.wait_for_results(END)
+    one = stock()
+    one.prompt(1, 0, click)
+    old = one.propagate(0, END)
+    # A second session: stock too has to know what was tracked when the refinement came.
+    two = stock()
+    two.prompt(1, 0, click)
+    two.propagate(0, 20)
+    two.prompt(1, 10, more)
+    new = two.propagate(10, END)
+    behind = next(index for index in range(20, END)
+                  if not live.results[index].objects[0].catching_up)
+    assert 20 <= behind < END - 3
+    assert_equal_masks(live, 1, old, 1, behind)
+    assert_equal_masks(live, 1, new, behind, END)
+    assert torch.equal(live.last_logits(1), new[END - 1, 1])
+
+
+def test_features_computed_again_for_a_frame_beyond_the_look_back_are_exact(live, stock):
+    """The look-back is 12 frames; the prompt is 24 frames back."""
+    click = points([disc_xy(1, 4)])
+    live.play(28)
+    answer(live.prompt(4, click))
+    live.wait_until_caught_up()
+    live.play(END)
+    one = stock()
+    one.prompt(1, 4, click)
+    logits = one.propagate(4, END)
+    assert_equal_masks(live, 1, logits, 28, END)
+    assert torch.equal(live.last_logits(1), logits[END - 1, 1])
+
+
+def test_under_latest_an_overloaded_worker_stays_fresh(predictor, clip_folder, tmp_path):
+    """A camera far faster than the model: each frame taken is the newest or the one before."""
+    files = [path.read_bytes() for path in sorted(clip_folder.iterdir())]
+    enough, lags, results = threading.Event(), [], []
+    buffer = FrameBuffer(BufferConfig(tmp_path), FramePolicy.LATEST)
+
+    def on_result(result: TrackedFrame) -> None:
+        results.append(result)
+        if len(results) == 15:
+            enough.set()
+
+    worker = Worker(predictor, buffer, CoreConfig(), IdAllocator(), on_result)
+    process = worker._line.process
+
+    def watched(stored):
+        lags.append(buffer.newest().number - stored.number)
+        process(stored)
+
+    worker._line.process = watched
+    worker.start()
+    sent = 0
+    while not enough.is_set() and sent < 3000:
+        worker.append(EncodedImage(files[sent % len(files)]),
+                      FrameHeader(stamp_ns(sent), 'camera'), time.monotonic_ns())
+        sent += 1
+        enough.wait(0.005)
+    assert worker.stop(PATIENCE_S)
+    buffer.close()
+    assert len(results) >= 15
+    assert buffer.statistics.skipped > 15
+    assert max(lags) <= 1
+    stamps = [each.frame.stamp_ns for each in results]
+    assert stamps == sorted(stamps)
