@@ -1,0 +1,167 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo leaves to look at: a video, a contact sheet and a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+import statistics
+from typing import Any
+
+import cv2
+import numpy as np
+
+from demo.recording import Recording
+from demo.scene import box_iou, HAND_BOXES
+from sam2_tracker.core import jpeg
+from sam2_tracker.core.types import (
+    BoolArray,
+    Frame,
+    FrameHeader,
+    ObjectState,
+    TrackedFrame,
+    UInt8Array,
+)
+from sam2_tracker.render.contact_sheet import contact_sheet, spread
+from sam2_tracker.render.overlay import Overlay
+
+TILES = 15
+
+
+def annotated_pictures(recording: Recording, frames_folder: Path) -> list[UInt8Array]:
+    """
+    Return the annotated stream, one BGR picture a frame.
+
+    The first frame was published before anything could be prompted on it: it is drawn here, from
+    the answer to the prompts. So is a frame whose picture was not received.
+    """
+    paths = sorted(frames_folder.glob('*.jpeg'))
+    pictures = []
+    for index, (frame, path) in enumerate(zip(recording.frames, paths, strict=True)):
+        if index == 0 or frame.annotated_bgr is None:
+            pictures.append(Overlay().draw(_first_frame(recording, path)))
+        else:
+            pictures.append(frame.annotated_bgr)
+    return pictures
+
+
+def write_video(path: Path, pictures: Sequence[UInt8Array], rate_hz: float) -> None:
+    """
+    Write pictures as an MP4 that OpenCV and browsers' players open.
+
+    :raises OSError: it cannot be written
+    """
+    height, width = pictures[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, (width, height))
+    if not writer.isOpened():
+        raise OSError(f'{path} cannot be written')
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
+
+
+def write_sheet(path: Path, recording: Recording, pictures: Sequence[UInt8Array]) -> None:
+    """Write a contact sheet of frames from first to last, with what happened as captions."""
+    chosen = spread(len(pictures), TILES)
+    captions = [_caption(recording, index) for index in chosen]
+    sheet = contact_sheet([pictures[index] for index in chosen], captions)
+    cv2.imwrite(str(path), sheet)
+
+
+def report(
+    recording: Recording, frames_in: int, frames_per_second: float, diagnostics: Mapping[str, str]
+) -> dict[str, Any]:
+    """
+    Sum a run up.
+
+    :param frames_in: frames that were played
+    :param diagnostics: the tracker's own figures, as they came
+    """
+    tracked = len(recording.frames)
+    return {
+        'model': recording.model,
+        'threads': recording.threads,
+        'frames_in': frames_in,
+        'frames_tracked': tracked,
+        'dropped': frames_in - tracked,
+        'fps': round(frames_per_second, 2),
+        'latency_ms': {'p50': _number(diagnostics, 'p50'), 'p95': _number(diagnostics, 'p95')},
+        'objects': [
+            _object_report(recording, object_id) for object_id in sorted(recording.labels)
+        ],
+        'hand_box_iou': hand_box_ious(recording),
+        'diagnostics': dict(diagnostics),
+    }
+
+
+def hand_box_ious(recording: Recording) -> dict[str, dict[str, float]]:
+    """Compare the boxes with those drawn by hand, by frame and label; 0 where there is none."""
+    ids = {label: object_id for object_id, label in recording.labels.items()}
+    found: dict[str, dict[str, float]] = {}
+    for index, boxes in HAND_BOXES.items():
+        for label, box in boxes.items():
+            item = _result_on(recording, index, ids[label])
+            iou = 0.0 if item is None or item.box is None else box_iou(item.box, box)
+            found.setdefault(str(index), {})[label] = round(iou, 3)
+    return found
+
+
+def mean_hand_box_iou(recording: Recording) -> float:
+    """Return the mean over all boxes drawn by hand."""
+    return statistics.mean(
+        iou for boxes in hand_box_ious(recording).values() for iou in boxes.values()
+    )
+
+
+def _result_on(recording: Recording, index: int, object_id: int) -> Any:
+    """Return an object's result on a frame: published, else from the answer to a prompt there."""
+    item = recording.frames[index].of(object_id)
+    if item is not None and item.state is not ObjectState.UNKNOWN:
+        return item
+    replies = [item for call in recording.calls if call.on_frame == index for item in call.reply]
+    return next((item for item in replies if item.id == object_id), None)
+
+
+def _object_report(recording: Recording, object_id: int) -> dict[str, Any]:
+    results = [item for frame in recording.frames if (item := frame.of(object_id)) is not None]
+    visible = [item for item in results if item.state is ObjectState.VISIBLE]
+    return {
+        'id': object_id,
+        'label': recording.labels[object_id],
+        'frames': len(results),
+        'frames_visible': len(visible),
+        'mean_score': round(statistics.mean(item.score for item in results), 3)
+        if results
+        else None,
+    }
+
+
+def _number(diagnostics: Mapping[str, str], name: str) -> float | None:
+    for key, value in diagnostics.items():
+        if 'latency' in key and name in key:
+            return float(value.split()[0])
+    return None
+
+
+def _caption(recording: Recording, index: int) -> str:
+    asked = [
+        prompt.label
+        for call in recording.calls
+        if call.on_frame == index
+        for prompt in call.prompts
+    ]
+    return f'frame {index}' + (f', prompted: {", ".join(asked)}' if asked else '')
+
+
+def _first_frame(recording: Recording, path: Path) -> TrackedFrame:
+    image_rgb = jpeg.decode(path.read_bytes())
+    call = next((call for call in recording.calls if call.on_frame == 0), None)
+    height, width = image_rgb.shape[:2]
+    frame = Frame(0, recording.frames[0].stamp_ns, FrameHeader(0, ''), image_rgb, (height, width))
+    if call is None:
+        return TrackedFrame(frame, ())
+    masks: tuple[BoolArray, ...] = tuple(
+        np.equal(call.reply_label_image, item.id) for item in call.reply
+    )
+    return TrackedFrame(frame, call.reply, masks)

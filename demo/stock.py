@@ -1,0 +1,56 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What stock SAM 2 makes of the same frames and prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+import torch
+
+from sam2_tracker.core.types import BoolArray, Prompt
+
+
+@torch.inference_mode()
+def stock_masks(
+    predictor: SAM2VideoPredictor, frames: Path, prompts: Sequence[tuple[int, Prompt]]
+) -> list[list[BoolArray | None]]:
+    """
+    Prompt and propagate one object with `SAM2VideoPredictor`'s own functions.
+
+    After each prompt the object is propagated from the prompted frame to the end, as an operator
+    of the finished clip would do.
+
+    :param frames: folder of JPEGs
+    :param prompts: frame and prompt, in the order in which they were given
+    :returns: for each prompt the masks of all frames from then on, (height, width) bool; None
+        before the object's first prompt
+    """
+    # It shows a progress bar for every call.
+    with contextlib.redirect_stderr(io.StringIO()):
+        state = predictor.init_state(str(frames))
+    masks: list[BoolArray | None] = [None] * state['num_frames']
+    versions = []
+    for frame_index, prompt in prompts:
+        predictor.add_new_points_or_box(state, frame_index, 1, **_arguments(prompt))
+        with contextlib.redirect_stderr(io.StringIO()):
+            for index, _, logits in predictor.propagate_in_video(state, frame_index):
+                masks[index] = np.asarray((logits[0, 0] > 0).cpu())
+        versions.append(list(masks))
+    return versions
+
+
+def _arguments(prompt: Prompt) -> dict[str, Any]:
+    arguments: dict[str, Any] = {'clear_old_points': False}
+    if len(prompt.points_xy):
+        arguments |= {'points': prompt.points_xy, 'labels': prompt.point_labels}
+    if prompt.box_xyxy is not None:
+        # Stock takes a box only as the beginning of a frame's prompts.
+        arguments |= {'box': prompt.box_xyxy, 'clear_old_points': True}
+    return arguments
