@@ -18,8 +18,8 @@ from rosbags.typesys import (
     TypesysError,
 )
 
-from sam2_tracker.core.errors import StorageError
 from sam2_tracker.offline.bag_source import open_bag, readable
+from sam2_tracker.offline.errors import OutputError
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -36,7 +36,7 @@ class TopicCopier:
     :param path: the bag to copy from
     :param types: those known besides what the bag itself defines
     :param taken: topics of the output that are in use
-    :raises StorageError: if the bag has a topic that the output uses itself
+    :raises OutputError: if the bag has a topic that the output uses itself
     """
 
     def __init__(self, path: Path, writer: Writer, types: Typestore,
@@ -55,7 +55,7 @@ class TopicCopier:
         for connection in self._reader.connections:
             if connection.topic in taken:
                 self.close()
-                raise StorageError(f'bag {self._path} has the topic {connection.topic} already: '
+                raise OutputError(f'bag {self._path} has the topic {connection.topic} already: '
                                    'it cannot be copied along')
             definition = definition_of(connection, types)
             if definition is None:

@@ -19,7 +19,8 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.errors import ConfigError
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.offline.bag_copy import TopicCopier
 from sam2_tracker.offline.bag_messages import MessageFactory
@@ -64,16 +65,17 @@ class ResultBag:
     Writes one message a topic and frame, recorded when the image was.
 
     :param folder: the bag, which does not exist yet
-    :raises StorageError: if detections are wanted and vision_msgs is not installed, or a copied
-        topic is one of ours
+    :param log: told which of the source's topics cannot be copied, as nobody defines their type
+    :raises ConfigError: if detections are wanted and vision_msgs is not installed
+    :raises OutputError: if a copied topic is one of ours
     """
 
-    def __init__(self, folder: Path, content: BagContent) -> None:
+    def __init__(self, folder: Path, content: BagContent, log: Log = silent) -> None:
         types = make_typestore()
         self._messages = MessageFactory(types)
         self._content = content
         if content.detections and not self._messages.knows_detections:
-            raise StorageError('detections need the messages of vision_msgs, which is not '
+            raise ConfigError('detections need the messages of vision_msgs, which is not '
                                'installed or not sourced here')
         self._types = types
         self._writer = _open_writer(folder, content.storage)
@@ -84,11 +86,9 @@ class ResultBag:
         if content.copied_from is not None:
             taken = frozenset(f'{NODE}/{name}' for name in ('objects', 'label_image'))
             self._copier = TopicCopier(content.copied_from, self._writer, types, taken)
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Return the source's topics that could not be copied, as nobody defines their type."""
-        return self._copier.left_out if self._copier is not None else ()
+            if self._copier.left_out:
+                log(Level.WARN, f'{content.copied_from} does not define the types of '
+                                f'{", ".join(self._copier.left_out)}: not copied')
 
     def write(self, result: Result) -> None:
         """Add one frame."""

@@ -16,8 +16,9 @@ from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 
 from sam2_tracker.core import jpeg
-from sam2_tracker.core.errors import FrameError, StorageError
+from sam2_tracker.core.errors import FrameError
 from sam2_tracker.offline.bag_types import make_typestore
+from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.image_decoding import rgb_from_image, rgb_from_payload
 from sam2_tracker.offline.source import SourceFrame
 
@@ -37,7 +38,7 @@ class BagSource:
 
     :param path: the bag's folder, or a single .mcap or .db3 file
     :param topic: which images; may be '' if the bag has one image topic only
-    :raises StorageError: if the bag cannot be read, or which topic is meant is not clear
+    :raises SourceError: if the bag cannot be read, or which topic is meant is not clear
     """
 
     def __init__(self, path: Path, topic: str = '') -> None:
@@ -46,7 +47,7 @@ class BagSource:
         self._reader = open_bag(path)
         try:
             self._connections = _choose(path, self._reader.connections, topic)
-        except StorageError:
+        except SourceError:
             self.close()
             raise
 
@@ -76,7 +77,7 @@ class BagSource:
         """
         Yield all images in the order in which they were recorded.
 
-        :raises StorageError: if the bag is damaged
+        :raises SourceError: if the bag is damaged
         :raises FrameError: if an image is damaged or of a kind that is not accepted
         """
         number = -1
@@ -89,7 +90,7 @@ class BagSource:
                     raise FrameError(f'{self._path}: frame {number} of {self.topic}: '
                                      f'{error}') from error
         if number + 1 != self.frame_count:
-            raise StorageError(f'bag {self._path} is damaged: its index has {self.frame_count} '
+            raise SourceError(f'bag {self._path} is damaged: its index has {self.frame_count} '
                                f'messages of {self.topic}, {number + 1} are there')
 
     def _frame(self, message_type: str, recorded_ns: int, raw: bytes) -> SourceFrame:
@@ -117,7 +118,7 @@ def open_bag(path: Path) -> Reader:
     """
     Open a bag for reading.
 
-    :raises StorageError: if it is missing or damaged
+    :raises SourceError: if it is missing or damaged
     """
     with readable(path):
         _refuse_cut_off(path)
@@ -132,9 +133,9 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise StorageError(f'bag {path} cannot be read: {error}') from error
+        raise SourceError(f'bag {path} cannot be read: {error}') from error
     except _DAMAGED as error:
-        raise StorageError(
+        raise SourceError(
             f'bag {path} cannot be read: {error or type(error).__name__}; a bag that was cut off '
             'can be mended with `ros2 bag reindex` (sqlite3) or `mcap recover`') from error
 
@@ -169,10 +170,10 @@ def _choose(path: Path, connections: list[Connection], topic: str) -> list[Conne
         return topics[found[0]]
     if not topics:
         others = ', '.join(sorted({c.topic for c in connections})) or 'none at all'
-        raise StorageError(f'bag {path} has no image topic with messages; its topics: {others}')
+        raise SourceError(f'bag {path} has no image topic with messages; its topics: {others}')
     listed = '\n'.join(f'  {name}  {_describe(topics[name])}' for name in topics)
     trouble = f'has no image topic {topic!r}' if topic else f'has {len(topics)} image topics'
-    raise StorageError(f'bag {path} {trouble}: choose with --topic one of\n{listed}')
+    raise SourceError(f'bag {path} {trouble}: choose with --topic one of\n{listed}')
 
 
 def _describe(connections: list[Connection]) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 import sqlite3
 from typing import Protocol
 
-from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.types import TrackedFrame, Wanted
+from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.staging import Target
 
 
@@ -70,7 +70,7 @@ class SinkSet:
     """
     All outputs of one recording: they appear together, when all are whole.
 
-    :raises StorageError: if a place cannot be written to
+    :raises OutputError: if a place cannot be written to
     """
 
     def __init__(self, plans: Iterable[SinkPlan]) -> None:
@@ -95,7 +95,7 @@ class SinkSet:
         """
         Add one frame to every output.
 
-        :raises StorageError: if one cannot be written, naming it
+        :raises OutputError: if one cannot be written, naming it
         """
         for plan, sink in zip(self._plans, self._sinks, strict=True):
             with _writing(plan):
@@ -105,7 +105,7 @@ class SinkSet:
         """
         Complete all outputs, then put them in their places.
 
-        :raises StorageError: if one cannot be completed, naming it
+        :raises OutputError: if one cannot be completed, naming it
         """
         for plan, sink in zip(self._plans, self._sinks, strict=True):
             with _writing(plan):
@@ -128,4 +128,4 @@ def _writing(plan: SinkPlan) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise StorageError(f'output {plan.target.path} cannot be written: {error}') from error
+        raise OutputError(f'output {plan.target.path} cannot be written: {error}') from error

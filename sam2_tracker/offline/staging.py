@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 import shutil
 
-from sam2_tracker.core.errors import StorageError
+from sam2_tracker.offline.errors import OutputError
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Target:
         Refuse a place that is taken.
 
         :param overwrite: accept what an earlier run wrote there, and nothing else
-        :raises StorageError: if something lies there that may not be replaced
+        :raises OutputError: if something lies there that may not be replaced
         """
         if not self.path.exists():
             return
         if not overwrite:
-            raise StorageError(f'output {self.path} exists already: name another one or give '
+            raise OutputError(f'output {self.path} exists already: name another one or give '
                                '--overwrite')
         if self.path.is_dir() != bool(self.own_suffixes):
             kind = 'folder' if self.path.is_dir() else 'file'
-            raise StorageError(f'output {self.path} is a {kind} of yours, not an output of this '
+            raise OutputError(f'output {self.path} is a {kind} of yours, not an output of this '
                                'command: it is not overwritten')
         self._refuse_foreign_files()
 
@@ -59,7 +59,7 @@ class Target:
             return
         for entry in sorted(self.path.iterdir()):
             if entry.is_dir() or entry.suffix not in self.own_suffixes:
-                raise StorageError(f'output folder {self.path} holds {entry.name}, which is not '
+                raise OutputError(f'output folder {self.path} holds {entry.name}, which is not '
                                    'from this command: it is not overwritten')
 
     def prepare(self) -> Path:
@@ -67,20 +67,20 @@ class Target:
         Make room for a new draft and throw away what an interrupted run left.
 
         :returns: the draft's path, where nothing lies yet
-        :raises StorageError: if the place cannot be written to
+        :raises OutputError: if the place cannot be written to
         """
         try:
             self.discard()
             self.workshop.mkdir(parents=True)
         except OSError as error:
-            raise StorageError(f'output {self.path} cannot be written: {error}') from error
+            raise OutputError(f'output {self.path} cannot be written: {error}') from error
         return self.draft
 
     def publish(self) -> None:
         """
         Move the finished draft to its place, over an older one.
 
-        :raises StorageError: if it cannot be moved
+        :raises OutputError: if it cannot be moved
         """
         try:
             if self.draft.is_dir():
@@ -90,7 +90,7 @@ class Target:
                 self.draft.replace(self.path)
             self.discard()
         except OSError as error:
-            raise StorageError(
+            raise OutputError(
                 f'output {self.path} cannot be put in its place: {error}') from error
 
     def _swap_folder(self) -> None:
@@ -108,7 +108,7 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     Write a small file that is there whole or not at all.
 
-    :raises StorageError: if it cannot be written
+    :raises OutputError: if it cannot be written
     """
     part = path.parent / f'.{path.name}.part'
     try:
@@ -117,7 +117,7 @@ def write_whole(path: Path, content: bytes) -> None:
         _flush_to_disk(part)
         part.replace(path)
     except OSError as error:
-        raise StorageError(f'{path} cannot be written: {error}') from error
+        raise OutputError(f'{path} cannot be written: {error}') from error
 
 
 def _flush_to_disk(path: Path) -> None:

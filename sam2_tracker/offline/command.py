@@ -1,0 +1,127 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The offline command: `ros2 run sam2_tracker process`, `python -m sam2_tracker.offline`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+import signal
+import sys
+from types import FrameType
+
+from sam2_tracker.core.errors import PromptError, TrackerError
+from sam2_tracker.core.log import Level
+from sam2_tracker.offline.arguments import parse, Request
+from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
+from sam2_tracker.offline.fingerprint import fingerprint_of
+from sam2_tracker.offline.job import Job, plan_job
+from sam2_tracker.offline.journal import Journal
+from sam2_tracker.offline.open_source import open_source
+from sam2_tracker.offline.run_job import JobRun, Outcome
+from sam2_tracker.offline.terminal import Terminal
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: handled as Ctrl-C is."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    terminal = Terminal(is_quiet=False)
+    try:
+        request = parse(arguments)
+        terminal = Terminal(request.quiet)
+        with _termination_raised():
+            return _run(request, terminal)
+    except TrackerError as error:
+        terminal.log(Level.ERROR, str(error))
+        return exit_code_of(error)
+    except KeyboardInterrupt as interruption:
+        terminal.log(Level.WARN, 'interrupted: no half output was left; the same command with '
+                                 '--resume goes on')
+        is_terminated = isinstance(interruption, Terminated)
+        return ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED
+
+
+def _run(request: Request, terminal: Terminal) -> int:
+    job = _plan(request)
+    if request.resume and _is_complete(job):
+        terminal.log(Level.INFO, 'all outputs are complete already')
+        return ExitCode.DONE
+    _check_outputs(job, request)
+    if len(job.sources) == 1:
+        # Loading a model takes a while; of several sources, a bad one does not stop the others.
+        open_source(job.sources[0].path, request.settings.source).close()
+    outcomes = _process(job, request, terminal)
+    terminal.summary(job, outcomes)
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
+    return exit_code_of(failed[0]) if failed else ExitCode.DONE
+
+
+def _plan(request: Request) -> Job:
+    from sam2_tracker.offline.memories import names_in
+
+    loaded = request.settings.load_memory
+    known = names_in(loaded) if loaded else []
+    job = plan_job(request.sources, request.prompts, request.outputs, request.settings, known)
+    if not any(source.outputs.targets() for source in job.sources) and (
+            request.settings.save_memory is None):
+        raise PromptError('there is nothing to write: give --output, --video, --masks, --coco, '
+                          '--yolo, --csv, --sheet or --save-memory')
+    return job
+
+
+def _is_complete(job: Job) -> bool:
+    """Return whether every output exists and no run that wrote them was interrupted."""
+    places = [target.path for source in job.sources for target in source.outputs.targets()]
+    if job.settings.save_memory is not None:
+        places.append(job.settings.save_memory)
+    return not (job.journal_folder / 'run.json').exists() and all(
+        place.exists() for place in places)
+
+
+def _check_outputs(job: Job, request: Request) -> None:
+    """Refuse places that are taken, unless an interrupted run of ours took them."""
+    was_interrupted = request.resume and (job.journal_folder / 'run.json').exists()
+    saved = job.settings.save_memory
+    if saved is not None and saved.exists() and not (request.overwrite or was_interrupted):
+        raise OutputError(f'output {saved} exists already: name another one or give --overwrite')
+    for source in job.sources:
+        source.check_outputs(request.overwrite or was_interrupted)
+
+
+def _process(job: Job, request: Request, terminal: Terminal) -> list[Outcome]:
+    from sam2_tracker.models.runtime import build_tracking_predictor
+    from sam2_tracker.models.threads import spare_core_count, use_threads
+
+    settings = job.settings
+    use_threads(settings.threads or spare_core_count())
+    predictor = build_tracking_predictor(settings.model, settings.tracking.max_cond_frames)
+    journal = Journal(job.journal_folder, fingerprint_of(job, predictor.fingerprint()))
+    outcomes: list[Outcome] = []
+    try:
+        journal.begin(request.resume)
+        outcomes = JobRun(job, journal, predictor, terminal.log, terminal.progress).run()
+    finally:
+        is_complete = bool(outcomes) and all(outcome.error is None for outcome in outcomes)
+        journal.close(is_complete)
+    return outcomes
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Let SIGTERM end the run as Ctrl-C does: with nothing half-written."""
+    def on_terminate(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, on_terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

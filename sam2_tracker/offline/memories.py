@@ -1,0 +1,57 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Object memories on their way between recordings, runs and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sam2_tracker.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from sam2_tracker.core.memory_file import SavedObject
+    from sam2_tracker.core.predictor import Predictor
+
+
+def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
+    """
+    Read a file of object memories that this model can use.
+
+    :raises StorageError: if it cannot be read
+    :raises ModelError: if another model made it, or the same one with another image size
+    """
+    from sam2_tracker.core.memory_file import load_memory, model_name_of
+
+    objects = load_memory(path)
+    for each in objects:
+        if each.bank.image_size != predictor.image_size:
+            raise ModelError(
+                f'{path} was made with image size {each.bank.image_size}, this model has '
+                f'{predictor.image_size}: give --image-size {each.bank.image_size}')
+        if each.bank.model != predictor.fingerprint():
+            raise ModelError(
+                f'{path} was made with other weights ({model_name_of(path) or "unknown"}, '
+                f'{each.bank.model[:12]}) than these ({predictor.fingerprint()[:12]}): object '
+                'memories fit the weights that made them only')
+    return objects
+
+
+def names_in(path: Path) -> list[tuple[int, str]]:
+    """
+    Return ids and labels of the objects of a file.
+
+    :raises StorageError: if it cannot be read
+    :raises ModelError: if it is no file of object memories
+    """
+    from sam2_tracker.core.memory_file import load_memory
+
+    return [(each.object_id, each.label) for each in load_memory(path)]
+
+
+def merged(objects: Iterable[SavedObject]) -> tuple[SavedObject, ...]:
+    """Return every object once, in the order of the ids: what was learnt last counts."""
+    newest = {each.object_id: each for each in objects}
+    return tuple(newest[object_id] for object_id in sorted(newest))

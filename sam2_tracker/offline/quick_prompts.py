@@ -1,0 +1,119 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Prompts given on the command line, for a quick run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.prompt_file import FilePrompt
+from sam2_tracker.core.types import Prompt
+
+
+@dataclass(frozen=True)
+class When:
+    """A frame by its number, or by its time since the first."""
+
+    frame: int | None
+    time_s: float | None
+
+
+def add_quick_prompts(group: argparse._ArgumentGroup) -> None:
+    """Add the options."""
+    group.add_argument('--point', type=_point, action='append', default=[], metavar='X,Y[,0|1]',
+                       help='a pixel of the object, or with 0 one beside it; may be repeated')
+    group.add_argument('--box', type=_box, action='append', default=[], metavar='X0,Y0,X1,Y1',
+                       help='around the object; repeated, each is an object of its own')
+    group.add_argument('--mask', type=Path, metavar='PNG',
+                       help='of the object; of a palette PNG each index is an object')
+    group.add_argument('--at', type=_when, default=When(0, None), metavar='FRAME|SECONDS',
+                       help='the frame that they are for: 12 is a number, 1.5 a time (0)')
+    group.add_argument('--label', default='', help='name of the object')
+
+
+def quick_prompts(options: argparse.Namespace) -> tuple[FilePrompt, ...]:
+    """
+    Return the prompts that were given as options.
+
+    :raises PromptError: if they do not go together, or the mask cannot be read
+    """
+    if options.mask is not None and (options.point or options.box):
+        raise PromptError('--mask goes with neither --point nor --box: use a prompts file')
+    if options.point and len(options.box) > 1:
+        raise PromptError('--point with several --box: which object is meant? Use a prompts file')
+    return tuple(_placed(name, prompt, options.at) for name, prompt in _prompts(options))
+
+
+def _prompts(options: argparse.Namespace) -> Iterator[tuple[str, Prompt]]:
+    if options.mask is not None:
+        yield from _mask_prompts(options.mask, options.label)
+        return
+    points = np.array([point[:2] for point in options.point], np.float32).reshape(-1, 2)
+    labels = np.array([point[2] for point in options.point], np.int32)
+    boxes = [np.array(box, np.float32) for box in options.box]
+    if not boxes and len(points):
+        yield '--point', Prompt(0, options.label, points, labels)
+    for box in boxes:
+        yield '--box', Prompt(0, options.label, points, labels, box)
+
+
+def _mask_prompts(path: Path, label: str) -> Iterator[tuple[str, Prompt]]:
+    try:
+        with Image.open(path) as picture:
+            is_palette = picture.mode == 'P'
+            flat = np.asarray(picture if picture.mode in ('1', 'L', 'P') else
+                              picture.convert('L'))
+    except (OSError, UnidentifiedImageError) as error:
+        raise PromptError(f'--mask {path} cannot be read: {error}') from error
+    if not is_palette:
+        yield f'--mask {path}', Prompt(0, label, mask_hw=flat != 0)
+        return
+    indices = [int(index) for index in np.unique(flat) if index]
+    if not indices:
+        raise PromptError(f'--mask {path} is all zero: set the pixels of the object')
+    for index in indices:
+        yield f'--mask {path}', Prompt(index, label, mask_hw=flat == index)
+
+
+def _placed(name: str, prompt: Prompt, when: When) -> FilePrompt:
+    return FilePrompt(name, when.frame, when.time_s, None, '', prompt)
+
+
+def _point(text: str) -> tuple[float, float, int]:
+    numbers = _numbers(text, (2, 3), 'x,y or x,y,0 or x,y,1')
+    label = numbers[2] if len(numbers) == 3 else 1.0
+    if label not in (0.0, 1.0):
+        raise argparse.ArgumentTypeError(f'{text}: the third number is 1 (add) or 0 (remove)')
+    return numbers[0], numbers[1], int(label)
+
+
+def _box(text: str) -> list[float]:
+    return _numbers(text, (4,), 'left,top,right,bottom')
+
+
+def _numbers(text: str, counts: tuple[int, ...], form: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(',')]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in counts or not all(np.isfinite(numbers)):
+        raise argparse.ArgumentTypeError(f'{text!r} is not {form}')
+    return numbers
+
+
+def _when(text: str) -> When:
+    try:
+        number = float(text.removesuffix('s'))
+    except ValueError:
+        number = float('nan')
+    if not 0 <= number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text!r} is neither a frame number nor seconds')
+    return When(int(text), None) if text.isdigit() else When(None, number)
