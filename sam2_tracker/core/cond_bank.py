@@ -65,11 +65,13 @@ class CondBank:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """Return a hash of all weights: equal for equal models wherever they lie."""
+    """Return a hash of all weights: equal for equal models wherever and as whatever they lie."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(f'{name} {tuple(tensor.shape)}'.encode())
+        # Weights may be held in half precision, which must not make them others.
+        rounded = tensor.detach().to('cpu', torch.bfloat16).contiguous()
+        digest.update(rounded.view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

@@ -47,12 +47,18 @@ class _LabelMap:
 
     def __init__(self, hw: tuple[int, int], count: int, device: torch.device) -> None:
         # One byte a pixel crosses to the host, unless there are too many objects for it.
-        dtype = torch.uint8 if count < 256 else torch.int16
-        self.labels = torch.zeros(hw, dtype=dtype, device=device)
-        self._best = torch.full(hw, -math.inf, device=device)
+        self._dtype = torch.uint8 if count < 256 else torch.int16
+        self._count = count
+        self.labels = torch.zeros(hw, dtype=self._dtype, device=device)
+        self._best = torch.zeros(0)
 
     def add(self, number: int, logits: torch.Tensor, mask: torch.Tensor) -> None:
         """Give pixels of a mask to an object where it beats all before it."""
+        if number == 1:
+            self.labels = mask.to(self._dtype)
+            if self._count > 1:
+                self._best = torch.where(mask, logits, -math.inf)
+            return
         wins = mask & (logits > self._best)
         self.labels.masked_fill_(wins, number)
         torch.where(wins, logits, self._best, out=self._best)
@@ -73,9 +79,7 @@ def summarise_masks(outputs: Sequence[LowResMask], object_ids: Sequence[int],
     needs_masks = wanted.masks or fill_hole_area > 0
     host = _to_host(_reduce(outputs, video_hw, needs_masks, wanted.label_image, mask_threshold))
     rows, columns, scores, masks, positions = host
-    labels = None
-    if wanted.label_image:
-        labels = np.array([0, *object_ids], np.uint16)[positions]
+    labels = _name(positions, object_ids) if wanted.label_image else None
     if fill_hole_area > 0:
         masks = np.stack([fill_holes(mask, fill_hole_area) for mask in masks])
         rows, columns = masks.sum(2), masks.sum(1)
@@ -84,16 +88,24 @@ def summarise_masks(outputs: Sequence[LowResMask], object_ids: Sequence[int],
     return FrameMasks(objects, tuple(masks) if wanted.masks else (), labels)
 
 
+def _name(positions: npt.NDArray[Any], object_ids: Sequence[int]) -> UInt16Array:
+    """Turn positions among the outputs, from 1, into ids."""
+    names: UInt16Array = np.array([0, *object_ids], np.uint16).take(positions)
+    return names
+
+
 def _reduce(outputs: Sequence[LowResMask], hw: tuple[int, int], needs_masks: bool,
             needs_labels: bool, threshold: float) -> _OnDevice:
     """Upsample and reduce one object after the other: memory stays that of one."""
     device = outputs[0].logits.device
     scores = torch.cat([output.score_logits.reshape(1) for output in outputs])
+    # An absent object has no pixels, whatever its logits are.
+    thresholds = torch.where(scores > 0, threshold, math.inf)
     rows, columns, masks = [], [], []
     labels = _LabelMap(hw if needs_labels else (0, 0), len(outputs), device)
     for number, output in enumerate(outputs, 1):
         logits = upsample(output.logits, hw)
-        mask = (logits > threshold) & (scores[number - 1] > 0)
+        mask = logits > thresholds[number - 1]
         rows.append(mask.sum(1, dtype=torch.int32))
         columns.append(mask.sum(0, dtype=torch.int32))
         if needs_masks:

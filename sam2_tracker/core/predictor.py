@@ -47,6 +47,8 @@ class Predictor:
         self._model = model
         self._device = torch.device(model.device)
         self._dtype = _PRECISIONS[precision]
+        if precision == 'bfloat16':
+            model.lower_precision(torch.bfloat16)
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
         batches = self._device.type == 'cuda' if batched is None else batched

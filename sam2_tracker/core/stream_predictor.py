@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 import torch
+from torch import nn
 from torch.nn import functional
 
 from sam2_tracker.core.features import SharedPositions
@@ -35,6 +36,16 @@ class StreamPredictor(SAM2VideoPredictor):
             self.memory_encoder.position_encoding, (side, side))
         self._no_prompt: dict[_Arithmetic, _Pair] = {}
         self._dense: dict[_Arithmetic, torch.Tensor] = {}
+
+    def lower_precision(self, dtype: torch.dtype) -> None:
+        """
+        Hold the weights in the type that autocast would turn them into at each use.
+
+        Results are the same; what stays float32 is what autocast leaves alone.
+        """
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                module.to(dtype)
 
     def _forward_sam_heads(self, backbone_features: torch.Tensor, point_inputs: Any = None,
                            mask_inputs: torch.Tensor | None = None,

@@ -197,16 +197,41 @@ def test_another_predictors_objects_are_refused(predictor, encoded):
         predictor.track([TrackStep(predictor.new_memory(CLIP_HW), 0, None)])
 
 
-def test_bfloat16_gives_nearly_the_same_masks(predictor, encoded, one_thread):
-    half = Predictor(predictor.model, 'bfloat16')
-    results = []
-    for each in (predictor, half):
-        stream = Stream(each, encoded)
-        stream.add(1, 0, disc_mask(0, 0))
-        stream.track(1, 4)
-        results.append(stream.results[3, 1])
-    assert not torch.equal(*results)
-    assert ((results[0] > 0) == (results[1] > 0)).float().mean() > 0.95
+@pytest.fixture(scope='module')
+def half(one_thread, predictor) -> Predictor:
+    model = build(target=OURS)
+    model.load_state_dict(predictor.model.state_dict())
+    return Predictor(model, 'bfloat16')
+
+
+def track_disc(predictor: Predictor, clip_folder) -> torch.Tensor:
+    pictures = read_clip(clip_folder)
+    stream = Stream(predictor, lambda index: predictor.encode(pictures[index]))
+    stream.add(1, 0, disc_mask(0, 0))
+    stream.track(1, 4)
+    return stream.results[3, 1]
+
+
+def test_bfloat16_gives_nearly_the_same_masks(predictor, half, clip_folder):
+    exact, rounded = track_disc(predictor, clip_folder), track_disc(half, clip_folder)
+    assert not torch.equal(exact, rounded)
+    assert ((exact > 0) == (rounded > 0)).float().mean() > 0.95
+
+
+def test_weights_held_in_bfloat16_give_what_autocast_gives(
+        predictor, half, clip_folder, monkeypatch):
+    monkeypatch.setattr(type(predictor.model), 'lower_precision', lambda model, dtype: None)
+    cast_at_each_use = Predictor(predictor.model, 'bfloat16')
+    assert next(half.model.memory_attention.layers[0].linear1.parameters()).dtype == torch.bfloat16
+    assert torch.equal(track_disc(cast_at_each_use, clip_folder), track_disc(half, clip_folder))
+
+
+def test_the_same_weights_have_the_same_fingerprint_in_any_precision(predictor, half):
+    assert predictor.fingerprint() == half.fingerprint()
+    other = build(target=OURS)
+    with torch.no_grad():
+        other.no_obj_ptr[0, 0] += 1
+    assert Predictor(other).fingerprint() != predictor.fingerprint()
 
 
 def test_positions_nobody_reads_take_no_memory(one_thread):
