@@ -74,8 +74,7 @@ def summarise_masks(outputs: Sequence[LowResMask], object_ids: Sequence[int],
     and the masks if wanted, in one go.
     """
     if not outputs:
-        labels = np.zeros(video_hw, np.uint16) if wanted.label_image else None
-        return FrameMasks((), (), labels)
+        return FrameMasks((), (), np.zeros(video_hw, np.uint16) if wanted.label_image else None)
     needs_masks = wanted.masks or fill_hole_area > 0
     host = _to_host(_reduce(outputs, video_hw, needs_masks, wanted.label_image, mask_threshold))
     rows, columns, scores, masks, positions = host
