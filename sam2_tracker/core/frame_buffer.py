@@ -14,7 +14,7 @@ from types import TracebackType
 from sam2_tracker.core import frame_lookup
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frame_codec import FrameCodec, measure
+from sam2_tracker.core.frame_codec import FrameCodec
 from sam2_tracker.core.frame_directory import FrameDirectory
 from sam2_tracker.core.frame_lookup import format_stamp
 from sam2_tracker.core.frame_shelf import FrameShelf
@@ -84,15 +84,15 @@ class FrameBuffer:
 
     def _append(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
                 stamp_ns: int) -> Arrival:
-        source_hw = measure(image)
         if self._closed:
             return self._drop(f'frame {format_stamp(stamp_ns)} came after the end')
-        session = self._gate.admit(stamp_ns, source_hw)
+        encoded = self._codec.encode(image)
+        session = self._gate.admit(stamp_ns, encoded.source_hw)
         if session is None:
             return self._drop(f'frame {format_stamp(stamp_ns)} is not newer than the one before')
-        encoded = self._codec.encode(image)
         new_session = self._begin(session)
-        stored = StoredFrame(session, self._next_number, stamp_ns, header, source_hw, received_ns)
+        stored = StoredFrame(session, self._next_number, stamp_ns, header, encoded.source_hw,
+                             received_ns)
         was_in_trouble = self._shelf.trouble != ''
         fits = self._shelf.put(stored, encoded)
         trouble = '' if was_in_trouble else self._shelf.trouble

@@ -22,10 +22,12 @@ class FrameJpeg:
     A frame ready to be stored.
 
     :param payload: JPEG
+    :param source_hw: height and width as received
     :param pixels_rgb: what to track if it is not the decoded payload, else None
     """
 
     payload: bytes
+    source_hw: tuple[int, int]
     pixels_rgb: UInt8Array | None = None
 
 
@@ -43,29 +45,24 @@ class FrameCodec:
         """
         Return the JPEG of an image: a payload that needs no scaling is passed on as it is.
 
-        :raises FrameError: if it is damaged
+        :raises FrameError: if it is empty, truncated, damaged or not a picture at all
         """
         if isinstance(image, EncodedImage):
             info = jpeg.probe(image.payload)
             if info.is_jpeg and jpeg.fits(info.hw, self._max_side):
-                return FrameJpeg(image.payload)
-            received_rgb = jpeg.decode(image.payload)
-        else:
-            received_rgb = image.image_rgb
+                return FrameJpeg(image.payload, info.hw)
+            return self._encode_pixels(jpeg.decode(image.payload))
+        _check(image.image_rgb)
+        return self._encode_pixels(image.image_rgb)
+
+    def _encode_pixels(self, received_rgb: UInt8Array) -> FrameJpeg:
+        height, width = received_rgb.shape[:2]
         pixels_rgb = jpeg.shrink(received_rgb, self._max_side)
         payload = jpeg.encode(pixels_rgb, self._quality)
-        return FrameJpeg(payload, pixels_rgb if self._track_received else None)
+        return FrameJpeg(payload, (height, width), pixels_rgb if self._track_received else None)
 
 
-def measure(image: RawImage | EncodedImage) -> tuple[int, int]:
-    """
-    Return an image's height and width.
-
-    :raises FrameError: if it is empty, truncated or not a picture at all
-    """
-    if isinstance(image, EncodedImage):
-        return jpeg.probe(image.payload).hw
-    pixels = image.image_rgb
+def _check(pixels: UInt8Array) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise FrameError(f'an image of shape {pixels.shape} and type {pixels.dtype} is not '
                          '(height, width, 3) uint8')
@@ -73,4 +70,3 @@ def measure(image: RawImage | EncodedImage) -> tuple[int, int]:
     if not 0 < min(height, width) <= max(height, width) <= jpeg.MAX_SIDE:
         raise FrameError(f'an image of {width}x{height} is not between 1x1 and '
                          f'{jpeg.MAX_SIDE}x{jpeg.MAX_SIDE}')
-    return height, width

@@ -88,13 +88,15 @@ class FrameLedger:
         key = self._by_index.get(index)
         return None if key is None else self._frames[key].stored
 
-    def frames(self) -> Iterator[StoredFrame]:
+    def frames(self) -> list[StoredFrame]:
         """
-        Iterate over the frames that can be looked up, oldest first.
+        Return the frames that can be looked up, oldest first.
 
         Those of sessions that are over are not among them, even where they are pinned or kept.
         """
-        return (held.stored for held in self._frames.values() if not self._is_stale(held))
+        live = {session.number for session in self._per_session if not self._is_stale(session)}
+        return [held.stored for held in self._frames.values()
+                if held.stored.session.number in live]
 
     def pin(self, keys: Iterable[FrameKey]) -> list[HeldFrame]:
         """Pin those of the frames that are held, and return them."""
@@ -108,7 +110,8 @@ class FrameLedger:
         gone: list[HeldFrame] = []
         for held in pinned:
             held.pins -= 1
-            if self._frames.get(held.stored.key) is held and self._is_stale(held):
+            stored = held.stored
+            if self._frames.get(stored.key) is held and self._is_stale(stored.session):
                 gone += self._let_go(held)
         return gone + self._drop_beyond_max_frames()
 
@@ -215,14 +218,13 @@ class FrameLedger:
         older = takewhile(lambda held: held.stored.key < oldest_wanted, self._frames.values())
         return [gone for held in list(older) for gone in self._let_go(held)]
 
-    def _is_stale(self, held: HeldFrame) -> bool:
-        session = held.stored.session
+    def _is_stale(self, session: Session) -> bool:
         if self._latest:
             return session not in (self.session, self._worker_session)
         return self._worker_session is not None and session.number < self._worker_session.number
 
     def _drop_stale(self) -> list[HeldFrame]:
-        stale = [held for held in self._frames.values() if self._is_stale(held)]
+        stale = [held for held in self._frames.values() if self._is_stale(held.stored.session)]
         return [gone for held in stale for gone in self._let_go(held)]
 
     def _let_go(self, held: HeldFrame) -> list[HeldFrame]:
@@ -231,7 +233,7 @@ class FrameLedger:
     def _forget(self, held: HeldFrame) -> HeldFrame:
         stored = held.stored
         del self._frames[stored.key]
-        self._per_session[stored.session] -= 1
+        self._per_session -= Counter([stored.session])
         self._bytes[held.on_disk] -= held.n_bytes
         if held.waiting:
             self._waiting.remove(stored.key)

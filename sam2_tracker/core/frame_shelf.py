@@ -142,7 +142,7 @@ class FrameShelf:
     def frames(self) -> list[StoredFrame]:
         """Return the frames that can be looked up, oldest first."""
         with self._changed:
-            return list(self._ledger.frames())
+            return self._ledger.frames()
 
     def by_index(self, index: int) -> StoredFrame | None:
         """Return a processed frame of the worker's session."""

@@ -57,6 +57,24 @@ def test_jpeg_payload_goes_to_disk_as_it_is(open_buffer: Open, tmp_path: Path,
     assert np.array_equal(frame.image_rgb, as_stock_decodes(on_disk(tmp_path)))
 
 
+@pytest.mark.parametrize('policy', FramePolicy)
+def test_jpeg_payload_is_not_decoded_before_the_worker_wants_it(
+        open_buffer: Open, policy: FramePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+    real_decode = jpeg.decode
+
+    def decode(data: bytes) -> UInt8Array:
+        decoded.append(len(data))
+        return real_decode(data)
+
+    monkeypatch.setattr(jpeg, 'decode', decode)
+    buffer = open_buffer(policy)
+    buffer.append(EncodedImage(payload()), header(1), 1)
+    assert not decoded
+    process(buffer, 0)
+    assert len(decoded) == 1
+
+
 def test_latest_tracks_raw_pixels_as_received(open_buffer: Open, tmp_path: Path) -> None:
     frame = tracked(open_buffer(LATEST), RawImage(picture()))
     assert np.array_equal(frame.image_rgb, picture())
