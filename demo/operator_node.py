@@ -114,7 +114,7 @@ class Operator(Node):
     def on_diagnostics(self, msg: DiagnosticArray) -> None:
         """Keep the tracker's newest figures."""
         for status in msg.status:
-            if status.name.endswith(TRACKER):
+            if status.hardware_id.endswith(TRACKER):
                 self.diagnostics = {entry.key: entry.value for entry in status.values}
 
     @property
@@ -196,6 +196,15 @@ class Operator(Node):
             lambda: all(self.count_publishers(topic) for topic in topics),
             check,
             "waiting for the tracker's topics",
+        )
+
+    def wait_for_figures(self, check: Callable[[], None]) -> None:
+        """Wait for the tracker's figures on all of its frames."""
+        self.wait_until(
+            lambda: int(self.diagnostics.get('frames out', 0)) >= self.frame_count,
+            check,
+            "waiting for the tracker's figures",
+            timeout_s=10.0,
         )
 
     def add_prompts(self, on_frame: int, prompts: Sequence[Prompt]) -> Call:

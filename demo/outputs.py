@@ -27,6 +27,8 @@ from sam2_tracker.render.contact_sheet import contact_sheet, spread
 from sam2_tracker.render.overlay import Overlay
 
 TILES = 15
+# What the node calls the ways in which a frame can have no result.
+NOT_TRACKED = ('dropped', 'skipped', 'lost', 'failed')
 
 
 def annotated_pictures(recording: Recording, frames_folder: Path) -> list[UInt8Array]:
@@ -84,9 +86,11 @@ def report(
         'threads': recording.threads,
         'frames_in': frames_in,
         'frames_tracked': tracked,
-        'dropped': frames_in - tracked,
+        'dropped': sum(int(diagnostics[f'frames {what}']) for what in NOT_TRACKED),
         'fps': round(frames_per_second, 2),
-        'latency_ms': {'p50': _number(diagnostics, 'p50'), 'p95': _number(diagnostics, 'p95')},
+        # From receiving a frame to having published its result: with every frame kept, mostly the
+        # time in the queue.
+        'latency_ms': {rank: float(diagnostics[f'latency {rank} ms']) for rank in ('p50', 'p95')},
         'objects': [
             _object_report(recording, object_id) for object_id in sorted(recording.labels)
         ],
@@ -135,13 +139,6 @@ def _object_report(recording: Recording, object_id: int) -> dict[str, Any]:
         if results
         else None,
     }
-
-
-def _number(diagnostics: Mapping[str, str], name: str) -> float | None:
-    for key, value in diagnostics.items():
-        if 'latency' in key and name in key:
-            return float(value.split()[0])
-    return None
 
 
 def _caption(recording: Recording, index: int) -> str:

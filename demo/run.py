@@ -111,6 +111,7 @@ def record(output: Path, model: str) -> tuple[Recording, Operator]:
 
             run_scene(operator, check)
             source.wait(20.0)
+        operator.wait_for_figures(tracker.check)
         _keep_frames(Path(operator.snapshot()), output / 'frames')
         return Recording(model, THREADS, operator.frames(), tuple(operator.calls)), operator
 
