@@ -21,7 +21,6 @@ def announce(shown: TrackedObject, before: ObjectState, lost_after_s: float, log
     :param before: its state on the frame before
     """
     if shown.state is ObjectState.LOST and before is not ObjectState.LOST:
-        log(Level.WARN, f'{object_name(shown)} is lost: not seen for more than '
-                        f'{lost_after_s:g} s')
+        log(Level.WARN, f'{object_name(shown)} is lost: not seen for more than {lost_after_s:g} s')
     elif before is ObjectState.LOST and shown.state is ObjectState.VISIBLE:
         log(Level.INFO, f'{object_name(shown)} is found again')

@@ -26,12 +26,19 @@ def same_aspect(before_hw: tuple[int, int], after_hw: tuple[int, int]) -> bool:
     """Return whether one size is the other scaled, each side rounded to whole pixels."""
     (height, width), (new_height, new_width) = before_hw, after_hw
     return 2 * abs(width * new_height - new_width * height) <= max(
-        height + width, new_height + new_width)
+        height + width, new_height + new_width
+    )
 
 
-def carry_over(tracks: Iterable[Track], newest_index: int, before_hw: tuple[int, int],
-               after_hw: tuple[int, int], predictor: PredictorProtocol, config: TrackingConfig,
-               log: Log) -> None:
+def carry_over(
+    tracks: Iterable[Track],
+    newest_index: int,
+    before_hw: tuple[int, int],
+    after_hw: tuple[int, int],
+    predictor: PredictorProtocol,
+    config: TrackingConfig,
+    log: Log,
+) -> None:
     """
     Make each object's last mask, at the new size, its prompt on the next frame.
 
@@ -43,16 +50,24 @@ def carry_over(tracks: Iterable[Track], newest_index: int, before_hw: tuple[int,
             mask_hw = _last_mask(track, newest_index, after_hw, predictor, config)
         if mask_hw is None:
             track.lose()
-            log(Level.WARN, f'{object_name(track.shown)} is lost: the picture changed from '
-                            f'{size_text(before_hw)} to {size_text(after_hw)}')
+            log(
+                Level.WARN,
+                f'{object_name(track.shown)} is lost: the picture changed from '
+                f'{size_text(before_hw)} to {size_text(after_hw)}',
+            )
             continue
         track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
         track.pictures.clear()
         track.history = VisibilityHistory()
 
 
-def _last_mask(track: Track, newest_index: int, after_hw: tuple[int, int],
-               predictor: PredictorProtocol, config: TrackingConfig) -> BoolArray | None:
+def _last_mask(
+    track: Track,
+    newest_index: int,
+    after_hw: tuple[int, int],
+    predictor: PredictorProtocol,
+    config: TrackingConfig,
+) -> BoolArray | None:
     output = None if track.memory is None else track.memory.output(newest_index)
     if output is None:
         # The size changed again before a frame of the one before was tracked.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sam2_tracker.core.announcements import announce
@@ -24,8 +24,14 @@ from sam2_tracker.core.track import Replay, shown_object, state_on, Track
 class CatchUp:
     """Begins replays and takes them forward, one frame of every object at a time."""
 
-    def __init__(self, predictor: PredictorProtocol, features: FeatureCache, frames: FrameLookup,
-                 look_back: LookBack, log: Log) -> None:
+    def __init__(
+        self,
+        predictor: PredictorProtocol,
+        features: FeatureCache,
+        frames: FrameLookup,
+        look_back: LookBack,
+        log: Log,
+    ) -> None:
         self._predictor = predictor
         self._features = features
         self._frames = frames
@@ -39,13 +45,14 @@ class CatchUp:
         start = draft.place if before is None else min(before.start, draft.place)
         memory = draft.memory.fork()
         memory.rewind(start)
-        track.replay = Replay(draft.memory, draft.history, memory, draft.history.fork(), start,
-                              start, draft.shown)
+        track.replay = Replay(
+            draft.memory, draft.history, memory, draft.history.fork(), start, start, draft.shown
+        )
         track.shown = replace(track.shown, catching_up=True)
         if start == newest_index:
             track.settle()
 
-    def hold(self, tracks: Sequence[Track], starting_at: int | None = None) -> None:
+    def hold(self, tracks: Iterable[Track], starting_at: int | None = None) -> None:
         """
         Hold the frames that replays need, or may need again for a further prompt.
 
@@ -57,18 +64,27 @@ class CatchUp:
             starts.append(starting_at)
         self._frames.keep_from(min(starts) + 1 if starts else None)
 
-    def advance(self, tracks: Sequence[Track], newest_index: int, source_hw: tuple[int, int],
-                config: TrackingConfig) -> bool:
+    def advance(
+        self,
+        tracks: Iterable[Track],
+        newest_index: int,
+        source_hw: tuple[int, int],
+        config: TrackingConfig,
+    ) -> bool:
         """
         Replay one frame of each object that is behind; return whether any still is.
 
         An object whose frames are gone gives up: it keeps the track that it had, or is lost.
         """
-        steps = [(track, step) for track in tracks if track.replay is not None
-                 and (step := self._step(track, track.replay)) is not None]
+        steps = [
+            (track, step)
+            for track in tracks
+            if track.replay is not None and (step := self._step(track, track.replay)) is not None
+        ]
         outputs = self._predictor.track([step for _, step in steps])
-        summaries = summaries_of(self._predictor, outputs, [track.id for track, _ in steps],
-                                 source_hw, config)
+        summaries = summaries_of(
+            self._predictor, outputs, [track.id for track, _ in steps], source_hw, config
+        )
         for (track, step), summary in zip(steps, summaries, strict=True):
             replay = track.replay
             assert replay is not None
@@ -80,10 +96,17 @@ class CatchUp:
         self.hold(tracks)
         return any(track.replay is not None for track in tracks)
 
-    def _take_in(self, replay: Replay, index: int, summary: MaskSummary, newest_index: int,
-                 config: TrackingConfig) -> None:
-        visibility = state_on(replay.history, index, self._frames.stamp_ns(index), summary,
-                              config.lost_after_s)
+    def _take_in(
+        self,
+        replay: Replay,
+        index: int,
+        summary: MaskSummary,
+        newest_index: int,
+        config: TrackingConfig,
+    ) -> None:
+        visibility = state_on(
+            replay.history, index, self._frames.stamp_ns(index), summary, config.lost_after_s
+        )
         replay.position = index
         replay.shown = shown_object(replay.shown.id, replay.shown.label, summary, visibility)
         replay.memory.prune(index, newest_index - self._look_back.oldest_index)
@@ -105,5 +128,6 @@ class CatchUp:
             track.replay = None
             track.shown = replace(track.shown, catching_up=False)
             outcome = 'it keeps the track that it had'
-        self._log(Level.ERROR, f'object {track.id} cannot catch up with its prompt, '
-                               f'{outcome}: {error}')
+        self._log(
+            Level.ERROR, f'object {track.id} cannot catch up with its prompt, {outcome}: {error}'
+        )

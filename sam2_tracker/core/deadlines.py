@@ -61,8 +61,10 @@ class Deadlines:
                     return
                 overdue = self._take_overdue()
             for ticket in overdue:
-                ticket.withdraw(f'the request took longer than {self._timeout_s:g} s '
-                                '(prompt.timeout_s) and was withdrawn: nothing was changed')
+                ticket.withdraw(
+                    f'the request took longer than {self._timeout_s:g} s '
+                    '(prompt.timeout_s) and was withdrawn: nothing was changed'
+                )
 
     def _is_due(self) -> bool:
         self._forget_done()

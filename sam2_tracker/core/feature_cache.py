@@ -68,5 +68,6 @@ class FeatureCache:
     @property
     def nbytes(self) -> int:
         """Return the bytes held on the device."""
-        return sum(features.nbytes for features
-                   in (*self._recent.values(), *self._recomputed.values()))
+        return sum(
+            features.nbytes for features in (*self._recent.values(), *self._recomputed.values())
+        )

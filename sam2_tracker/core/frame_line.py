@@ -30,10 +30,18 @@ class FrameLine:
     :param wanted: says which of the costly outputs to make
     """
 
-    def __init__(self, tracker: Tracker, source: FrameSource, pinned: PinnedFrames,
-                 desk: PromptDesk, schedule: PromptSchedule,
-                 on_result: Callable[[TrackedFrame], None], wanted: Callable[[], Wanted],
-                 log: Log, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        source: FrameSource,
+        pinned: PinnedFrames,
+        desk: PromptDesk,
+        schedule: PromptSchedule,
+        on_result: Callable[[TrackedFrame], None],
+        wanted: Callable[[], Wanted],
+        log: Log,
+        statistics: Statistics,
+    ) -> None:
         self._tracker = tracker
         self._source = source
         self._pinned = pinned
@@ -80,8 +88,10 @@ class FrameLine:
         lost = self._tracker.restart(self._wanted())
         self._schedule.restart()
         count = 0 if lost is None else len(lost.objects)
-        self._log(Level.WARN, 'the stream went back in time: a new session begins, '
-                              f'{count} objects are lost')
+        self._log(
+            Level.WARN,
+            f'the stream went back in time: a new session begins, {count} objects are lost',
+        )
         if lost is not None:
             self._on_result(lost)
 
@@ -93,8 +103,10 @@ class FrameLine:
                 self._log(Level.WARN, f'{due.source.where}: {refusal}')
             else:
                 self._schedule.applied(due)
-                self._log(Level.INFO, f'{due.source.where}: applied to object '
-                                      f'{draft.result.objects[0].id}')
+                self._log(
+                    Level.INFO,
+                    f'{due.source.where}: applied to object {draft.result.objects[0].id}',
+                )
 
     def hand_over_newest(self) -> None:
         """Hand over the newest frame's result as it is now; nothing before the first frame."""

@@ -41,8 +41,13 @@ class FrameLookup(Protocol):
 class FrameSource(Protocol):
     """A frame buffer, as the worker uses it; `FrameBuffer` documents each."""
 
-    def append(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
-               clock_ns: int | None = None) -> Arrival: ...
+    def append(
+        self,
+        image: RawImage | EncodedImage,
+        header: FrameHeader,
+        received_ns: int,
+        clock_ns: int | None = None,
+    ) -> Arrival: ...
 
     def next(self, timeout_s: float | None) -> StoredFrame | None: ...
 

@@ -26,8 +26,10 @@ class IdAllocator:
         first = self._largest + 1
         if first + count - 1 > MAX_OBJECT_ID:
             left = MAX_OBJECT_ID - self._largest
-            raise PromptError(f'{count} new objects asked for but only {left} of the '
-                              f'{MAX_OBJECT_ID} object ids are left; restart the tracker')
+            raise PromptError(
+                f'{count} new objects asked for but only {left} of the '
+                f'{MAX_OBJECT_ID} object ids are left; restart the tracker'
+            )
         return tuple(range(first, first + count))
 
     def claim(self, object_id: int) -> None:

@@ -38,8 +38,9 @@ class LookBack:
         recent = [stamp_ns for _, stamp_ns in list(self._stamps)[-RATE_FRAMES:]]
         if len(recent) < 3:
             return DEFAULT_FRAMES
-        period_ns = statistics.median(later - earlier
-                                      for earlier, later in itertools.pairwise(recent))
+        period_ns = statistics.median(
+            later - earlier for earlier, later in itertools.pairwise(recent)
+        )
         return min(max(round(LOOK_BACK_S * 1e9 / period_ns), MIN_FRAMES), MAX_FRAMES)
 
     @property

@@ -35,8 +35,12 @@ def answer(ticket: Ticket[T], work: Callable[[], T]) -> None:
         ticket.fail(refusal)
     finally:
         if not ticket.done():
-            ticket.fail(TrackerError('the request failed with an unexpected error, '
-                                     'which is in the log; nothing was changed'))
+            ticket.fail(
+                TrackerError(
+                    'the request failed with an unexpected error, '
+                    'which is in the log; nothing was changed'
+                )
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +102,12 @@ class PromptDesk:
     @staticmethod
     def _needs_no_turn(request: PromptRequest) -> bool:
         return request.preview_only or (
-            bool(request.prompts) and all(is_renaming(each) for each in request.prompts))
+            bool(request.prompts) and all(is_renaming(each) for each in request.prompts)
+        )
 
-    def _answer(self, request: PromptRequest, ticket: PromptTicket,
-                target: Callable[[], PromptTarget]) -> None:
+    def _answer(
+        self, request: PromptRequest, ticket: PromptTicket, target: Callable[[], PromptTarget]
+    ) -> None:
         def work() -> TrackedFrame:
             draft = self._tracker.draft(target(), request.prompts, request.clear_previous)
             # From here on nothing can withdraw it; a draft that was withdrawn is thrown away.
@@ -121,16 +127,21 @@ class PromptDesk:
             return PromptTarget(stored.index, self._source.frame(stored, stored.index))
         processed = self._source.nearest_processed(stored)
         assert processed.index is not None
-        return PromptTarget(processed.index, self._source.frame(stored, processed.index),
-                            stands_in=processed.key != stored.key)
+        return PromptTarget(
+            processed.index,
+            self._source.frame(stored, processed.index),
+            stands_in=processed.key != stored.key,
+        )
 
     def _check_session(self, stored: StoredFrame, request: PromptRequest) -> None:
         if self._session is None or stored.session == self._session:
             return
         for object_id in (each.object_id for each in request.prompts if each.object_id != 0):
-            raise PromptError(f'object {object_id} was tracked before the stream began again; '
-                              'on its new frames only new objects can be previewed until one '
-                              'of them was tracked')
+            raise PromptError(
+                f'object {object_id} was tracked before the stream began again; '
+                'on its new frames only new objects can be previewed until one '
+                'of them was tracked'
+            )
 
     def processed(self, stored: StoredFrame, frame: Frame) -> None:
         """Answer the requests that waited for a frame which has just been tracked."""
@@ -143,8 +154,9 @@ class PromptDesk:
             else:
                 self._answer_from_buffer(each.request, each.ticket, each.stored)
 
-    def _answer_from_buffer(self, request: PromptRequest, ticket: PromptTicket,
-                            stored: StoredFrame) -> None:
+    def _answer_from_buffer(
+        self, request: PromptRequest, ticket: PromptTicket, stored: StoredFrame
+    ) -> None:
         self._answer(request, ticket, lambda: self._target(stored, request))
 
     def passed(self, stored: StoredFrame) -> None:
@@ -166,8 +178,10 @@ class PromptDesk:
         """
         target = PromptTarget(frame.index, frame)
         if due.stamp_ns is not None:
-            target = self._target(self._source.nearest(due.stamp_ns, self._tolerance_ns),
-                                  PromptRequest((due.prompt,)))
+            target = self._target(
+                self._source.nearest(due.stamp_ns, self._tolerance_ns),
+                PromptRequest((due.prompt,)),
+            )
         nameable: Collection[int] = {due.prompt.object_id} if due.is_first else ()
         draft = self._tracker.draft(target, [due.prompt], nameable_ids=nameable)
         self._tracker.commit(draft)

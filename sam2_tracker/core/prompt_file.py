@@ -57,8 +57,12 @@ class PromptFile:
 
         :param names: what the source may be called; none for a live stream
         """
-        return replace(self, prompts=tuple(
-            each for each in self.prompts if not each.source or each.source in names))
+        return replace(
+            self,
+            prompts=tuple(
+                each for each in self.prompts if not each.source or each.source in names
+            ),
+        )
 
 
 def load_prompt_file(path: Path) -> PromptFile:
@@ -78,9 +82,15 @@ def load_prompt_file(path: Path) -> PromptFile:
     if not isinstance(content, dict) or not isinstance(content.get('prompts'), list):
         raise PromptError(f"{path}: has no list 'prompts:' at the top")
     lines = _entry_lines(root)
-    return PromptFile(path, tuple(
-        _Entry(path, position, line, entry).parse()
-        for position, (line, entry) in enumerate(zip(lines, content['prompts'], strict=True), 1)))
+    return PromptFile(
+        path,
+        tuple(
+            _Entry(path, position, line, entry).parse()
+            for position, (line, entry) in enumerate(
+                zip(lines, content['prompts'], strict=True), 1
+            )
+        ),
+    )
 
 
 def _entry_lines(root: Any) -> Iterator[int]:
@@ -108,10 +118,17 @@ class _Entry:
                 raise self._refusal(f'unknown key {key!r}; known are {", ".join(KEYS)}')
         given = [key for key in WHEN if key in self._values]
         if len(given) != 1:
-            raise self._refusal(f'needs exactly one of {", ".join(WHEN)}; it has '
-                                f'{", ".join(given) or "none"}')
-        return FilePrompt(self._where, self._frame(), self._time_s(), self._stamp_ns(),
-                          self._text('source'), self._prompt())
+            raise self._refusal(
+                f'needs exactly one of {", ".join(WHEN)}; it has {", ".join(given) or "none"}'
+            )
+        return FilePrompt(
+            self._where,
+            self._frame(),
+            self._time_s(),
+            self._stamp_ns(),
+            self._text('source'),
+            self._prompt(),
+        )
 
     def _frame(self) -> int | None:
         value = self._values.get('frame')
@@ -133,8 +150,9 @@ class _Entry:
             return None
         match = STAMP.fullmatch(str(value)) if isinstance(value, (str, int)) else None
         if match is None:
-            raise self._refusal(f'stamp {value!r} is not seconds.nanoseconds in quotes, '
-                                "as '1700000000.125000000'")
+            raise self._refusal(
+                f"stamp {value!r} is not seconds.nanoseconds in quotes, as '1700000000.125000000'"
+            )
         return int(match[1]) * 10**9 + int((match[2] or '0').ljust(9, '0'))
 
     def _text(self, key: str) -> str:
@@ -148,8 +166,14 @@ class _Entry:
         if not _is_whole(object_id) or not 0 <= object_id <= MAX_OBJECT_ID:
             raise self._refusal(f'object {object_id!r} is not an id from 1 to {MAX_OBJECT_ID}')
         points_xy = self._points()
-        return Prompt(object_id, self._text('label'), points_xy, self._labels(len(points_xy)),
-                      self._box(), self._mask())
+        return Prompt(
+            object_id,
+            self._text('label'),
+            points_xy,
+            self._labels(len(points_xy)),
+            self._box(),
+            self._mask(),
+        )
 
     def _points(self) -> Float32Array:
         points = self._values.get('points') or []
@@ -162,8 +186,7 @@ class _Entry:
         if labels is None:
             return np.ones(point_count, np.int32)
         if not isinstance(labels, list) or not all(_is_whole(label) for label in labels):
-            raise self._refusal(f'point_labels {labels!r} is not a list of 1 (add) '
-                                'and 0 (remove)')
+            raise self._refusal(f'point_labels {labels!r} is not a list of 1 (add) and 0 (remove)')
         # Any other whole number is refused with the prompt, whatever its size.
         return np.clip(np.array(labels, np.float64), -1, 2).astype(np.int32)
 
@@ -198,5 +221,8 @@ def _is_number(value: object) -> bool:
 
 
 def _are_numbers(values: object, count: int) -> bool:
-    return (isinstance(values, list) and len(values) == count
-            and all(_is_number(value) for value in values))
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(_is_number(value) for value in values)
+    )

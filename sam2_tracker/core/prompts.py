@@ -15,9 +15,13 @@ from sam2_tracker.core.ids import MAX_OBJECT_ID
 from sam2_tracker.core.types import Float32Array, Prompt
 
 
-def validate_prompts(prompts: Sequence[Prompt], source_hw: tuple[int, int],
-                     known_ids: Collection[int], max_objects: int,
-                     nameable_ids: Collection[int] = ()) -> tuple[Prompt, ...]:
+def validate_prompts(
+    prompts: Sequence[Prompt],
+    source_hw: tuple[int, int],
+    known_ids: Collection[int],
+    max_objects: int,
+    nameable_ids: Collection[int] = (),
+) -> tuple[Prompt, ...]:
     """
     Return the prompts of one request with their boxes clipped to the image.
 
@@ -32,9 +36,15 @@ def validate_prompts(prompts: Sequence[Prompt], source_hw: tuple[int, int],
     _check_ids(prompts, known_ids, nameable_ids)
     new_count = sum(prompt.object_id not in known_ids for prompt in prompts)
     check_room(new_count, len(known_ids), max_objects)
-    return tuple(validate_prompt(prompt, source_hw, _name(prompt, position, len(prompts)),
-                                 is_new=prompt.object_id not in known_ids)
-                 for position, prompt in enumerate(prompts, start=1))
+    return tuple(
+        validate_prompt(
+            prompt,
+            source_hw,
+            _name(prompt, position, len(prompts)),
+            is_new=prompt.object_id not in known_ids,
+        )
+        for position, prompt in enumerate(prompts, start=1)
+    )
 
 
 def check_room(new_count: int, object_count: int, max_objects: int) -> None:
@@ -44,8 +54,10 @@ def check_room(new_count: int, object_count: int, max_objects: int) -> None:
     :raises PromptError: if there would be too many
     """
     if new_count and object_count + new_count > max_objects:
-        raise PromptError(f'too many objects: {new_count} new beside {object_count} tracked, '
-                          f'at most {max_objects} in all (tracking.max_objects)')
+        raise PromptError(
+            f'too many objects: {new_count} new beside {object_count} tracked, '
+            f'at most {max_objects} in all (tracking.max_objects)'
+        )
 
 
 def is_renaming(prompt: Prompt) -> bool:
@@ -53,8 +65,9 @@ def is_renaming(prompt: Prompt) -> bool:
     return prompt.object_id != 0 and bool(prompt.label) and _is_bare(prompt)
 
 
-def validate_prompt(prompt: Prompt, source_hw: tuple[int, int], name: str = 'prompt',
-                    is_new: bool = True) -> Prompt:
+def validate_prompt(
+    prompt: Prompt, source_hw: tuple[int, int], name: str = 'prompt', is_new: bool = True
+) -> Prompt:
     """
     Return one prompt with its box clipped to the image.
 
@@ -63,8 +76,7 @@ def validate_prompt(prompt: Prompt, source_hw: tuple[int, int], name: str = 'pro
     :raises PromptError: for the first thing that is wrong
     """
     if prompt.mask_hw is not None and (len(prompt.points_xy) or prompt.box_xyxy is not None):
-        raise PromptError(f'{name}: a mask goes with neither points nor a box; '
-                          'give it alone')
+        raise PromptError(f'{name}: a mask goes with neither points nor a box; give it alone')
     _check_points(prompt, source_hw, name)
     _check_mask(prompt, source_hw, name)
     if _is_bare(prompt) and (is_new or not prompt.label):
@@ -84,19 +96,21 @@ def _name(prompt: Prompt, position: int, count: int) -> str:
     return 'new object' if count == 1 else f'new object (prompt {position} of {count})'
 
 
-def _check_ids(prompts: Sequence[Prompt], known_ids: Collection[int],
-               nameable_ids: Collection[int]) -> None:
+def _check_ids(
+    prompts: Sequence[Prompt], known_ids: Collection[int], nameable_ids: Collection[int]
+) -> None:
     seen: set[int] = set()
     for object_id in (prompt.object_id for prompt in prompts if prompt.object_id != 0):
         if not 0 < object_id <= MAX_OBJECT_ID:
-            raise PromptError(f'object id {object_id} is not 0 (a new object) '
-                              f'to {MAX_OBJECT_ID}')
+            raise PromptError(f'object id {object_id} is not 0 (a new object) to {MAX_OBJECT_ID}')
         if object_id in seen:
-            raise PromptError(f'object {object_id} is named twice in one request; '
-                              'put its points into one prompt')
+            raise PromptError(
+                f'object {object_id} is named twice in one request; put its points into one prompt'
+            )
         if object_id not in known_ids and object_id not in nameable_ids:
-            raise PromptError(f'object {object_id} is unknown: {known_objects(known_ids)}; '
-                              '0 makes a new object')
+            raise PromptError(
+                f'object {object_id} is unknown: {known_objects(known_ids)}; 0 makes a new object'
+            )
         seen.add(object_id)
 
 
@@ -118,8 +132,10 @@ def _number(value: float) -> str:
 
 def _check_points(prompt: Prompt, source_hw: tuple[int, int], name: str) -> None:
     if len(prompt.points_xy) != len(prompt.point_labels):
-        raise PromptError(f'{name}: {len(prompt.points_xy)} points but '
-                          f'{len(prompt.point_labels)} point_labels; give one label per point')
+        raise PromptError(
+            f'{name}: {len(prompt.points_xy)} points but '
+            f'{len(prompt.point_labels)} point_labels; give one label per point'
+        )
     for x, y in prompt.points_xy:
         point = f'point ({_number(x)}, {_number(y)})'
         if not (np.isfinite(x) and np.isfinite(y)):
@@ -147,8 +163,10 @@ def _clipped(box_xyxy: Float32Array, source_hw: tuple[int, int], name: str) -> F
         raise PromptError(f'{name}: {box} is not four numbers: left, top, right, bottom')
     left, top, right, bottom = box_xyxy
     if right <= left or bottom <= top:
-        raise PromptError(f'{name}: {box} is {_number(right - left)} by {_number(bottom - top)} '
-                          'pixels; width and height must be positive')
+        raise PromptError(
+            f'{name}: {box} is {_number(right - left)} by {_number(bottom - top)} '
+            'pixels; width and height must be positive'
+        )
     height, width = source_hw
     clipped = np.clip(box_xyxy, 0, np.array([width, height, width, height], np.float32))
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:

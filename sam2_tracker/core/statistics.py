@@ -128,16 +128,27 @@ class Statistics:
         """Return everything as it is now."""
         with self._lock:
             now_s = self._clock()
-            latencies = tuple(_latency(stage, sorted(durations_s))
-                              for stage, durations_s in self._durations.items())
+            latencies = tuple(
+                _latency(stage, sorted(durations_s))
+                for stage, durations_s in self._durations.items()
+            )
             return StatisticsSnapshot(
-                self._in.per_second(now_s), self._out.per_second(now_s), self._in.count,
-                self._out.count, self._failed, latencies)
+                self._in.per_second(now_s),
+                self._out.per_second(now_s),
+                self._in.count,
+                self._out.count,
+                self._failed,
+                latencies,
+            )
 
 
 def _latency(stage: str, ascending_s: list[float]) -> StageLatency:
-    return StageLatency(stage, len(ascending_s), percentile(ascending_s, 50) * 1000,
-                        percentile(ascending_s, 95) * 1000)
+    return StageLatency(
+        stage,
+        len(ascending_s),
+        percentile(ascending_s, 50) * 1000,
+        percentile(ascending_s, 95) * 1000,
+    )
 
 
 def percentile(ascending: list[float], percent: float) -> float:

@@ -76,8 +76,9 @@ class Track:
         visibility = state_on(self.history, index, stamp_ns, summary, lost_after_s)
         if self.replay is not None:
             self.replay.base_history.record(index, visibility)
-        self.shown = shown_object(self.id, self.shown.label, summary, visibility,
-                                  catching_up=self.replay is not None)
+        self.shown = shown_object(
+            self.id, self.shown.label, summary, visibility, catching_up=self.replay is not None
+        )
 
     def rename(self, label: str) -> None:
         """Give it a display name."""
@@ -118,21 +119,40 @@ class Track:
         return sum(memory.nbytes for memory in memories if memory is not None)
 
 
-def shown_object(object_id: int, label: str, summary: MaskSummary, visibility: Visibility,
-                 catching_up: bool = False) -> TrackedObject:
+def shown_object(
+    object_id: int,
+    label: str,
+    summary: MaskSummary,
+    visibility: Visibility,
+    catching_up: bool = False,
+) -> TrackedObject:
     """Return an object as it is on a frame with a result."""
-    return TrackedObject(object_id, label, visibility.state, summary.score, summary.box,
-                         summary.area_px, summary.centroid_xy, catching_up)
+    return TrackedObject(
+        object_id,
+        label,
+        visibility.state,
+        summary.score,
+        summary.box,
+        summary.area_px,
+        summary.centroid_xy,
+        catching_up,
+    )
 
 
-def nothing_shown(object_id: int, label: str, state: ObjectState,
-                  catching_up: bool = False) -> TrackedObject:
+def nothing_shown(
+    object_id: int, label: str, state: ObjectState, catching_up: bool = False
+) -> TrackedObject:
     """Return an object on a frame without a result of it."""
     return TrackedObject(object_id, label, state, 0.0, catching_up=catching_up)
 
 
-def state_on(history: VisibilityHistory, index: int, stamp_ns: int, summary: MaskSummary,
-             lost_after_s: float) -> Visibility:
+def state_on(
+    history: VisibilityHistory,
+    index: int,
+    stamp_ns: int,
+    summary: MaskSummary,
+    lost_after_s: float,
+) -> Visibility:
     """Return, and remember, an object's state on a frame."""
     visibility = next_visibility(history.before(index), summary.visible, stamp_ns, lost_after_s)
     history.record(index, visibility)

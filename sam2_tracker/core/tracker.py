@@ -19,14 +19,13 @@ from sam2_tracker.core.frame_source import FrameLookup
 from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.look_back import LookBack
-from sam2_tracker.core.prompts import check_room, known_objects, validate_prompts
+from sam2_tracker.core.prompts import check_room, validate_prompts
 from sam2_tracker.core.protocols import FrameFeatures, Memory, PredictorProtocol, TrackStep
-from sam2_tracker.core.results import summarised, tracked_frame, without_masks
+from sam2_tracker.core.results import show, without_masks
+from sam2_tracker.core.roster import Roster
 from sam2_tracker.core.stages import StageTimer, untimed
-from sam2_tracker.core.track import nothing_shown, Track
 from sam2_tracker.core.types import (
     Frame,
-    ObjectState,
     Prompt,
     TrackedFrame,
     TrackedObject,
@@ -43,15 +42,20 @@ class Tracker:
     :param stages: measures 'encode', 'track' and 'summarise'
     """
 
-    def __init__(self, predictor: PredictorProtocol, frames: FrameLookup,
-                 config: TrackingConfig, ids: IdAllocator, log: Log = silent,
-                 stages: StageTimer = untimed) -> None:
+    def __init__(
+        self,
+        predictor: PredictorProtocol,
+        frames: FrameLookup,
+        config: TrackingConfig,
+        ids: IdAllocator,
+        log: Log = silent,
+        stages: StageTimer = untimed,
+    ) -> None:
         self._predictor = predictor
-        self._ids = ids
         self._config = config
         self._log = log
         self._stages = stages
-        self._tracks: dict[int, Track] = {}
+        self._roster = Roster(ids)
         self._look_back = LookBack(config.look_back_frames)
         self._features = FeatureCache(predictor, frames)
         self._drafter = Drafter(predictor, self._features, self._look_back)
@@ -82,19 +86,16 @@ class Tracker:
     @property
     def state_bytes(self) -> int:
         """Return the bytes held for objects and features on the device."""
-        return self._features.nbytes + sum(track.nbytes for track in self._tracks.values())
+        return self._features.nbytes + sum(track.nbytes for track in self._roster)
 
     @property
     def catching_up(self) -> bool:
         """Return whether there is something to replay."""
-        return any(track.replay is not None for track in self._tracks.values())
+        return any(track.replay is not None for track in self._roster)
 
     def objects(self) -> tuple[TrackedObject, ...]:
         """Return every object as it is on the newest frame, in the order of the ids."""
-        return tuple(track.shown for track in self._in_order())
-
-    def _in_order(self) -> list[Track]:
-        return [self._tracks[object_id] for object_id in sorted(self._tracks)]
+        return self._roster.shown
 
     def advance(self, frame: Frame) -> None:
         """
@@ -110,23 +111,33 @@ class Tracker:
             features = self._predictor.encode(frame.image_rgb)
         with self._stages('track'):
             self._take_up_carried(frame, features)
-            self._predictor.track([TrackStep(track.memory, frame.index, features)
-                                   for track in self._in_order() if track.memory is not None])
+            self._predictor.track(
+                [
+                    TrackStep(track.memory, frame.index, features)
+                    for track in self._roster
+                    if track.memory is not None
+                ]
+            )
         self._newest = frame
         self._next_index += 1
         self._look_back.add(frame.index, frame.stamp_ns)
         self._features.add(frame.index, features, self._look_back.oldest_index)
-        for track in self._tracks.values():
+        for track in self._roster:
             if track.replay is not None and track.memory is not None:
                 track.replay.base.adopt(frame.index, track.memory)
             track.prune(frame.index, self._look_back.oldest_index)
 
     def _take_up_carried(self, frame: Frame, features: FrameFeatures) -> None:
-        for track in self._in_order():
+        for track in self._roster:
             if track.carried_mask_hw is not None:
                 memory = self._predictor.new_memory(frame.source_hw)
-                self._predictor.prompt(memory, frame.index, features,
-                                       Prompt(track.id, mask_hw=track.carried_mask_hw), False)
+                self._predictor.prompt(
+                    memory,
+                    frame.index,
+                    features,
+                    Prompt(track.id, mask_hw=track.carried_mask_hw),
+                    False,
+                )
                 track.memory, track.carried_mask_hw = memory, None
 
     def result(self, wanted: Wanted) -> TrackedFrame:
@@ -135,24 +146,15 @@ class Tracker:
         if frame is None:
             raise ValueError('no frame has been processed yet')
         with self._stages('summarise'):
-            return self._summarised(frame, wanted)
+            return show(frame, self._roster, self._predictor, wanted, self._config, self._log)
 
-    def _summarised(self, frame: Frame, wanted: Wanted) -> TrackedFrame:
-        seen = [(track, output) for track in self._in_order() if track.memory is not None
-                and (output := track.memory.output(frame.index)) is not None]
-        masks = summarised(self._predictor, [output for _, output in seen],
-                           [track.id for track, _ in seen], frame.source_hw, wanted,
-                           self._config)
-        for (track, _), summary in zip(seen, masks.objects, strict=True):
-            before = track.shown.state
-            track.show(frame.index, frame.stamp_ns, summary, self._config.lost_after_s)
-            announce(track.shown, before, self._config.lost_after_s, self._log)
-        ids = [track.id for track, _ in seen]
-        by_id = dict(zip(ids, masks.masks, strict=True)) if masks.masks else {}
-        return tracked_frame(frame, self.objects(), by_id, masks, wanted)
-
-    def draft(self, target: PromptTarget, prompts: Sequence[Prompt],
-              clear_previous: bool = False, nameable_ids: Collection[int] = ()) -> PromptDraft:
+    def draft(
+        self,
+        target: PromptTarget,
+        prompts: Sequence[Prompt],
+        clear_previous: bool = False,
+        nameable_ids: Collection[int] = (),
+    ) -> PromptDraft:
         """
         Work out what prompts would do, all of them or none; nothing is changed.
 
@@ -163,22 +165,27 @@ class Tracker:
         :raises FrameError: if the frame is not there any more
         """
         valid = self.validate(target.frame.source_hw, prompts, nameable_ids)
-        new_ids = iter(self._ids.peek(sum(prompt.object_id == 0 for prompt in valid)))
-        named = [replace(prompt, object_id=prompt.object_id or next(new_ids))
-                 for prompt in valid]
-        return self._drafter.draft(target, self._next_index - 1, self._tracks, named,
-                                   clear_previous, self._config)
+        new_ids = iter(self._roster.next_ids(sum(prompt.object_id == 0 for prompt in valid)))
+        named = [replace(prompt, object_id=prompt.object_id or next(new_ids)) for prompt in valid]
+        return self._drafter.draft(
+            target, self._next_index - 1, self._roster.by_id, named, clear_previous, self._config
+        )
 
-    def validate(self, source_hw: tuple[int, int], prompts: Sequence[Prompt],
-                 nameable_ids: Collection[int] = ()) -> tuple[Prompt, ...]:
+    def validate(
+        self,
+        source_hw: tuple[int, int],
+        prompts: Sequence[Prompt],
+        nameable_ids: Collection[int] = (),
+    ) -> tuple[Prompt, ...]:
         """
         Return the prompts with their boxes clipped.
 
         :param source_hw: height and width of the source image that they are for
         :raises PromptError: if one of them is not valid
         """
-        return validate_prompts(prompts, source_hw, self._tracks.keys(),
-                                self._config.max_objects, nameable_ids)
+        return validate_prompts(
+            prompts, source_hw, self._roster.by_id.keys(), self._config.max_objects, nameable_ids
+        )
 
     def commit(self, draft: PromptDraft) -> None:
         """
@@ -190,18 +197,13 @@ class Tracker:
             raise ValueError('the draft is older than the newest frame')
         places = [each.place for each in draft.objects if each.memory is not None]
         if places:
-            self._catch_up.hold(self._in_order(), min(places))
+            self._catch_up.hold(self._roster, min(places))
         for each in draft.objects:
             self._commit_object(each, draft.newest_index)
-        self._catch_up.hold(self._in_order())
+        self._catch_up.hold(self._roster)
 
     def _commit_object(self, draft: ObjectDraft, newest_index: int) -> None:
-        object_id = draft.shown.id
-        if self._ids.is_unused(object_id):
-            self._ids.claim(object_id)
-        track = self._tracks.setdefault(object_id, Track(
-            nothing_shown(object_id, draft.shown.label, ObjectState.UNKNOWN)))
-        track.rename(draft.shown.label)
+        track = self._roster.enter(draft.shown.id, draft.shown.label)
         if draft.memory is None:
             return
         if draft.picture_stamp_ns is not None:
@@ -215,8 +217,9 @@ class Tracker:
         if self._newest is None or not self.catching_up:
             return False
         with self._stages('replay'):
-            return self._catch_up.advance(self._in_order(), self._next_index - 1,
-                                          self._newest.source_hw, self._config)
+            return self._catch_up.advance(
+                self._roster, self._next_index - 1, self._newest.source_hw, self._config
+            )
 
     def memory(self, object_id: int) -> Memory:
         """
@@ -224,10 +227,11 @@ class Tracker:
 
         :raises PromptError: if there is no such object, or nothing is remembered of it
         """
-        memory = self._known(object_id).newest_memory
+        memory = self._roster.known(object_id).newest_memory
         if memory is None:
-            raise PromptError(f'object {object_id} was lost with its stream: nothing is '
-                              'remembered of it')
+            raise PromptError(
+                f'object {object_id} was lost with its stream: nothing is remembered of it'
+            )
         return memory.fork()
 
     def adopt(self, memory: Memory, label: str = '', object_id: int = 0) -> int:
@@ -237,16 +241,8 @@ class Tracker:
         :param object_id: an unused one, 0 for the next
         :raises PromptError: if the id was used before or there are too many objects
         """
-        check_room(1, len(self._tracks), self._config.max_objects)
-        new_id = object_id or self._ids.peek(1)[0]
-        self._ids.claim(new_id)
-        self._tracks[new_id] = Track(nothing_shown(new_id, label, ObjectState.UNKNOWN), memory)
-        return new_id
-
-    def _known(self, object_id: int) -> Track:
-        if object_id not in self._tracks:
-            raise PromptError(f'object {object_id} is unknown: {known_objects(self._tracks)}')
-        return self._tracks[object_id]
+        check_room(1, len(self._roster), self._config.max_objects)
+        return self._roster.adopt(memory, label, object_id)
 
     def remove(self, object_id: int) -> None:
         """
@@ -254,12 +250,12 @@ class Tracker:
 
         :raises PromptError: if there is no such object
         """
-        del self._tracks[self._known(object_id).id]
-        self._catch_up.hold(self._in_order())
+        del self._roster.by_id[self._roster.known(object_id).id]
+        self._catch_up.hold(self._roster)
 
     def reset(self) -> None:
         """Forget every object; the stream goes on."""
-        self._tracks.clear()
+        self._roster.by_id.clear()
         self._catch_up.hold(())
 
     def restart(self, wanted: Wanted) -> TrackedFrame | None:
@@ -270,9 +266,9 @@ class Tracker:
             object
         """
         lost = None
-        for track in self._tracks.values():
+        for track in self._roster:
             track.lose()
-        if self._newest is not None and self._tracks:
+        if self._newest is not None and len(self._roster):
             lost = without_masks(self._newest, self.objects(), wanted)
         self.reset()
         self._begin_session()
@@ -285,8 +281,15 @@ class Tracker:
         Objects are carried over by their last masks, or LOST if the aspect changed too.
         """
         if self._newest is not None:
-            carry_over(self._in_order(), self._next_index - 1, self._newest.source_hw, source_hw,
-                       self._predictor, self._config, self._log)
+            carry_over(
+                self._roster,
+                self._next_index - 1,
+                self._newest.source_hw,
+                source_hw,
+                self._predictor,
+                self._config,
+                self._log,
+            )
         self._catch_up.hold(())
         self._begin_session()
 

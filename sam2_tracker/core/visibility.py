@@ -23,8 +23,9 @@ class Visibility:
     hidden_since_ns: int | None = None
 
 
-def next_visibility(before: Visibility | None, visible: bool, stamp_ns: int,
-                    lost_after_s: float) -> Visibility:
+def next_visibility(
+    before: Visibility | None, visible: bool, stamp_ns: int, lost_after_s: float
+) -> Visibility:
     """
     Return an object's state on a frame.
 

@@ -62,22 +62,41 @@ class Worker:
     :param prompts: applied by themselves, in every session
     """
 
-    def __init__(self, predictor: PredictorProtocol, buffer: FrameSource, config: CoreConfig,
-                 ids: IdAllocator, on_result: Callable[[TrackedFrame], None],
-                 wanted: Callable[[], Wanted] = Wanted, prompts: PromptFile | None = None,
-                 log: Log = silent) -> None:
+    def __init__(
+        self,
+        predictor: PredictorProtocol,
+        buffer: FrameSource,
+        config: CoreConfig,
+        ids: IdAllocator,
+        on_result: Callable[[TrackedFrame], None],
+        wanted: Callable[[], Wanted] = Wanted,
+        prompts: PromptFile | None = None,
+        log: Log = silent,
+    ) -> None:
         self.statistics = Statistics()
         self._buffer = buffer
         self._pinned = PinnedFrames(buffer)
-        self._tracker = Tracker(predictor, self._pinned, config.tracking, ids, log,
-                                self.statistics.stage)
-        self._desk = PromptDesk(self._tracker, buffer,
-                                round(config.prompt.stamp_tolerance_s * 1e9))
+        self._tracker = Tracker(
+            predictor, self._pinned, config.tracking, ids, log, self.statistics.stage
+        )
+        self._desk = PromptDesk(
+            self._tracker, buffer, round(config.prompt.stamp_tolerance_s * 1e9)
+        )
         live = prompts.for_source().prompts if prompts is not None else ()
-        self._line = FrameLine(self._tracker, buffer, self._pinned, self._desk,
-                               PromptSchedule(live, ids), on_result, wanted, log, self.statistics)
-        self._loop = WorkerLoop(buffer, self._tracker, self._line, config.prompt.timeout_s,
-                                self.statistics, log)
+        self._line = FrameLine(
+            self._tracker,
+            buffer,
+            self._pinned,
+            self._desk,
+            PromptSchedule(live, ids),
+            on_result,
+            wanted,
+            log,
+            self.statistics,
+        )
+        self._loop = WorkerLoop(
+            buffer, self._tracker, self._line, config.prompt.timeout_s, self.statistics, log
+        )
 
     def start(self) -> None:
         """
@@ -95,8 +114,13 @@ class Worker:
         """
         return self._loop.stop(timeout_s)
 
-    def append(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
-               arrival_stamp_ns: int = 0) -> Arrival:
+    def append(
+        self,
+        image: RawImage | EncodedImage,
+        header: FrameHeader,
+        received_ns: int,
+        arrival_stamp_ns: int = 0,
+    ) -> Arrival:
         """
         Take in an image of the stream; from any thread.
 
@@ -111,6 +135,7 @@ class Worker:
 
     def add_prompts(self, request: PromptRequest) -> Ticket[TrackedFrame]:
         """Ask for prompts; the answer has the prompted objects on their frame, in that order."""
+
         def work(ticket: Ticket[TrackedFrame]) -> None:
             if self._loop.paused and not request.preview_only:
                 ticket.fail(_paused_error())
@@ -130,6 +155,7 @@ class Worker:
 
     def reset(self) -> Ticket[None]:
         """Ask to forget every object; an empty result of the newest frame is handed over."""
+
         def work(tracker: Tracker) -> None:
             tracker.reset()
             self._line.hand_over_newest()
@@ -138,6 +164,7 @@ class Worker:
 
     def set_paused(self, paused: bool) -> Ticket[None]:
         """Ask to pause or go on: frames are buffered and previews answered meanwhile."""
+
         def work(_: Tracker) -> None:
             self._loop.paused = paused
             if paused:
@@ -151,6 +178,7 @@ class Worker:
 
     def set_tracking(self, config: TrackingConfig) -> Ticket[None]:
         """Ask for other settings; `max_cond_frames` is the model's and stays."""
+
         def work(tracker: Tracker) -> None:
             tracker.config = replace(config, max_cond_frames=tracker.config.max_cond_frames)
 
@@ -158,6 +186,7 @@ class Worker:
 
     def call(self, work: Callable[[Tracker], T]) -> Ticket[T]:
         """Ask for something to be done with the tracker, in the worker's thread."""
+
         def run(ticket: Ticket[T]) -> None:
             if ticket.commit():
                 answer(ticket, lambda: work(self._tracker))
@@ -168,9 +197,14 @@ class Worker:
         """Return the state in numbers; from any thread."""
         objects = self._loop.objects
         return WorkerReport(
-            self.statistics.snapshot(), self._loop.paused, len(objects),
-            sum(each.catching_up for each in objects), self._desk.waiting_count,
-            self._loop.state_bytes, self._loop.fault)
+            self.statistics.snapshot(),
+            self._loop.paused,
+            len(objects),
+            sum(each.catching_up for each in objects),
+            self._desk.waiting_count,
+            self._loop.state_bytes,
+            self._loop.fault,
+        )
 
 
 def _listed(tracker: Tracker) -> ObjectList:

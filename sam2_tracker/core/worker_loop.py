@@ -40,8 +40,10 @@ def fault_sentence(error: Exception, doing: str) -> str:
     """Say what went wrong; torch's own error for a full GPU is known by its name."""
     first_line = (str(error).splitlines() or [''])[0]
     if type(error).__name__ == 'OutOfMemoryError':
-        return (f'out of GPU memory during {doing}: track fewer objects, use a smaller model or '
-                f'image_size, or free the GPU ({first_line})')
+        return (
+            f'out of GPU memory during {doing}: track fewer objects, use a smaller model or '
+            f'image_size, or free the GPU ({first_line})'
+        )
     return f'unexpected {type(error).__name__} during {doing}: {first_line}'
 
 
@@ -55,8 +57,15 @@ class WorkerLoop:
     :ivar fault: the newest unexpected error, '' once frames go through again
     """
 
-    def __init__(self, source: FrameSource, tracker: Tracker, line: FrameLine,
-                 timeout_s: float, statistics: Statistics, log: Log) -> None:
+    def __init__(
+        self,
+        source: FrameSource,
+        tracker: Tracker,
+        line: FrameLine,
+        timeout_s: float,
+        statistics: Statistics,
+        log: Log,
+    ) -> None:
         self.requests = RequestQueue(timeout_s, self._wake)
         self.paused = False
         self.objects: tuple[TrackedObject, ...] = ()
@@ -83,19 +92,23 @@ class WorkerLoop:
         :raises TrackerError: if the turn that was under way at the last stop still is
         """
         if self._thread is not None and self._thread.is_alive():
-            raise TrackerError('the frame that was under way when tracking stopped is not done '
-                               'yet; try again in a moment')
+            raise TrackerError(
+                'the frame that was under way when tracking stopped is not done '
+                'yet; try again in a moment'
+            )
         self._stopping = threading.Event()
         self.requests.open()
-        self._thread = threading.Thread(target=self._run, args=(self._stopping,), name='worker',
-                                        daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stopping,), name='worker', daemon=True
+        )
         self._thread.start()
 
     def stop(self, timeout_s: float) -> bool:
         """Withdraw all requests and end after the turn under way; False if that takes longer."""
         self._stopping.set()
-        self.requests.close('the tracker was stopped: the request was withdrawn, nothing was '
-                            'changed')
+        self.requests.close(
+            'the tracker was stopped: the request was withdrawn, nothing was changed'
+        )
         self._wake()
         if self._thread is None:
             return True

@@ -42,21 +42,33 @@ def image(picture: int, empty: bool = False, source_hw: tuple[int, int] = SOURCE
     return pixels
 
 
-def frame(index: int, picture: int | None = None, empty: bool = False,
-          stamp_s: float | None = None, source_hw: tuple[int, int] = SOURCE_HW) -> Frame:
+def frame(
+    index: int,
+    picture: int | None = None,
+    empty: bool = False,
+    stamp_s: float | None = None,
+    source_hw: tuple[int, int] = SOURCE_HW,
+) -> Frame:
     """Return a frame of a camera with ten pictures a second, from stamp 100 s on."""
     seconds = 100 + index / 10 if stamp_s is None else stamp_s
     stamp_ns = round(seconds * 1e9)
     number = index if picture is None else picture
-    return Frame(index, stamp_ns, FrameHeader(stamp_ns, 'camera'),
-                 image(number, empty, source_hw), source_hw)
+    return Frame(
+        index,
+        stamp_ns,
+        FrameHeader(stamp_ns, 'camera'),
+        image(number, empty, source_hw),
+        source_hw,
+    )
 
 
-def click(object_id: int = 0, x: float = 5, y: float = 6, label: str = '',
-          positive: bool = True) -> Prompt:
+def click(
+    object_id: int = 0, x: float = 5, y: float = 6, label: str = '', positive: bool = True
+) -> Prompt:
     """Return a prompt with one point."""
-    return Prompt(object_id, label, np.array([[x, y]], np.float32),
-                  np.array([int(positive)], np.int32))
+    return Prompt(
+        object_id, label, np.array([[x, y]], np.float32), np.array([int(positive)], np.int32)
+    )
 
 
 @dataclass(frozen=True)
@@ -98,8 +110,14 @@ class FakeMemory:
         return 100 * (len(self.cond) + len(self.tracked))
 
     def fork(self) -> FakeMemory:
-        return FakeMemory(self.video_hw, dict(self.cond), dict(self.tracked), dict(self.inputs),
-                          set(self.passed), self.oldest)
+        return FakeMemory(
+            self.video_hw,
+            dict(self.cond),
+            dict(self.tracked),
+            dict(self.inputs),
+            set(self.passed),
+            self.oldest,
+        )
 
     def rewind(self, frame_index: int) -> None:
         self.tracked = {t: out for t, out in self.tracked.items() if t <= frame_index}
@@ -123,9 +141,10 @@ class FakeMemory:
 
     def read(self, frame_index: int) -> tuple[object, ...]:
         before = range(frame_index - MAPS, frame_index)
-        return (tuple(sorted((frame_index - t, out.token) for t, out in self.cond.items())),
-                tuple((frame_index - t, self.tracked[t].token) for t in before
-                      if t in self.tracked))
+        return (
+            tuple(sorted((frame_index - t, out.token) for t, out in self.cond.items())),
+            tuple((frame_index - t, self.tracked[t].token) for t in before if t in self.tracked),
+        )
 
 
 @dataclass
@@ -151,8 +170,14 @@ class FakePredictor:
     def new_memory(self, video_hw: tuple[int, int]) -> FakeMemory:
         return FakeMemory(video_hw)
 
-    def prompt(self, memory: FakeMemory, frame_index: int, features: FakeFeatures,
-               prompt: Prompt, clear_previous: bool) -> FakeOutput:
+    def prompt(
+        self,
+        memory: FakeMemory,
+        frame_index: int,
+        features: FakeFeatures,
+        prompt: Prompt,
+        clear_previous: bool,
+    ) -> FakeOutput:
         was_passed = frame_index in memory.passed
         old = memory.output(frame_index)
         given = _prompt_tokens(prompt)
@@ -180,16 +205,25 @@ class FakePredictor:
         memory.tracked[index] = FakeOutput(token, 0.2 if features.empty else 0.8)
         return memory.tracked[index]
 
-    def summarise(self, outputs: Sequence[FakeOutput], object_ids: Sequence[int],
-                  video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
-                  fill_hole_area: int = 0) -> FrameMasks:
+    def summarise(
+        self,
+        outputs: Sequence[FakeOutput],
+        object_ids: Sequence[int],
+        video_hw: tuple[int, int],
+        wanted: Wanted,
+        mask_threshold: float = 0.0,
+        fill_hole_area: int = 0,
+    ) -> FrameMasks:
         masks = [_mask(output, video_hw) for output in outputs]
         label_image = np.zeros(video_hw, np.uint16) if wanted.label_image else None
         if label_image is not None:
             for object_id, mask in zip(object_ids, masks, strict=True):
                 label_image[mask] = object_id
-        return FrameMasks(tuple(_summary(*pair) for pair in zip(outputs, masks, strict=True)),
-                          tuple(masks) if wanted.masks else (), label_image)
+        return FrameMasks(
+            tuple(_summary(*pair) for pair in zip(outputs, masks, strict=True)),
+            tuple(masks) if wanted.masks else (),
+            label_image,
+        )
 
 
 def _prompt_tokens(prompt: Prompt) -> tuple[int, ...]:
@@ -206,7 +240,7 @@ def _mask(output: FakeOutput, video_hw: tuple[int, int]) -> BoolArray:
     if output.score > 0.5:
         height, width = video_hw
         y, x = output.token % (height - 4), output.token // height % (width - 4)
-        mask[y:y + 4, x:x + 4] = True
+        mask[y : y + 4, x : x + 4] = True
     return mask
 
 
@@ -215,8 +249,9 @@ def _summary(output: FakeOutput, mask: BoolArray) -> MaskSummary:
         return MaskSummary(output.score, False)
     rows, columns = np.nonzero(mask)
     box = Box(int(columns.min()), int(rows.min()), 4, 4)
-    return MaskSummary(output.score, True, box, int(mask.sum()),
-                       (float(columns.mean()), float(rows.mean())))
+    return MaskSummary(
+        output.score, True, box, int(mask.sum()), (float(columns.mean()), float(rows.mean()))
+    )
 
 
 class FakeFrames:

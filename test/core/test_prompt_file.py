@@ -59,8 +59,12 @@ prompts:
   - {stamp: '1700000000.125', mask: ball.png}
 """)
     first, second, third = file.prompts
-    assert (first.frame, first.time_s, first.stamp_ns, first.source) == (3, None, None,
-                                                                         'clip_a.mp4')
+    assert (first.frame, first.time_s, first.stamp_ns, first.source) == (
+        3,
+        None,
+        None,
+        'clip_a.mp4',
+    )
     assert (first.prompt.object_id, first.prompt.label) == (1, 'ball')
     assert first.prompt.points_xy.tolist() == [[703, 303], [731.5, 256]]
     assert first.prompt.point_labels.tolist() == [1, 0]
@@ -84,35 +88,47 @@ def test_an_indexed_mask_counts_by_index(load, tmp_path):
 
 
 def test_a_stamp_keeps_every_nanosecond(load):
-    assert load("prompts:\n  - {stamp: '1700000000.123456789', box: [1, 2, 3, 4]}"
-                ).prompts[0].stamp_ns == 1_700_000_000_123_456_789
+    assert (
+        load("prompts:\n  - {stamp: '1700000000.123456789', box: [1, 2, 3, 4]}")
+        .prompts[0]
+        .stamp_ns
+        == 1_700_000_000_123_456_789
+    )
     assert load("prompts:\n  - {stamp: '17', box: [1, 2, 3, 4]}").prompts[0].stamp_ns == 17 * 10**9
 
 
-@pytest.mark.parametrize(('entry', 'reason'), [
-    ('{frame: -1, box: [1, 2, 3, 4]}', 'frame -1 is not a number from 0'),
-    ('{frame: 1.5, box: [1, 2, 3, 4]}', 'frame 1.5 is not a number from 0'),
-    ('{frame: yes, box: [1, 2, 3, 4]}', 'frame True is not a number from 0'),
-    ('{time_s: soon, box: [1, 2, 3, 4]}', "time_s 'soon' is not a number of seconds from 0"),
-    ('{time_s: .nan, box: [1, 2, 3, 4]}', 'time_s nan is not a number of seconds from 0'),
-    ('{time_s: .inf, box: [1, 2, 3, 4]}', 'time_s inf is not a number of seconds from 0'),
-    ('{stamp: 1700000000.5, box: [1, 2, 3, 4]}', 'stamp 1700000000.5 is not seconds'),
-    ('{stamp: now, box: [1, 2, 3, 4]}', "stamp 'now' is not seconds.nanoseconds in quotes"),
-    ('{box: [1, 2, 3, 4]}', 'needs exactly one of frame, time_s, stamp; it has none'),
-    ('{frame: 1, time_s: 2, box: [1, 2, 3, 4]}',
-     'needs exactly one of frame, time_s, stamp; it has frame, time_s'),
-    ('{frame: 1, boxes: [1, 2, 3, 4]}', "unknown key 'boxes'; known are frame, time_s"),
-    ('{frame: 1, box: [1, 2, 3]}', 'box [1, 2, 3] is not [left, top, right, bottom]'),
-    ('{frame: 1, points: [1, 2]}', 'points [1, 2] is not a list of [x, y]'),
-    ('{frame: 1, points: [[1, a]]}', "points [[1, 'a']] is not a list of [x, y]"),
-    ('{frame: 1, points: [[1, 2]], point_labels: [a]}', "point_labels ['a'] is not a list"),
-    ('{frame: 1, object: ball, box: [1, 2, 3, 4]}', "object 'ball' is not an id from 1 to 65535"),
-    ('{frame: 1, object: 70000, box: [1, 2, 3, 4]}', 'object 70000 is not an id from 1 to'),
-    ('{frame: 1, label: [a], box: [1, 2, 3, 4]}', "label ['a'] is not a text"),
-    ('{frame: 1, mask: missing.png}', 'mask missing.png cannot be read'),
-    ('{frame: 1, mask: prompts.yaml}', 'mask prompts.yaml cannot be read'),
-    ('frame', "'frame' is not a prompt: it has no keys"),
-])
+@pytest.mark.parametrize(
+    ('entry', 'reason'),
+    [
+        ('{frame: -1, box: [1, 2, 3, 4]}', 'frame -1 is not a number from 0'),
+        ('{frame: 1.5, box: [1, 2, 3, 4]}', 'frame 1.5 is not a number from 0'),
+        ('{frame: yes, box: [1, 2, 3, 4]}', 'frame True is not a number from 0'),
+        ('{time_s: soon, box: [1, 2, 3, 4]}', "time_s 'soon' is not a number of seconds from 0"),
+        ('{time_s: .nan, box: [1, 2, 3, 4]}', 'time_s nan is not a number of seconds from 0'),
+        ('{time_s: .inf, box: [1, 2, 3, 4]}', 'time_s inf is not a number of seconds from 0'),
+        ('{stamp: 1700000000.5, box: [1, 2, 3, 4]}', 'stamp 1700000000.5 is not seconds'),
+        ('{stamp: now, box: [1, 2, 3, 4]}', "stamp 'now' is not seconds.nanoseconds in quotes"),
+        ('{box: [1, 2, 3, 4]}', 'needs exactly one of frame, time_s, stamp; it has none'),
+        (
+            '{frame: 1, time_s: 2, box: [1, 2, 3, 4]}',
+            'needs exactly one of frame, time_s, stamp; it has frame, time_s',
+        ),
+        ('{frame: 1, boxes: [1, 2, 3, 4]}', "unknown key 'boxes'; known are frame, time_s"),
+        ('{frame: 1, box: [1, 2, 3]}', 'box [1, 2, 3] is not [left, top, right, bottom]'),
+        ('{frame: 1, points: [1, 2]}', 'points [1, 2] is not a list of [x, y]'),
+        ('{frame: 1, points: [[1, a]]}', "points [[1, 'a']] is not a list of [x, y]"),
+        ('{frame: 1, points: [[1, 2]], point_labels: [a]}', "point_labels ['a'] is not a list"),
+        (
+            '{frame: 1, object: ball, box: [1, 2, 3, 4]}',
+            "object 'ball' is not an id from 1 to 65535",
+        ),
+        ('{frame: 1, object: 70000, box: [1, 2, 3, 4]}', 'object 70000 is not an id from 1 to'),
+        ('{frame: 1, label: [a], box: [1, 2, 3, 4]}', "label ['a'] is not a text"),
+        ('{frame: 1, mask: missing.png}', 'mask missing.png cannot be read'),
+        ('{frame: 1, mask: prompts.yaml}', 'mask prompts.yaml cannot be read'),
+        ('frame', "'frame' is not a prompt: it has no keys"),
+    ],
+)
 def test_mistakes_are_told_with_file_line_and_value(load, entry, reason):
     assert refusal(load, entry).startswith(reason)
 
@@ -138,8 +154,10 @@ def test_an_empty_list_of_prompts_is_fine(load):
 
 
 def test_prompts_for_other_sources_are_left_out(load):
-    file = load('prompts:\n  - {frame: 0, source: a.mp4, box: [1, 2, 3, 4]}\n'
-                '  - {frame: 0, box: [1, 2, 3, 4]}')
+    file = load(
+        'prompts:\n  - {frame: 0, source: a.mp4, box: [1, 2, 3, 4]}\n'
+        '  - {frame: 0, box: [1, 2, 3, 4]}'
+    )
     assert len(file.for_source('a.mp4').prompts) == 2
     assert len(file.for_source('b.mp4').prompts) == 1
     assert len(file.for_source().prompts) == 1
@@ -147,8 +165,10 @@ def test_prompts_for_other_sources_are_left_out(load):
 
 def due_frames(file: PromptFile, stamps_s: list[float]) -> list[list[int]]:
     schedule = PromptSchedule(file.prompts, IdAllocator())
-    return [[file.prompts.index(due.source) for due in schedule.due(frame(i, stamp_s=stamp_s))]
-            for i, stamp_s in enumerate(stamps_s)]
+    return [
+        [file.prompts.index(due.source) for due in schedule.due(frame(i, stamp_s=stamp_s))]
+        for i, stamp_s in enumerate(stamps_s)
+    ]
 
 
 def test_prompts_are_due_by_frame_by_time_and_by_stamp(load):
@@ -164,8 +184,9 @@ prompts:
 
 
 def test_a_time_rounded_to_milliseconds_means_its_frame(load):
-    file = load('prompts:\n  - {time_s: 0.033, box: [1, 2, 3, 4]}\n'
-                '  - {time_s: 0.067, box: [1, 2, 3, 4]}')
+    file = load(
+        'prompts:\n  - {time_s: 0.033, box: [1, 2, 3, 4]}\n  - {time_s: 0.067, box: [1, 2, 3, 4]}'
+    )
     assert due_frames(file, [100, 100.033333, 100.066666]) == [[], [0], [1]]
 
 
@@ -186,8 +207,10 @@ def test_ids_of_the_file_are_taken_and_the_numbering_goes_on_above(load):
 
 
 def test_a_second_session_gives_the_files_objects_new_ids(load):
-    file = load('prompts:\n  - {frame: 0, object: 7, box: [1, 2, 3, 4]}\n'
-                '  - {frame: 1, object: 7, box: [1, 2, 3, 4]}')
+    file = load(
+        'prompts:\n  - {frame: 0, object: 7, box: [1, 2, 3, 4]}\n'
+        '  - {frame: 1, object: 7, box: [1, 2, 3, 4]}'
+    )
     ids = IdAllocator()
     schedule = PromptSchedule(file.prompts, ids)
     given = []
@@ -229,8 +252,10 @@ def test_prompts_of_a_file_are_in_the_result_of_their_frame(live):
 def test_refused_prompts_of_a_file_are_logged_with_file_entry_and_value(live):
     live.play(8)
     lines = [line for _, line in live.lines]
-    assert any('prompts.yaml, line 5 (prompt 3): new object: point (500, 6) outside 64x48 frame'
-               in line for line in lines)
+    assert any(
+        'prompts.yaml, line 5 (prompt 3): new object: point (500, 6) outside 64x48 frame' in line
+        for line in lines
+    )
     assert any('line 7 (prompt 5): no frame within' in line and '90.0' in line for line in lines)
     assert any('line 3 (prompt 1): applied to object 5' in line for line in lines)
 
@@ -242,7 +267,11 @@ def test_prompts_of_a_file_apply_again_when_the_stream_is_looped(live):
     live.wait_until(lambda: len(live.results) == 20)
     assert [each.state for each in live.results[15].objects] == [ObjectState.LOST] * 2
     assert [[each.id for each in result.objects] for result in live.results[16:]] == [
-        [], [], [7], [7]]
+        [],
+        [],
+        [7],
+        [7],
+    ]
 
 
 def test_prompts_of_a_file_are_not_applied_again_when_the_size_changes(live):

@@ -17,11 +17,13 @@ from sam2_tracker.core.types import Prompt
 HW = (480, 640)
 
 
-def points(*points_xy: tuple[float, float], labels: tuple[int, ...] | None = None,
-           object_id: int = 3) -> Prompt:
+def points(
+    *points_xy: tuple[float, float], labels: tuple[int, ...] | None = None, object_id: int = 3
+) -> Prompt:
     given = (1,) * len(points_xy) if labels is None else labels
-    return Prompt(object_id, '', np.array(points_xy, np.float32).reshape(-1, 2),
-                  np.array(given, np.int32))
+    return Prompt(
+        object_id, '', np.array(points_xy, np.float32).reshape(-1, 2), np.array(given, np.int32)
+    )
 
 
 def box(*edges: float) -> Prompt:
@@ -60,19 +62,21 @@ def test_a_point_that_is_not_a_number_is_refused(value):
 
 def test_labels_other_than_0_and_1_are_refused():
     assert refusal(points((1, 1), labels=(2,))) == (
-        'object 3: point label 2 is neither 1 (add) nor 0 (remove)')
+        'object 3: point label 2 is neither 1 (add) nor 0 (remove)'
+    )
 
 
 def test_points_and_labels_of_different_lengths_are_refused():
     assert refusal(points((1, 1), (2, 2), labels=(1,))) == (
-        'object 3: 2 points but 1 point_labels; give one label per point')
+        'object 3: 2 points but 1 point_labels; give one label per point'
+    )
 
 
 def test_an_empty_prompt_is_refused():
-    assert refusal(Prompt(3)) == (
-        'object 3: the prompt is empty; give points, a box or a mask')
+    assert refusal(Prompt(3)) == ('object 3: the prompt is empty; give points, a box or a mask')
     assert refusal(Prompt(0, 'cup')) == (
-        'new object: the prompt is empty; give points, a box or a mask')
+        'new object: the prompt is empty; give points, a box or a mask'
+    )
 
 
 def test_a_request_without_prompts_is_refused():
@@ -86,8 +90,7 @@ def test_a_label_alone_renames_a_known_object():
 
 
 def test_an_unknown_id_is_refused_with_the_known_ones():
-    assert refusal(click(9)) == ('object 9 is unknown: tracked are 1, 2, 3; '
-                                 '0 makes a new object')
+    assert refusal(click(9)) == ('object 9 is unknown: tracked are 1, 2, 3; 0 makes a new object')
     assert 'no object is tracked' in refusal(click(9), known=())
 
 
@@ -101,7 +104,8 @@ def test_new_objects_may_come_several_at_once():
 
 def test_too_many_objects_are_refused():
     assert refusal(click(), click(), click()) == (
-        'too many objects: 3 new beside 3 tracked, at most 5 in all (tracking.max_objects)')
+        'too many objects: 3 new beside 3 tracked, at most 5 in all (tracking.max_objects)'
+    )
 
 
 def test_refining_is_not_counted_as_a_new_object():
@@ -110,7 +114,8 @@ def test_refining_is_not_counted_as_a_new_object():
 
 def test_a_mask_of_another_size_is_refused():
     assert refusal(mask(np.ones((240, 320), bool))) == (
-        'object 3: the mask is 320x240 but the frame is 640x480')
+        'object 3: the mask is 320x240 but the frame is 640x480'
+    )
 
 
 def test_a_mask_without_a_pixel_is_refused():
@@ -118,8 +123,12 @@ def test_a_mask_without_a_pixel_is_refused():
 
 
 def test_a_mask_together_with_points_or_a_box_is_refused():
-    both = Prompt(3, points_xy=np.ones((1, 2), np.float32), point_labels=np.ones(1, np.int32),
-                  mask_hw=np.ones(HW, bool))
+    both = Prompt(
+        3,
+        points_xy=np.ones((1, 2), np.float32),
+        point_labels=np.ones(1, np.int32),
+        mask_hw=np.ones(HW, bool),
+    )
     assert 'a mask goes with neither points nor a box' in refusal(both)
     boxed = Prompt(3, box_xyxy=np.array([1, 1, 5, 5], np.float32), mask_hw=np.ones(HW, bool))
     assert 'a mask goes with neither points nor a box' in refusal(boxed)
@@ -132,12 +141,14 @@ def test_a_box_is_clipped_to_the_image():
 
 def test_a_box_of_which_nothing_is_left_is_refused():
     assert refusal(box(700, 20, 800, 60)) == (
-        'object 3: box (700, 20, 800, 60) lies outside the 640x480 frame')
+        'object 3: box (700, 20, 800, 60) lies outside the 640x480 frame'
+    )
 
 
 def test_a_box_of_negative_or_no_size_is_refused():
     assert refusal(box(50, 60, 40, 70)) == (
-        'object 3: box (50, 60, 40, 70) is -10 by 10 pixels; width and height must be positive')
+        'object 3: box (50, 60, 40, 70) is -10 by 10 pixels; width and height must be positive'
+    )
     assert 'is 0 by 10 pixels' in refusal(box(50, 60, 50, 70))
 
 

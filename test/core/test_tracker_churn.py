@@ -94,12 +94,17 @@ class Churn:
         for _ in range(count):
             self.random.choices(
                 [self.step, self.prompt, self.remove, self.reset, self.rig.tracker.catch_up],
-                [8, 6, 1.5, 0.1, 3])[0]()
+                [8, 6, 1.5, 0.1, 3],
+            )[0]()
 
     def tokens(self) -> dict[int, tuple[int, int]]:
-        return {object_id: (token_of(self.rig, object_id, self.newest),
-                            plain.memory.output(self.newest).token)
-                for object_id, plain in self.plain.items()}
+        return {
+            object_id: (
+                token_of(self.rig, object_id, self.newest),
+                plain.memory.output(self.newest).token,
+            )
+            for object_id, plain in self.plain.items()
+        }
 
 
 @pytest.mark.parametrize('seed', range(8))
@@ -129,8 +134,10 @@ def test_the_same_requests_give_the_same_results():
     def run():
         churn = Churn(3, patient=False)
         churn.run(200)
-        return [(result.frame.index, result.objects, result.label_image.tobytes())
-                for result in churn.rig.results]
+        return [
+            (result.frame.index, result.objects, result.label_image.tobytes())
+            for result in churn.rig.results
+        ]
 
     assert run() == run()
 
@@ -143,7 +150,8 @@ def test_a_preview_between_any_requests_changes_nothing():
             if previews:
                 churn.rig.draft(churn.newest, click())
                 churn.rig.tracker.draft(
-                    PromptTarget(churn.newest + 1, frame(churn.newest + 1)), [click()])
+                    PromptTarget(churn.newest + 1, frame(churn.newest + 1)), [click()]
+                )
         return [(result.objects, result.label_image.tobytes()) for result in churn.rig.results]
 
     assert run(True) == run(False)

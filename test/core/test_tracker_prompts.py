@@ -37,7 +37,7 @@ def test_an_id_is_not_used_again_after_removal_or_reset(rig):
 def test_an_id_is_not_used_again_by_a_second_tracker_of_the_process(rig):
     rig.add()
     other = Rig()
-    other.tracker._ids = rig.ids
+    other.tracker._roster._ids = rig.ids
     other.play(1)
     assert other.add() == 2
 
@@ -250,5 +250,6 @@ def test_masks_and_the_label_image_are_made_only_when_wanted(rig):
     result = rig.tracker.result(Wanted(label_image=False, masks=False))
     assert result.masks == () and result.label_image is None
     assert result.objects[0].area_px == 16
-    assert np.array_equal(rig.tracker.result(Wanted(True, False)).label_image == 1,
-                          rig.newest.masks[0])
+    assert np.array_equal(
+        rig.tracker.result(Wanted(True, False)).label_image == 1, rig.newest.masks[0]
+    )

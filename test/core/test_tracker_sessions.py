@@ -77,8 +77,7 @@ def test_objects_are_lost_and_listed_when_the_aspect_changes(rig):
     for index in range(3):
         result = rig.step(frame(index, source_hw=(48, 48)))
         assert [each.state for each in result.objects] == [ObjectState.LOST] * 2
-    assert rig.lines[0][1] == ('object 1 (cup) is lost: the picture changed from 64x48 '
-                               'to 48x48')
+    assert rig.lines[0][1] == ('object 1 (cup) is lost: the picture changed from 64x48 to 48x48')
     rig.tracker.remove(2)
     assert [each.id for each in rig.tracker.objects()] == [1]
 
@@ -140,12 +139,20 @@ def test_carried_objects_survive_a_second_change_before_the_first_frame(rig):
     assert [each.state for each in result.objects] == [ObjectState.VISIBLE] * 2
 
 
-@pytest.mark.parametrize(('before', 'after', 'same'), [
-    ((480, 640), (240, 320), True), ((480, 640), (720, 960), True),
-    ((1080, 1920), (360, 640), True), ((1080, 1920), (367, 652), True),
-    ((480, 640), (480, 640), True), ((480, 640), (480, 480), False),
-    ((480, 640), (640, 480), False), ((1080, 1920), (768, 1366), True),
-    ((480, 640), (480, 720), False)])
+@pytest.mark.parametrize(
+    ('before', 'after', 'same'),
+    [
+        ((480, 640), (240, 320), True),
+        ((480, 640), (720, 960), True),
+        ((1080, 1920), (360, 640), True),
+        ((1080, 1920), (367, 652), True),
+        ((480, 640), (480, 640), True),
+        ((480, 640), (480, 480), False),
+        ((480, 640), (640, 480), False),
+        ((1080, 1920), (768, 1366), True),
+        ((480, 640), (480, 720), False),
+    ],
+)
 def test_the_aspect_is_the_same_within_rounding(before, after, same):
     assert same_aspect(before, after) is same
     assert same_aspect(after, before) is same

@@ -60,7 +60,8 @@ def test_lost_and_found_are_logged_once_each(rig):
     rig.play(3)
     assert rig.lines == [
         (Level.WARN, 'object 1 (cup) is lost: not seen for more than 0.5 s'),
-        (Level.INFO, 'object 1 (cup) is found again')]
+        (Level.INFO, 'object 1 (cup) is found again'),
+    ]
 
 
 def test_time_is_counted_in_image_stamps(rig):

@@ -47,9 +47,11 @@ class LiveStream:
         self.results: list[TrackedFrame] = []
         self._came = threading.Condition()
         self._buffer = FrameBuffer(BufferConfig(directory), FramePolicy.EVERY)
-        config = CoreConfig(frame_policy=FramePolicy.EVERY,
-                            tracking=TrackingConfig(look_back_frames=12),
-                            prompt=PromptConfig(timeout_s=PATIENCE_S))
+        config = CoreConfig(
+            frame_policy=FramePolicy.EVERY,
+            tracking=TrackingConfig(look_back_frames=12),
+            prompt=PromptConfig(timeout_s=PATIENCE_S),
+        )
         self.worker = Worker(predictor, self._buffer, config, IdAllocator(), self._on_result)
         self.worker.start()
 
@@ -63,8 +65,11 @@ class LiveStream:
             self._came.notify_all()
 
     def send(self, index: int) -> None:
-        self.worker.append(EncodedImage(self.files[index].read_bytes()),
-                           FrameHeader(stamp_ns(index), 'camera'), time.monotonic_ns())
+        self.worker.append(
+            EncodedImage(self.files[index].read_bytes()),
+            FrameHeader(stamp_ns(index), 'camera'),
+            time.monotonic_ns(),
+        )
 
     def play(self, stop: int) -> None:
         """Send the frames up to this one and wait until they were tracked."""
@@ -79,7 +84,8 @@ class LiveStream:
 
     def prompt(self, index: int, prompt: Prompt, object_id: int = 0) -> Ticket[TrackedFrame]:
         return self.worker.add_prompts(
-            PromptRequest((replace(prompt, object_id=object_id),), stamp_ns(index)))
+            PromptRequest((replace(prompt, object_id=object_id),), stamp_ns(index))
+        )
 
     def wait_until_caught_up(self) -> None:
         end_s = time.monotonic() + PATIENCE_S
@@ -112,12 +118,16 @@ def stock(stock_model, clip_folder) -> Callable[[], StockSession]:
     return lambda: StockSession(stock_model, clip_folder)
 
 
-def assert_equal_masks(live: LiveStream, object_id: int, logits: dict, start: int,
-                       stop: int) -> None:
+def assert_equal_masks(
+    live: LiveStream, object_id: int, logits: dict, start: int, stop: int
+) -> None:
     shown = {index: live.mask(index, object_id) for index in range(start, stop)}
     assert any(mask.any() and not mask.all() for mask in shown.values())
-    wrong = [index for index, mask in shown.items()
-             if not np.array_equal(mask, (logits[index, 1] > 0).numpy())]
+    wrong = [
+        index
+        for index, mask in shown.items()
+        if not np.array_equal(mask, (logits[index, 1] > 0).numpy())
+    ]
     assert wrong == []
 
 
@@ -183,8 +193,9 @@ def test_a_refinement_is_exact_while_the_stream_goes_on_during_its_catch_up(live
     two.propagate(0, 20)
     two.prompt(1, 10, more)
     new = two.propagate(10, END)
-    behind = next(index for index in range(20, END)
-                  if not live.results[index].objects[0].catching_up)
+    behind = next(
+        index for index in range(20, END) if not live.results[index].objects[0].catching_up
+    )
     assert 20 <= behind < END - 3
     assert_equal_masks(live, 1, old, 1, behind)
     assert_equal_masks(live, 1, new, behind, END)
@@ -227,8 +238,11 @@ def test_under_latest_an_overloaded_worker_stays_fresh(predictor, clip_folder, t
     worker.start()
     sent = 0
     while not enough.is_set() and sent < 3000:
-        worker.append(EncodedImage(files[sent % len(files)]),
-                      FrameHeader(stamp_ns(sent), 'camera'), time.monotonic_ns())
+        worker.append(
+            EncodedImage(files[sent % len(files)]),
+            FrameHeader(stamp_ns(sent), 'camera'),
+            time.monotonic_ns(),
+        )
         sent += 1
         enough.wait(0.005)
     assert worker.stop(PATIENCE_S)

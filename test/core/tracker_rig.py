@@ -31,8 +31,13 @@ class Rig:
         self.lines: list[tuple[Level, str]] = []
         self.results: list[TrackedFrame] = []
         chosen = config or TrackingConfig(**{'look_back_frames': 20, **settings})
-        self.tracker = Tracker(self.predictor, self.frames, chosen, self.ids,
-                               lambda level, line: self.lines.append((level, line)))
+        self.tracker = Tracker(
+            self.predictor,
+            self.frames,
+            chosen,
+            self.ids,
+            lambda level, line: self.lines.append((level, line)),
+        )
 
     @property
     def newest(self) -> TrackedFrame:
@@ -83,8 +88,12 @@ def mask_of(result: TrackedFrame, object_id: int) -> np.ndarray:
     return result.masks[position]
 
 
-def reference(prompts: Sequence[tuple[int, Prompt]], start: int, end: int,
-              pictures: dict[int, int] | None = None) -> dict[int, int]:
+def reference(
+    prompts: Sequence[tuple[int, Prompt]],
+    start: int,
+    end: int,
+    pictures: dict[int, int] | None = None,
+) -> dict[int, int]:
     """
     Return the tokens of a plain session: prompts in their order, then all frames in order.
 
@@ -96,10 +105,15 @@ def reference(prompts: Sequence[tuple[int, Prompt]], start: int, end: int,
     return {index: memory.output(index).token for index in range(start, end)}
 
 
-def _play(model: FakePredictor, memory: FakeMemory, prompts: Sequence[tuple[int, Prompt]],
-          pictures: dict[int, int], start: int, end: int) -> None:
-    features = [model.encode(frame(index, pictures.get(index)).image_rgb)
-                for index in range(end)]
+def _play(
+    model: FakePredictor,
+    memory: FakeMemory,
+    prompts: Sequence[tuple[int, Prompt]],
+    pictures: dict[int, int],
+    start: int,
+    end: int,
+) -> None:
+    features = [model.encode(frame(index, pictures.get(index)).image_rgb) for index in range(end)]
     for index, prompt in prompts:
         model.prompt(memory, index, features[index], prompt, False)
     for index in range(start, end):

@@ -63,20 +63,36 @@ class GatedPredictor(FakePredictor):
 class WorkerRig:
     """The worker with what is around it; pictures are flat, so JPEG leaves them as they are."""
 
-    def __init__(self, directory: Path, policy: FramePolicy = FramePolicy.EVERY,
-                 timeout_s: float = PATIENCE_S, prompts: PromptFile | None = None,
-                 ids: IdAllocator | None = None, buffer: BufferConfig | None = None,
-                 **tracking: object) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        policy: FramePolicy = FramePolicy.EVERY,
+        timeout_s: float = PATIENCE_S,
+        prompts: PromptFile | None = None,
+        ids: IdAllocator | None = None,
+        buffer: BufferConfig | None = None,
+        **tracking: object,
+    ) -> None:
         self.predictor = GatedPredictor()
         settings = {'look_back_frames': 20, **tracking}
-        config = CoreConfig(tracking=TrackingConfig(**settings), frame_policy=policy,
-                            prompt=PromptConfig(timeout_s=timeout_s))
+        config = CoreConfig(
+            tracking=TrackingConfig(**settings),
+            frame_policy=policy,
+            prompt=PromptConfig(timeout_s=timeout_s),
+        )
         self.buffer = FrameBuffer(buffer or BufferConfig(directory), policy)
         self.results: list[TrackedFrame] = []
         self.lines: list[tuple[Level, str]] = []
         self.result_came = threading.Condition()
-        self.worker = Worker(self.predictor, self.buffer, config, ids or IdAllocator(),
-                             self.on_result, prompts=prompts, log=self.log)
+        self.worker = Worker(
+            self.predictor,
+            self.buffer,
+            config,
+            ids or IdAllocator(),
+            self.on_result,
+            prompts=prompts,
+            log=self.log,
+        )
 
     def log(self, level: Level, line: str) -> None:
         with self.result_came:
@@ -92,13 +108,19 @@ class WorkerRig:
         with self.result_came:
             assert self.result_came.wait_for(condition, PATIENCE_S), self.lines
 
-    def send(self, number: int, hw: tuple[int, int] = (48, 64),
-             stamp_s: float | None = None, empty: bool = False) -> Arrival:
+    def send(
+        self,
+        number: int,
+        hw: tuple[int, int] = (48, 64),
+        stamp_s: float | None = None,
+        empty: bool = False,
+    ) -> Arrival:
         seconds = 100 + number / 10 if stamp_s is None else stamp_s
         pixel = image(number, empty)[0, 0]
         picture = np.broadcast_to(pixel, (*hw, 3)).copy()
-        return self.worker.append(RawImage(picture), FrameHeader(round(seconds * 1e9), 'camera'),
-                                  time.monotonic_ns())
+        return self.worker.append(
+            RawImage(picture), FrameHeader(round(seconds * 1e9), 'camera'), time.monotonic_ns()
+        )
 
     def play(self, count: int, start: int = 0) -> None:
         """Send frames one by one, each when the one before has its result."""
@@ -107,10 +129,12 @@ class WorkerRig:
             self.send(number)
             self.wait_until(lambda seen=before: len(self.results) > seen)
 
-    def prompt(self, *prompts: Prompt, stamp_s: float = 0, preview: bool = False,
-               clear: bool = False) -> Ticket[TrackedFrame]:
+    def prompt(
+        self, *prompts: Prompt, stamp_s: float = 0, preview: bool = False, clear: bool = False
+    ) -> Ticket[TrackedFrame]:
         return self.worker.add_prompts(
-            PromptRequest(prompts, round(stamp_s * 1e9), clear, preview))
+            PromptRequest(prompts, round(stamp_s * 1e9), clear, preview)
+        )
 
     def listed(self) -> ObjectList:
         return answer(self.worker.list_objects())

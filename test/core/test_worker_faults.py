@@ -1,0 +1,173 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Errors in the middle of a stream: told once, and the stream goes on."""
+
+from __future__ import annotations
+
+import threading
+
+from fakes import click
+import pytest
+from worker_rig import answer, running, WorkerRig
+
+from sam2_tracker.core.config import BufferConfig
+from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.log import Level
+from sam2_tracker.core.types import ObjectState
+
+
+@pytest.fixture
+def rig(tmp_path):
+    with running(WorkerRig(tmp_path)) as started:
+        yield started
+
+
+def tenths(rig: WorkerRig) -> list[int]:
+    return [each.frame.stamp_ns // 10**8 - 1000 for each in rig.results]
+
+
+@pytest.mark.parametrize('paused', [False, True])
+def test_a_worker_with_nothing_to_do_does_not_spin(rig, monkeypatch, paused):
+    rig.play(1)
+    answer(rig.worker.set_paused(paused))
+    turns = []
+    run_next = rig.worker._loop.requests.run_next
+    monkeypatch.setattr(
+        rig.worker._loop.requests, 'run_next', lambda: turns.append(1) or run_next()
+    )
+    threading.Event().wait(0.1)
+    assert len(turns) < 10
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+def test_an_unexpected_error_is_logged_and_the_stream_goes_on(rig):
+    rig.play(1)
+    answer(rig.prompt(click()))
+    rig.predictor.failures.append(RuntimeError('a kernel failed\nwith details'))
+    rig.send(1)
+    rig.wait_until(lambda: bool(rig.lines))
+    level, line = rig.lines[0]
+    assert level is Level.ERROR
+    assert line.startswith(
+        'unexpected RuntimeError during the tracking of a frame: a kernel failed\n'
+    )
+    assert 'Traceback' in line
+    assert rig.worker.report().fault.startswith('unexpected RuntimeError')
+    rig.play(2, 2)
+    assert rig.results[-1].objects[0].state is ObjectState.VISIBLE
+    assert rig.worker.report().fault == ''
+    assert rig.worker.report().statistics.failed == 1
+
+
+def test_running_out_of_gpu_memory_is_a_sentence(rig):
+    rig.predictor.failures.append(OutOfMemoryError('CUDA out of memory. Tried to allocate'))
+    rig.send(0)
+    rig.wait_until(lambda: bool(rig.lines))
+    assert rig.lines[0][1].startswith(
+        'out of GPU memory during the tracking of a frame: track fewer objects'
+    )
+
+
+def test_repeated_failures_do_not_spin(tmp_path):
+    with running(WorkerRig(tmp_path)) as rig:
+        rig.predictor.failures.extend(RuntimeError('again') for _ in range(1000))
+        for number in range(20):
+            rig.send(number)
+        rig.wait_until(lambda: len(rig.lines) >= 2)
+        answer(rig.worker.list_objects())
+        assert len(rig.lines) < 6
+
+
+def test_a_prompt_that_fails_unexpectedly_is_refused_logged_and_the_stream_goes_on(rig):
+    rig.play(1)
+    prompt = rig.predictor.prompt
+
+    def failing(*args):
+        raise RuntimeError('no')
+
+    rig.predictor.prompt = failing
+    with pytest.raises(TrackerError, match=r'unexpected error.*nothing was changed'):
+        answer(rig.prompt(click()))
+    rig.wait_until(lambda: bool(rig.lines))
+    assert 'during a request' in rig.lines[0][1]
+    rig.predictor.prompt = prompt
+    rig.play(1, 1)
+    assert answer(rig.prompt(click())).objects[0].id == 1
+
+
+def test_a_replay_that_keeps_failing_does_not_hold_up_the_stream(rig):
+    rig.play(10)
+    track = rig.predictor.track
+
+    def failing(steps):
+        if any(step.frame_index < 9 for step in steps):
+            raise RuntimeError('no')
+        return track(steps)
+
+    rig.predictor.track = failing
+    answer(rig.prompt(click(), stamp_s=100.2))
+    rig.wait_until(lambda: bool(rig.lines))
+    rig.play(10, 10)
+    assert rig.results[-1].objects[0].state is ObjectState.UNKNOWN
+    rig.predictor.track = track
+    rig.play(3, 20)
+    rig.wait_until_caught_up()
+    assert rig.shown(1).state is ObjectState.VISIBLE
+
+
+def test_an_error_while_handing_over_is_logged_and_the_stream_goes_on(rig):
+    hand_over = rig.on_result
+    calls = []
+
+    def failing(result):
+        calls.append(result)
+        if len(calls) == 1:
+            raise RuntimeError('nobody there')
+        hand_over(result)
+
+    rig.worker._line._on_result = failing
+    rig.send(0)
+    rig.wait_until(lambda: bool(rig.lines))
+    rig.send(1)
+    rig.wait_until(lambda: len(rig.results) == 1)
+    assert rig.results[0].frame.index == 1
+
+
+def test_an_unreadable_frame_is_reported_and_the_stream_goes_on(rig, tmp_path):
+    rig.play(1)
+    answer(rig.worker.set_paused(True))
+    stored = rig.send(1).stored
+    rig.send(2)
+    for path in tmp_path.rglob(f'{stored.number:05d}.jpeg'):
+        path.write_bytes(b'no picture')
+    rig.buffer._shelf._pictures.clear()
+    answer(rig.worker.set_paused(False))
+    rig.wait_until(lambda: len(rig.results) == 2)
+    assert tenths(rig) == [0, 2]
+    assert rig.lines[0][1].startswith('a frame is lost: ')
+
+
+def test_frames_that_a_replay_needs_are_not_evicted_under_it(tmp_path):
+    config = BufferConfig(tmp_path, max_frames=12)
+    with running(WorkerRig(tmp_path, buffer=config, look_back_frames=4)) as rig:
+        rig.play(12)
+        track = rig.predictor.track
+
+        def no_replay_yet(steps):
+            if len(rig.results) <= 20 and any(step.frame_index < 11 for step in steps):
+                raise RuntimeError('not yet')
+            return track(steps)
+
+        rig.predictor.track = no_replay_yet
+        answer(rig.prompt(click(), stamp_s=100.1))
+        rig.play(10, 12)
+        assert rig.buffer.by_index(2).index == 2
+        rig.play(1, 22)
+        rig.wait_until_caught_up()
+        rig.play(14, 23)
+        assert rig.shown(1).state is ObjectState.VISIBLE
+        assert rig.buffer.statistics.held <= 13
