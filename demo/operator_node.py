@@ -122,6 +122,14 @@ class Operator(Node):
         """Return how many frames' results have arrived."""
         return len(self._arrival_s)
 
+    def has_frame(self, index: int) -> bool:
+        """Tell whether a frame's result has arrived."""
+        return self.frame_count > index
+
+    def has_last_picture(self) -> bool:
+        """Tell whether the newest frame's annotated picture has arrived."""
+        return self.stamps[-1] in self._annotated
+
     @property
     def stamps(self) -> list[int]:
         """Return the frames' stamps in the order of the stream."""
