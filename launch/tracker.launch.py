@@ -57,12 +57,11 @@ def generate_launch_description() -> LaunchDescription:
 
 def start_tracker(context: LaunchContext) -> list[Node]:
     """Make the node's action; that takes the arguments' values, since only given ones count."""
-    values = {name: context.launch_configurations[name] for name in PARAMETER_ARGUMENTS}
     given = {
-        # A value like `1` or `off` would otherwise lose its type.
-        name: ParameterValue(value, value_type=PARAMETER_ARGUMENTS[name][0])
-        for name, value in values.items()
-        if value
+        # A value like `1` or `off` would otherwise be taken for what it looks like.
+        name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
+        for name, (value_type, _) in PARAMETER_ARGUMENTS.items()
+        if context.launch_configurations[name]
     }
     return [
         Node(

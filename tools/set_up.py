@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 import hashlib
-import importlib.metadata
 from pathlib import Path
 import shutil
 import subprocess
@@ -130,7 +129,7 @@ class SetUp:
         return self._files('run', *from_pip, 'dev')
 
     def _constraints(self) -> list[Path]:
-        return self._files('ros-apt') if _has_numpy_1(self._ros) else []
+        return [] if self._ros.uses_wheels else self._files('ros-apt')
 
     def _pip(self, files: Iterable[Path], *options: str | Path, **environment: str) -> None:
         python = self._venv / 'bin' / 'python'
@@ -177,15 +176,6 @@ class SetUp:
         ):
             for name in BUILT:
                 shutil.rmtree(self._root / name, ignore_errors=True)
-
-
-def _has_numpy_1(ros: RosSource) -> bool:
-    if ros.uses_wheels:
-        return False
-    try:
-        return importlib.metadata.version('numpy').startswith('1.')
-    except importlib.metadata.PackageNotFoundError:
-        return False
 
 
 def _hash(files: Iterable[Path], names: Iterable[str] = ()) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
@@ -14,7 +15,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 
-ASK_INTERVAL_S = 0.2
+ASK_INTERVAL_S = 0.3
 ANSWER_TIMEOUT_S = 2.0
 
 DESCRIPTION = 'Wait until the tracker is active, then exit with status 0; 1 after --timeout.'
@@ -41,12 +42,11 @@ def wait_until_active(node: Node, timeout_s: float) -> bool:
     :return: whether it became active
     """
     client = node.create_client(GetState, 'sam2_tracker/get_state')
-    clock = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
-    end = clock.now() + rclpy.duration.Duration(seconds=timeout_s)
+    end_s = time.monotonic() + timeout_s
     while not is_active(node, client):
-        if timeout_s and clock.now() >= end:
+        if timeout_s and time.monotonic() >= end_s:
             return False
-        rclpy.spin_once(node, timeout_sec=ASK_INTERVAL_S)
+        time.sleep(ASK_INTERVAL_S)
     return True
 
 

@@ -1,0 +1,78 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""`wait_until_active`, which holds back the bag of replay.launch.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+pytest.importorskip('rclpy', reason='needs ROS 2')
+
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+
+DOMAIN_ID = 111
+COMMAND = [sys.executable, '-m', 'sam2_tracker.ros.wait_until_active']
+ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)}
+
+
+class LifecycleStandIn:
+    """Answers `get_state` as a tracker would that becomes active with the third question."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=DOMAIN_ID)
+        self._node = rclpy.create_node('sam2_tracker', context=self._context)
+        self._node.create_service(GetState, '~/get_state', self.on_get_state)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def on_get_state(
+        self, request: GetState.Request, response: GetState.Response
+    ) -> GetState.Response:
+        self.asked += 1
+        inactive, active = State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE
+        response.current_state.id = active if self.asked >= 3 else inactive
+        return response
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join(timeout=10.0)
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@pytest.fixture
+def tracker() -> Iterator[LifecycleStandIn]:
+    stand_in = LifecycleStandIn()
+    yield stand_in
+    stand_in.close()
+
+
+def test_wait_ends_when_the_tracker_becomes_active(tracker: LifecycleStandIn) -> None:
+    done = subprocess.run(COMMAND, env=ENVIRONMENT, timeout=60)
+    assert done.returncode == 0
+    assert tracker.asked == 3
+
+
+def test_wait_gives_up_after_its_timeout_with_a_sentence() -> None:
+    command = [*COMMAND, '--timeout', '0.5', '--ros-args', '-r', '__ns:=/nobody']
+    done = subprocess.run(command, env=ENVIRONMENT, timeout=60, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == 'The tracker is not active after 0.5 s.\n'
+
+
+def test_help_shows_an_example_to_paste() -> None:
+    output = subprocess.check_output([*COMMAND, '--help'], env=ENVIRONMENT, timeout=60, text=True)
+    assert 'ros2 run sam2_tracker wait_until_active' in output
