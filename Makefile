@@ -16,12 +16,14 @@ setup:  ## make .venv and build both packages; does nothing the second time
 	@$(PYTHON) -m tools.set_up
 
 demo: setup  ## track a man, a bag and a bollard in a real video; leaves demo_output/
+	@$(IN_WORKSPACE) python -m demo.fetch_clip
 	@$(IN_WORKSPACE) python -m demo.run
 
 verify-demo: setup  ## compare the demo's masks with stock SAM 2's on the same frames
 	@$(IN_WORKSPACE) python -m demo.verify
 
 test: setup  ## run every test that this machine can run
+	-@$(IN_WORKSPACE) python -m demo.fetch_clip
 	@tools/run_tests
 
 lint: setup  ## ruff with the ament linters' rules, and mypy
