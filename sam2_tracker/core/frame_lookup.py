@@ -42,8 +42,8 @@ def nearest_processed(frames: Iterable[StoredFrame], stored: StoredFrame) -> Sto
                  if frame.session == stored.session and frame.index is not None]
     if processed:
         return min(processed, key=lambda frame: abs(frame.stamp_ns - stored.stamp_ns))
-    raise FrameError('no processed frame is buffered near stamp '
-                     f'{format_stamp(stored.stamp_ns)}: none was processed yet')
+    raise FrameError('no processed frame is buffered in the session of stamp '
+                     f'{format_stamp(stored.stamp_ns)}')
 
 
 def ends(frames: Iterable[StoredFrame]) -> tuple[StoredFrame, StoredFrame]:

@@ -27,6 +27,7 @@ _FORMATS = ('JPEG', 'PNG')
 _MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr')
 _JPEG_END = b'\xff\xd9'
 _PNG_END = b'IEND\xaeB`\x82'
+# What Pillow's parsers raise on damaged files, besides their own errors.
 _DAMAGED = (OSError, SyntaxError, ValueError, IndexError, TypeError, EOFError, struct.error,
             Image.DecompressionBombError)
 

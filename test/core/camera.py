@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.frame_buffer import FrameBuffer
 from sam2_tracker.core.stored_frame import Arrival, EncodedImage, RawImage, StoredFrame
 from sam2_tracker.core.types import FrameHeader, UInt8Array
@@ -31,6 +34,12 @@ def payload(seed: int = 0, hw: tuple[int, int] = HW, kind: str = 'JPEG',
     stream = io.BytesIO()
     Image.fromarray(picture(seed, hw)).save(stream, kind, **options)
     return stream.getvalue()
+
+
+def opened(folder: Path | None, policy: FramePolicy = FramePolicy.EVERY,
+           **settings: Any) -> FrameBuffer:
+    """Open a buffer in a folder."""
+    return FrameBuffer(BufferConfig(directory=folder, **settings), policy)
 
 
 def header(stamp_s: float, frame_id: str = 'camera') -> FrameHeader:

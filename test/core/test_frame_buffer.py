@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from camera import header, HW, numbers, payload, process, SECOND_NS, send, send_all
+from camera import header, HW, opened, payload, process, SECOND_NS, send, send_all
 import numpy as np
 import pytest
 
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frame_buffer import FrameBuffer
 from sam2_tracker.core.stored_frame import EncodedImage, Outcome, RawImage
@@ -24,11 +24,11 @@ Open = Callable[..., FrameBuffer]
 
 @pytest.fixture
 def open_buffer(tmp_path: Path, request: pytest.FixtureRequest) -> Open:
-    def opened(policy: FramePolicy = EVERY, **settings: object) -> FrameBuffer:
-        buffer = FrameBuffer(BufferConfig(directory=tmp_path, **settings), policy)
+    def open_one(policy: FramePolicy = EVERY, **settings: object) -> FrameBuffer:
+        buffer = opened(tmp_path, policy, **settings)
         request.addfinalizer(buffer.close)
         return buffer
-    return opened
+    return open_one
 
 
 def held(buffer: FrameBuffer) -> list[int]:
@@ -76,16 +76,6 @@ def test_skipped_frame_stays_for_prompts(open_buffer: Open) -> None:
     assert skipped.index is None
     assert buffer.pixels(skipped).shape == (*HW, 3)
     assert buffer.nearest_processed(skipped).number == 2
-
-
-def test_skipped_frame_takes_the_place_of_the_nearest_processed_one(open_buffer: Open) -> None:
-    buffer = open_buffer(LATEST)
-    for batch in ([1.0], [1.1, 1.2, 1.5]):
-        send_all(buffer, batch)
-        process(buffer, len(batch))
-    places = [buffer.nearest_processed(buffer.nearest(round(stamp * SECOND_NS), 0)).number
-              for stamp in (1.0, 1.1, 1.2, 1.5)]
-    assert places == [0, 0, 0, 3]
 
 
 def test_frame_that_was_given_and_not_processed_counts_as_skipped(open_buffer: Open) -> None:
@@ -209,52 +199,6 @@ def test_pinning_an_evicted_frame_is_refused_with_what_is_available(open_buffer:
     for use in (buffer.pixels, lambda stored: buffer.pin(stored).__enter__()):
         with pytest.raises(FrameError, match=r'1\.000000000 is gone: .*1\.100000000 \(oldest\)'):
             use(evicted)
-
-
-def test_frame_is_found_by_its_nearest_stamp(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY)
-    send_all(buffer, [1.0, 1.1, 1.2])
-    assert buffer.nearest(round(1.14 * SECOND_NS), SECOND_NS // 10).number == 1
-    assert buffer.nearest(round(1.29 * SECOND_NS), SECOND_NS // 10).number == 2
-    assert numbers([buffer.oldest(), buffer.newest()]) == [0, 2]
-
-
-def test_stamp_outside_the_tolerance_is_refused_with_what_is_available(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY)
-    send_all(buffer, [1, 2])
-    with pytest.raises(FrameError) as refusal:
-        buffer.nearest(12_500_000_001, SECOND_NS // 10)
-    assert str(refusal.value) == (
-        'no frame within 0.100 s of stamp 12.500000001: '
-        'the buffer holds 1.000000000 (oldest) to 2.000000000 (newest)')
-
-
-def test_empty_buffer_says_so(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY)
-    for look_up in (buffer.newest, buffer.oldest, buffer.snapshot,
-                    lambda: buffer.nearest(1, 1), lambda: buffer.by_index(0)):
-        with pytest.raises(FrameError, match='no frame is buffered yet'):
-            look_up()
-
-
-def test_processed_frame_is_found_by_its_index_until_evicted(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_frames=2)
-    send_all(buffer, [1, 2, 3])
-    for index in range(3):
-        process(buffer, index)
-    assert buffer.by_index(2).number == 2
-    assert buffer.image(1).shape == (*HW, 3)
-    with pytest.raises(FrameError, match='processed frame 0 is not buffered'):
-        buffer.image(0)
-
-
-def test_header_without_stamp_is_looked_up_by_its_receive_time(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY)
-    bare = FrameHeader(0, 'camera')
-    arrival = buffer.append(EncodedImage(payload()), bare, 5, clock_ns=8 * SECOND_NS)
-    stored = buffer.nearest(8 * SECOND_NS, 0)
-    assert arrival.stored == stored
-    assert (stored.header, stored.received_ns) == (bare, 5)
 
 
 def test_unreadable_frame_is_thrown_out_and_counted_as_lost(open_buffer: Open,

@@ -14,12 +14,10 @@ import subprocess
 import sys
 import tempfile
 
-from camera import payload, process, send, send_all
+from camera import opened, payload, process, send, send_all
 import pytest
 
-from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import StorageError
-from sam2_tracker.core.frame_buffer import FrameBuffer
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = """
@@ -36,10 +34,6 @@ print('ready', flush=True)
 sys.stdin.read()
 buffer.close()
 """
-
-
-def opened(folder: Path | None, **settings: object) -> FrameBuffer:
-    return FrameBuffer(BufferConfig(directory=folder, **settings), FramePolicy.EVERY)
 
 
 def pictures(folder: Path) -> list[str]:
@@ -184,6 +178,14 @@ def test_folder_that_the_user_copied_or_renamed_is_the_user_s(
     with opened(tmp_path):
         pass
     assert pictures(tmp_path) == [f'mine/{number:05d}.jpeg' for number in range(3)]
+
+
+def test_backup_of_the_whole_directory_is_the_user_s(tmp_path: Path) -> None:
+    killed_run(tmp_path / 'frames')
+    shutil.copytree(tmp_path / 'frames', tmp_path / 'backup')
+    with opened(tmp_path / 'backup'):
+        pass
+    assert len(pictures(tmp_path / 'backup')) == 5
 
 
 def test_keep_leaves_the_frames_with_their_stamps(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from camera import header, payload, picture, process, send_raw
+from camera import header, opened, payload, picture, process, send_raw
 import numpy as np
 from PIL import Image
 import pytest
 
 from sam2_tracker.core import jpeg
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.frame_buffer import FrameBuffer
 from sam2_tracker.core.frame_shelf import MAX_PICTURES
 from sam2_tracker.core.stored_frame import EncodedImage, RawImage, StoredFrame
@@ -25,11 +25,11 @@ Open = Callable[..., FrameBuffer]
 
 @pytest.fixture
 def open_buffer(tmp_path: Path, request: pytest.FixtureRequest) -> Open:
-    def opened(policy: FramePolicy, **settings: object) -> FrameBuffer:
-        buffer = FrameBuffer(BufferConfig(directory=tmp_path, **settings), policy)
+    def open_one(policy: FramePolicy, **settings: object) -> FrameBuffer:
+        buffer = opened(tmp_path, policy, **settings)
         request.addfinalizer(buffer.close)
         return buffer
-    return opened
+    return open_one
 
 
 def tracked(buffer: FrameBuffer, image: RawImage | EncodedImage) -> Frame:

@@ -6,19 +6,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from camera import HW, payload, process, SECOND_NS, send, send_all
+from camera import HW, opened, payload, process, SECOND_NS, send, send_all
 import pytest
 
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frame_buffer import FrameBuffer
 from sam2_tracker.core.stored_frame import Outcome, Session
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
-
-
-def opened(folder: Path, policy: FramePolicy, **settings: object) -> FrameBuffer:
-    return FrameBuffer(BufferConfig(directory=folder, **settings), policy)
 
 
 def folders(parent: Path) -> list[list[str]]:

@@ -14,23 +14,18 @@ import shutil
 import subprocess
 import sys
 
-from camera import header, payload, picture, process, send, send_all
+from camera import header, opened, payload, picture, process, send, send_all
 import numpy as np
 import pytest
 
 from sam2_tracker.core import frame_shelf
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import StorageError
-from sam2_tracker.core.frame_buffer import FrameBuffer
 from sam2_tracker.core.stored_frame import Outcome, RawImage
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c']
-
-
-def opened(folder: Path, policy: FramePolicy = EVERY, **settings: object) -> FrameBuffer:
-    return FrameBuffer(BufferConfig(directory=folder, **settings), policy)
 
 
 def use_small_disk(folder: Path) -> dict[str, object]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import shutil
 import threading
 
-from camera import HW, numbers, payload, process, SECOND_NS, send, send_all
+from camera import HW, numbers, opened, payload, process, SECOND_NS, send, send_all
 import pytest
 
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frame_buffer import FrameBuffer
 from sam2_tracker.core.stored_frame import Outcome, StoredFrame
@@ -21,10 +21,6 @@ from sam2_tracker.core.stored_frame import Outcome, StoredFrame
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 FRAMES = 300
 PATIENCE_S = 20.0
-
-
-def opened(folder: Path, policy: FramePolicy, **settings: object) -> FrameBuffer:
-    return FrameBuffer(BufferConfig(directory=folder, **settings), policy)
 
 
 def waiting_for(buffer: FrameBuffer, timeout_s: float | None,
