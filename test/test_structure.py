@@ -39,6 +39,8 @@ NOT_ROS = {'rosbags'}
 PREDICTOR = {
     f'sam2_tracker/core/{name}.py'
     for name in (
+        'backward',
+        'batching',
         'cond_bank',
         'features',
         'mask_summary',
