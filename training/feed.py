@@ -31,6 +31,7 @@ from training.tracking import Batch
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 QUEUED = 24
+FEWEST_STORED = 12
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Feed:
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """Take new clips in and draw a batch."""
-        wanted = max(self.recipe.fresh, 2 * self.recipe.clips - len(self.store))
+        wanted = max(self.recipe.fresh, FEWEST_STORED - len(self.store))
         for _ in range(wanted):
             maps, labels, objects = self._queue.get()
             levels = tuple(torch.from_numpy(level).view(torch.bfloat16) for level in maps)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 import torch
@@ -48,12 +49,15 @@ class Practice:
     :ivar true_memory: remember the true masks, not the predicted ones
     :ivar true_presence: remember whether the object is really seen
     :ivar correct_on: frame on which mistakes get a click, or None
+    :ivar damage: share of objects whose memory of a tracked frame gets a patch that is wrong:
+        unrolling as long as real drift takes would cost too much
     """
 
     prompt: str
     true_memory: bool = False
     true_presence: bool = True
     correct_on: int | None = None
+    damage: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -244,9 +248,36 @@ class _Run:
         if self.practice.true_presence:
             seen = self.visible[frame][:, None]
         if self.practice.true_memory:
-            return seen, exact
+            return seen, exact if prompted else self._damaged(exact)
         # what is drawn into memory does not teach the frame that drew it: half the cost
         low = self._choose(decoded, frame).detach()[:, None]
         large = functional.interpolate(low, scale_factor=float(MASK_STRIDE), mode='bilinear')
         large = torch.where(seen[:, :, None, None] > 0, large, -1024.0)
-        return seen, torch.where(large > 0, 10.0, -10.0) if prompted else large
+        return seen, torch.where(large > 0, 10.0, -10.0) if prompted else self._damaged(large)
+
+    def _damaged(self, logits: torch.Tensor) -> torch.Tensor:
+        """Paint a wrong ellipse, object or background, near the object into some masks."""
+        chosen = self.rng.random(len(logits)) < self.practice.damage
+        if not chosen.any():
+            return logits
+        painted = logits.detach().clone().numpy()
+        for row in np.flatnonzero(chosen):
+            damage_mask(self.rng, painted[row, 0])
+        return torch.from_numpy(painted)
+
+
+def damage_mask(rng: np.random.Generator, logits: np.ndarray) -> None:
+    """
+    Set an ellipse in (S, S) mask logits to object or background, in place.
+
+    It lies in or near the object, where drift begins, and is at most about its size.
+    """
+    inside = np.argwhere(logits > 0)
+    if not len(inside):
+        return
+    spread = max(6.0, float(np.sqrt(len(inside))))
+    centre = inside[rng.integers(len(inside))] + rng.normal(0, 0.5 * spread, 2)
+    axes = np.maximum(rng.uniform(0.1, 0.5, 2) * spread, 2).astype(int)
+    value = 8.0 if rng.random() < 0.65 else -8.0
+    cv2.ellipse(logits, (int(centre[1]), int(centre[0])), (int(axes[0]), int(axes[1])),
+                float(rng.uniform(0, 180)), 0, 360, value, -1)
