@@ -53,10 +53,14 @@ def save_memory(path: Path, objects: Sequence[SavedObject], model_name: str) -> 
     """
     if not objects:
         raise StorageError(f'{path} was not written: there is no object whose memory to save')
-    tensors = {f'{position}.{name}': tensor for position, each in enumerate(objects)
-               for name, tensor in each.bank.tensors().items()}
-    entries = [asdict(_Entry(each.object_id, each.label, each.bank.metadata()))
-               for each in objects]
+    tensors = {
+        f'{position}.{name}': tensor
+        for position, each in enumerate(objects)
+        for name, tensor in each.bank.tensors().items()
+    }
+    entries = [
+        asdict(_Entry(each.object_id, each.label, each.bank.metadata())) for each in objects
+    ]
     head = {'format': FORMAT, 'model_name': model_name, 'objects': json.dumps(entries)}
     _write_whole(path, save(tensors, head))
 
@@ -94,12 +98,14 @@ def model_name_of(path: Path) -> str:
         raise StorageError(f'object memory {path} cannot be read: {error}') from error
 
 
-def _objects(path: Path, head: dict[str, str],
-             tensors: dict[str, Any]) -> Iterable[SavedObject]:
+def _objects(path: Path, head: dict[str, str], tensors: dict[str, Any]) -> Iterable[SavedObject]:
     for position, entry in enumerate(_entries(path, head)):
         prefix = f'{position}.'
-        own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()
-               if name.startswith(prefix)}
+        own = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
         try:
             bank = CondBank.read(own, entry.bank)
         except ModelError as error:

@@ -39,8 +39,9 @@ class TopicCopier:
     :raises OutputError: if the bag has a topic that the output uses itself
     """
 
-    def __init__(self, path: Path, writer: Writer, types: Typestore,
-                 taken: frozenset[str]) -> None:
+    def __init__(
+        self, path: Path, writer: Writer, types: Typestore, taken: frozenset[str]
+    ) -> None:
         self._path = path
         self._writer = writer
         self._reader = open_bag(path)
@@ -55,21 +56,28 @@ class TopicCopier:
         for connection in self._reader.connections:
             if connection.topic in taken:
                 self.close()
-                raise OutputError(f'bag {self._path} has the topic {connection.topic} already: '
-                                   'it cannot be copied along')
+                raise OutputError(
+                    f'bag {self._path} has the topic {connection.topic} already: '
+                    'it cannot be copied along'
+                )
             definition = definition_of(connection, types)
             if definition is None:
                 self.left_out += (f'{connection.topic} ({connection.msgtype})',)
                 continue
             assert isinstance(connection.ext, ConnectionExtRosbag2)
             outputs[connection.id] = self._writer.add_connection(
-                connection.topic, connection.msgtype, msgdef=definition[0],
-                rihs01=definition[1], offered_qos_profiles=connection.ext.offered_qos_profiles)
+                connection.topic,
+                connection.msgtype,
+                msgdef=definition[0],
+                rihs01=definition[1],
+                offered_qos_profiles=connection.ext.offered_qos_profiles,
+            )
         return outputs
 
     def _messages(self) -> Iterator[tuple[Connection, int, bytes]]:
-        wanted = [connection for connection in self._reader.connections
-                  if connection.id in self._outputs]
+        wanted = [
+            connection for connection in self._reader.connections if connection.id in self._outputs
+        ]
         with readable(self._path):
             yield from self._reader.messages(wanted)
 

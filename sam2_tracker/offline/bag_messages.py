@@ -74,16 +74,20 @@ class MessageFactory:
 
     def detections(self, header: FrameHeader, objects: Sequence[TrackedObject]) -> Any:
         """Return a Detection2DArray of the visible objects."""
-        found = [self._detection(header, item, item.box) for item in objects
-                 if item.state is ObjectState.VISIBLE and item.box is not None]
+        found = [
+            self._detection(header, item, item.box)
+            for item in objects
+            if item.state is ObjectState.VISIBLE and item.box is not None
+        ]
         return self._types.types[DETECTIONS](header=self._header(header), detections=found)
 
     def label_info(self, header: FrameHeader, objects: Sequence[TrackedObject]) -> Any:
         """Return a LabelInfo: what the pixels of the label image mean."""
         name = self._types.types['vision_msgs/msg/VisionClass']
         classes = [name(class_id=item.id, class_name=_name(item)) for item in objects]
-        return self._types.types[LABEL_INFO](header=self._header(header), class_map=classes,
-                                             threshold=SCORE_THRESHOLD)
+        return self._types.types[LABEL_INFO](
+            header=self._header(header), class_map=classes, threshold=SCORE_THRESHOLD
+        )
 
     def _header(self, header: FrameHeader) -> Any:
         sec, nanosec = divmod(header.stamp_ns, 10**9)
@@ -93,11 +97,18 @@ class MessageFactory:
     def _object(self, item: TrackedObject) -> Any:
         box = item.box or Box(0, 0, 0, 0)
         region = self._types.types['sensor_msgs/msg/RegionOfInterest'](
-            x_offset=box.x, y_offset=box.y, height=box.height, width=box.width, do_rectify=False)
+            x_offset=box.x, y_offset=box.y, height=box.height, width=box.width, do_rectify=False
+        )
         return self._types.types['sam2_tracker_msgs/msg/TrackedObject'](
-            id=item.id, label=item.label, state=int(item.state), score=item.score, box=region,
-            area=item.area_px, centroid=self._point(*item.centroid_xy),
-            catching_up=item.catching_up)
+            id=item.id,
+            label=item.label,
+            state=int(item.state),
+            score=item.score,
+            box=region,
+            area=item.area_px,
+            centroid=self._point(*item.centroid_xy),
+            catching_up=item.catching_up,
+        )
 
     def _point(self, x: float, y: float) -> Any:
         return self._types.types['geometry_msgs/msg/Point'](x=x, y=y, z=0.0)
@@ -107,32 +118,46 @@ class MessageFactory:
         height, width = pixels.shape
         is_bigendian = int(pixels.itemsize > 1 and sys.byteorder == 'big')
         return self._types.types[IMAGE](
-            header=self._header(header), height=height, width=width, encoding=encoding,
-            is_bigendian=is_bigendian, step=width * pixels.itemsize,
-            data=contiguous.reshape(-1).view(np.uint8))
+            header=self._header(header),
+            height=height,
+            width=width,
+            encoding=encoding,
+            is_bigendian=is_bigendian,
+            step=width * pixels.itemsize,
+            data=contiguous.reshape(-1).view(np.uint8),
+        )
 
     def _detection(self, header: FrameHeader, item: TrackedObject, box: Box) -> Any:
         types = self._types.types
         x, y = box.x + box.width / 2, box.y + box.height / 2
         centre = types['vision_msgs/msg/Pose2D'](
-            position=types['vision_msgs/msg/Point2D'](x=x, y=y), theta=0.0)
+            position=types['vision_msgs/msg/Point2D'](x=x, y=y), theta=0.0
+        )
         bounds = types['vision_msgs/msg/BoundingBox2D'](
-            center=centre, size_x=float(box.width), size_y=float(box.height))
+            center=centre, size_x=float(box.width), size_y=float(box.height)
+        )
         return types['vision_msgs/msg/Detection2D'](
-            header=self._header(header), results=[self._hypothesis(item)], bbox=bounds,
-            id=str(item.id))
+            header=self._header(header),
+            results=[self._hypothesis(item)],
+            bbox=bounds,
+            id=str(item.id),
+        )
 
     def _hypothesis(self, item: TrackedObject) -> Any:
         types = self._types.types
         hypothesis = types['vision_msgs/msg/ObjectHypothesis'](
-            class_id=_name(item), score=float(item.score))
+            class_id=_name(item), score=float(item.score)
+        )
         pose = types['geometry_msgs/msg/Pose'](
             position=self._point(0.0, 0.0),
-            orientation=types['geometry_msgs/msg/Quaternion'](x=0.0, y=0.0, z=0.0, w=1.0))
+            orientation=types['geometry_msgs/msg/Quaternion'](x=0.0, y=0.0, z=0.0, w=1.0),
+        )
         with_covariance = types['geometry_msgs/msg/PoseWithCovariance'](
-            pose=pose, covariance=np.zeros(36))
+            pose=pose, covariance=np.zeros(36)
+        )
         return types['vision_msgs/msg/ObjectHypothesisWithPose'](
-            hypothesis=hypothesis, pose=with_covariance)
+            hypothesis=hypothesis, pose=with_covariance
+        )
 
 
 def _name(item: TrackedObject) -> str:

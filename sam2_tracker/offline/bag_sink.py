@@ -75,8 +75,10 @@ class ResultBag:
         self._messages = MessageFactory(types)
         self._content = content
         if content.detections and not self._messages.knows_detections:
-            raise ConfigError('detections need the messages of vision_msgs, which is not '
-                               'installed or not sourced here')
+            raise ConfigError(
+                'detections need the messages of vision_msgs, which is not '
+                'installed or not sourced here'
+            )
         self._types = types
         self._writer = _open_writer(folder, content.storage)
         self._connections: dict[str, Connection] = {}
@@ -87,8 +89,11 @@ class ResultBag:
             taken = frozenset(f'{NODE}/{name}' for name in ('objects', 'label_image'))
             self._copier = TopicCopier(content.copied_from, self._writer, types, taken)
             if self._copier.left_out:
-                log(Level.WARN, f'{content.copied_from} does not define the types of '
-                                f'{", ".join(self._copier.left_out)}: not copied')
+                log(
+                    Level.WARN,
+                    f'{content.copied_from} does not define the types of '
+                    f'{", ".join(self._copier.left_out)}: not copied',
+                )
 
     def write(self, result: Result) -> None:
         """Add one frame."""
@@ -99,8 +104,9 @@ class ResultBag:
         self._put('objects', at_ns, self._messages.objects(header, tracked.objects), LATCHED)
         if self._content.label_image:
             assert tracked.label_image is not None
-            self._put('label_image', at_ns,
-                      self._messages.label_image(header, tracked.label_image))
+            self._put(
+                'label_image', at_ns, self._messages.label_image(header, tracked.label_image)
+            )
         if self._content.masks:
             for item, mask in zip(tracked.objects, tracked.masks, strict=True):
                 self._put(f'object_{item.id}/mask', at_ns, self._messages.mask(header, mask))
@@ -127,8 +133,11 @@ class ResultBag:
     def _put(self, name: str, at_ns: int, message: Any, qos: Qos | None = None) -> None:
         if name not in self._connections:
             self._connections[name] = self._writer.add_connection(
-                f'{NODE}/{name}', message.__msgtype__, typestore=self._types,
-                offered_qos_profiles=[qos or OUTPUT])
+                f'{NODE}/{name}',
+                message.__msgtype__,
+                typestore=self._types,
+                offered_qos_profiles=[qos or OUTPUT],
+            )
         self._writer.write(self._connections[name], at_ns, self._messages.serialise(message))
 
     def finish(self) -> None:
@@ -157,8 +166,17 @@ def _open_writer(folder: Path, storage: str) -> Writer:
 
 def _qos(depth: int, durability: QosDurability) -> Qos:
     forever = QosTime(sec=9223372036, nsec=854775807)
-    return Qos(QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, forever, forever,
-               QosLiveliness.AUTOMATIC, forever, False)
+    return Qos(
+        QosHistory.KEEP_LAST,
+        depth,
+        QosReliability.RELIABLE,
+        durability,
+        forever,
+        forever,
+        QosLiveliness.AUTOMATIC,
+        forever,
+        False,
+    )
 
 
 LATCHED = _qos(1, QosDurability.TRANSIENT_LOCAL)

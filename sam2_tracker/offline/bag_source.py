@@ -28,8 +28,20 @@ if TYPE_CHECKING:
 RAW = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 # What rosbags lets through when a file is cut off or overwritten in the middle.
-_DAMAGED = (ReaderError, OSError, EOFError, ValueError, TypeError, IndexError, KeyError,
-            RuntimeError, AssertionError, MemoryError, struct.error, apsw.Error)
+_DAMAGED = (
+    ReaderError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+    struct.error,
+    apsw.Error,
+)
 
 
 class BagSource:
@@ -87,11 +99,14 @@ class BagSource:
                 try:
                     yield self._frame(connection.msgtype, recorded_ns, bytes(raw))
                 except FrameError as error:
-                    raise FrameError(f'{self._path}: frame {number} of {self.topic}: '
-                                     f'{error}') from error
+                    raise FrameError(
+                        f'{self._path}: frame {number} of {self.topic}: {error}'
+                    ) from error
         if number + 1 != self.frame_count:
-            raise SourceError(f'bag {self._path} is damaged: its index has {self.frame_count} '
-                               f'messages of {self.topic}, {number + 1} are there')
+            raise SourceError(
+                f'bag {self._path} is damaged: its index has {self.frame_count} '
+                f'messages of {self.topic}, {number + 1} are there'
+            )
 
     def _frame(self, message_type: str, recorded_ns: int, raw: bytes) -> SourceFrame:
         try:
@@ -105,8 +120,13 @@ class BagSource:
             return SourceFrame(stamp_ns, recorded_ns, frame_id, rgb_from_image(message))
         payload = message.data.tobytes()
         pixels = rgb_from_payload(payload)
-        return SourceFrame(stamp_ns, recorded_ns, frame_id, pixels,
-                           payload if jpeg.probe(payload).is_jpeg else None)
+        return SourceFrame(
+            stamp_ns,
+            recorded_ns,
+            frame_id,
+            pixels,
+            payload if jpeg.probe(payload).is_jpeg else None,
+        )
 
     def close(self) -> None:
         """Let go of the bag's files."""
@@ -137,7 +157,8 @@ def readable(path: Path) -> Iterator[None]:
     except _DAMAGED as error:
         raise SourceError(
             f'bag {path} cannot be read: {error or type(error).__name__}; a bag that was cut off '
-            'can be mended with `ros2 bag reindex` (sqlite3) or `mcap recover`') from error
+            'can be mended with `ros2 bag reindex` (sqlite3) or `mcap recover`'
+        ) from error
 
 
 def _refuse_cut_off(path: Path) -> None:

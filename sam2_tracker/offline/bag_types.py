@@ -36,7 +36,8 @@ def make_typestore() -> Typestore:
     if own is None:
         raise StorageError(
             f'the message definitions of {OWN_PACKAGE} were not found: build that package and '
-            'source its workspace, or run from a checkout')
+            'source its workspace, or run from a checkout'
+        )
     _register(store, OWN_PACKAGE, own, OWN_TYPES)
     detections = _find_messages('vision_msgs')
     if detections is not None:
@@ -48,8 +49,9 @@ def _register(store: Typestore, package: str, folder: Path, names: tuple[str, ..
     files = [folder / f'{name}.msg' for name in names]
     for path in files:
         if path.exists():
-            store.register(get_types_from_msg(path.read_text(encoding='utf-8'),
-                                              f'{package}/msg/{path.stem}'))
+            store.register(
+                get_types_from_msg(path.read_text(encoding='utf-8'), f'{package}/msg/{path.stem}')
+            )
 
 
 def _find_messages(package: str) -> Path | None:

@@ -34,12 +34,19 @@ class Clip:
     :param config: `look_back_frames` is how far `memory` forks reach back
     """
 
-    def __init__(self, predictor: Predictor, prompts: ClipPrompts,
-                 memories: Sequence[SavedObject], config: TrackingConfig, log: Log) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        prompts: ClipPrompts,
+        memories: Sequence[SavedObject],
+        config: TrackingConfig,
+        log: Log,
+    ) -> None:
         self._predictor = predictor
         self._prompts = prompts
         self._memories = tuple(memories)
         self._introduced: set[int] = set()
+        self._ids_from_start: frozenset[int] = frozenset()
         self.tracker = Tracker(predictor, _NoFrames(), config, IdAllocator(), log)
 
     def track(self, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
@@ -61,6 +68,18 @@ class Clip:
         self.tracker.advance(shot.frame)
         for each in self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns):
             self._apply(each, PromptTarget(shot.frame.index, shot.frame))
+        if shot.frame.index == 0:
+            self._ids_from_start = frozenset(self._introduced)
+
+    @property
+    def ids_from_start(self) -> frozenset[int]:
+        """Return the objects that are tracked from the first frame on."""
+        return self._ids_from_start
+
+    @property
+    def pending_ids(self) -> frozenset[int]:
+        """Return the objects with prompts still to come."""
+        return self._prompts.pending_ids
 
     def _adopt(self, source_hw: tuple[int, int]) -> None:
         for each in self._memories:
@@ -73,8 +92,7 @@ class Clip:
         object_id = each.prompt.object_id
         nameable = () if object_id in self._introduced else (object_id,)
         try:
-            self.tracker.commit(
-                self.tracker.draft(target, [each.prompt], nameable_ids=nameable))
+            self.tracker.commit(self.tracker.draft(target, [each.prompt], nameable_ids=nameable))
         except PromptError as error:
             raise PromptError(f'{each.where}: {error}') from error
         self._introduced.add(object_id)
@@ -93,9 +111,13 @@ class Clip:
 
         labels = {item.id: item.label for item in self.tracker.objects()}
         return tuple(
-            SavedObject(object_id, labels[object_id],
-                        self._predictor.export_cond(self.tracker.memory(object_id)))
-            for object_id in sorted(self._prompts.object_ids))
+            SavedObject(
+                object_id,
+                labels[object_id],
+                self._predictor.export_cond(self.tracker.memory(object_id)),
+            )
+            for object_id in sorted(self._prompts.object_ids)
+        )
 
 
 def result_of(shot: Shot, tracked: TrackedFrame) -> Result:
@@ -116,5 +138,3 @@ class _NoFrames:
 
     def keep_from(self, index: int | None) -> None:
         """Do nothing."""
-
-

@@ -42,8 +42,10 @@ class ClipPrompts:
         """
         for each in self._prompts:
             if each.frame is not None and each.frame >= frame_count:
-                raise PromptError(f'{each.where}: frame {each.frame} is outside the source: it '
-                                  f'has frames 0 to {frame_count - 1}')
+                raise PromptError(
+                    f'{each.where}: frame {each.frame} is outside the source: it '
+                    f'has frames 0 to {frame_count - 1}'
+                )
 
     def check_pixels(self, source_hw: tuple[int, int]) -> None:
         """
@@ -55,8 +57,9 @@ class ClipPrompts:
         for each in self._prompts:
             object_id = each.prompt.object_id
             try:
-                validate_prompt(each.prompt, source_hw, f'object {object_id}',
-                                object_id not in known)
+                validate_prompt(
+                    each.prompt, source_hw, f'object {object_id}', object_id not in known
+                )
             except PromptError as error:
                 raise PromptError(f'{each.where}: {error}') from error
             known.add(object_id)
@@ -70,8 +73,7 @@ class ClipPrompts:
         if self._first_ns is None:
             self._first_ns = stamp_ns
             self._check_beginning(stamp_ns)
-        due = tuple(each for each in self._pending
-                    if self._is_due(each, stamp_ns, next_stamp_ns))
+        due = tuple(each for each in self._pending if self._is_due(each, stamp_ns, next_stamp_ns))
         self._pending = [each for each in self._pending if each not in due]
         self._newest_ns = stamp_ns
         self._count += 1
@@ -92,8 +94,10 @@ class ClipPrompts:
     def _check_beginning(self, first_ns: int) -> None:
         for each in self._prompts:
             if each.stamp_ns is not None and each.stamp_ns < first_ns - STAMP_TOLERANCE_NS:
-                raise PromptError(f'{each.where}: {_when(each)} is outside the source: its first '
-                                  f'frame has {format_stamp(first_ns)}')
+                raise PromptError(
+                    f'{each.where}: {_when(each)} is outside the source: its first '
+                    f'frame has {format_stamp(first_ns)}'
+                )
 
     def check_all_used(self) -> None:
         """
@@ -102,19 +106,27 @@ class ClipPrompts:
         :raises PromptError: naming file, line and value
         """
         for each in self._pending:
-            raise PromptError(f'{each.where}: {_when(each)} is outside the source: it has frames '
-                              f'0 to {self._count - 1}, {self._range()}')
+            raise PromptError(
+                f'{each.where}: {_when(each)} is outside the source: it has frames '
+                f'0 to {self._count - 1}, {self._range()}'
+            )
 
     def _range(self) -> str:
         first_ns = self._first_ns or 0
         seconds = (self._newest_ns - first_ns) / 1e9
-        return (f'{seconds:.3f} s, stamps {format_stamp(first_ns)} to '
-                f'{format_stamp(self._newest_ns)}')
+        return (
+            f'{seconds:.3f} s, stamps {format_stamp(first_ns)} to {format_stamp(self._newest_ns)}'
+        )
 
     @property
     def object_ids(self) -> frozenset[int]:
         """Return the objects that are prompted."""
         return frozenset(each.prompt.object_id for each in self._prompts)
+
+    @property
+    def pending_ids(self) -> frozenset[int]:
+        """Return the objects with prompts still to come."""
+        return frozenset(each.prompt.object_id for each in self._pending)
 
 
 def _when(each: FilePrompt) -> str:

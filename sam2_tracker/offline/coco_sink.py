@@ -50,34 +50,51 @@ class CocoFile:
     def _image(self, result: Result) -> dict[str, Any]:
         height, width = result.tracked.frame.source_hw
         return {
-            'id': result.number + 1, 'video_id': 1, 'frame_index': result.number,
-            'file_name': f'{self._sequence}/{result.name}.jpg', 'width': width, 'height': height,
-            'stamp': format_stamp(result.tracked.frame.stamp_ns)}
+            'id': result.number + 1,
+            'video_id': 1,
+            'frame_index': result.number,
+            'file_name': f'{self._sequence}/{result.name}.jpg',
+            'width': width,
+            'height': height,
+            'stamp': format_stamp(result.tracked.frame.stamp_ns),
+        }
 
     def _annotation(self, image_id: int, item: TrackedObject, mask: BoolArray) -> dict[str, Any]:
         from supervision import mask_to_rle
 
         assert item.box is not None
         return {
-            'id': self._count, 'image_id': image_id, 'video_id': 1,
-            'category_id': self._classes.number(item.label) + 1, 'track_id': item.id,
+            'id': self._count,
+            'image_id': image_id,
+            'video_id': 1,
+            'category_id': self._classes.number(item.label) + 1,
+            'track_id': item.id,
             'segmentation': {'size': list(mask.shape), 'counts': mask_to_rle(mask, True)},
-            'area': item.area_px, 'iscrowd': 0, 'score': round(item.score, 6),
-            'bbox': [item.box.x, item.box.y, item.box.width, item.box.height]}
+            'area': item.area_px,
+            'iscrowd': 0,
+            'score': round(item.score, 6),
+            'bbox': [item.box.x, item.box.y, item.box.width, item.box.height],
+        }
 
     def finish(self) -> None:
         """Write the images behind the annotations, and what names them."""
         self._annotations.write('\n],\n"images": [')
         self._images.seek(0)
         shutil.copyfileobj(self._images, self._annotations)
-        categories = [{'id': number, 'name': name, 'supercategory': ''}
-                      for number, name in enumerate(self._classes.names, 1)]
-        rest = {'videos': [{'id': 1, 'name': self._sequence}], 'categories': categories,
-                'licenses': [],
-                'info': {'description': f'Masks of {self._sequence}, tracked with SAM 2'}}
+        categories = [
+            {'id': number, 'name': name, 'supercategory': ''}
+            for number, name in enumerate(self._classes.names, 1)
+        ]
+        rest = {
+            'videos': [{'id': 1, 'name': self._sequence}],
+            'categories': categories,
+            'licenses': [],
+            'info': {'description': f'Masks of {self._sequence}, tracked with SAM 2'},
+        }
         self._annotations.write('\n],\n')
-        self._annotations.write(',\n'.join(f'"{key}": {json.dumps(value)}'
-                                           for key, value in rest.items()))
+        self._annotations.write(
+            ',\n'.join(f'"{key}": {json.dumps(value)}' for key, value in rest.items())
+        )
         self._annotations.write('}\n')
         self.abort()
 

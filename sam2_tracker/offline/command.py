@@ -39,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.log(Level.ERROR, str(error))
         return exit_code_of(error)
     except KeyboardInterrupt as interruption:
-        terminal.log(Level.WARN, 'interrupted: no half output was left; the same command with '
-                                 '--resume goes on')
+        terminal.log(
+            Level.WARN,
+            'interrupted: no half output was left; the same command with --resume goes on',
+        )
         is_terminated = isinstance(interruption, Terminated)
         return ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED
 
@@ -67,9 +69,12 @@ def _plan(request: Request) -> Job:
     known = names_in(loaded) if loaded else []
     job = plan_job(request.sources, request.prompts, request.outputs, request.settings, known)
     if not any(source.outputs.targets() for source in job.sources) and (
-            request.settings.save_memory is None):
-        raise PromptError('there is nothing to write: give --output, --video, --masks, --coco, '
-                          '--yolo, --csv, --sheet or --save-memory')
+        request.settings.save_memory is None
+    ):
+        raise PromptError(
+            'there is nothing to write: give --output, --video, --masks, --coco, '
+            '--yolo, --csv, --sheet or --save-memory'
+        )
     return job
 
 
@@ -79,7 +84,8 @@ def _is_complete(job: Job) -> bool:
     if job.settings.save_memory is not None:
         places.append(job.settings.save_memory)
     return not (job.journal_folder / 'run.json').exists() and all(
-        place.exists() for place in places)
+        place.exists() for place in places
+    )
 
 
 def _check_outputs(job: Job, request: Request) -> None:
@@ -113,6 +119,7 @@ def _process(job: Job, request: Request, terminal: Terminal) -> list[Outcome]:
 @contextmanager
 def _termination_raised() -> Iterator[None]:
     """Let SIGTERM end the run as Ctrl-C does: with nothing half-written."""
+
     def on_terminate(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
 

@@ -32,10 +32,15 @@ def fingerprint_of(job: Job, weights: str) -> dict[str, str]:
 def _of_settings(settings: Settings) -> dict[str, str]:
     memory = settings.load_memory
     return {
-        'model': repr(settings.model), 'tracking settings': repr(settings.tracking),
-        'topic or rate': repr(settings.source), 'clock': settings.clock.value,
-        'direction': settings.direction.value, 'save_memory': str(settings.save_memory),
-        'threads': str(settings.threads), 'load_memory': _of_files(memory) if memory else ''}
+        'model': repr(settings.model),
+        'tracking settings': repr(settings.tracking),
+        'topic or rate': repr(settings.source),
+        'clock': settings.clock.value,
+        'direction': settings.direction.value,
+        'save_memory': str(settings.save_memory),
+        'threads': str(settings.threads),
+        'load_memory': _of_files(memory) if memory else '',
+    }
 
 
 def _of_outputs(source: SourceJob) -> str:
@@ -46,8 +51,12 @@ def _of_files(path: Path) -> str:
     """Return names, sizes and times of a recording's files: reading them all would take long."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     stats = [(file.name, file.stat()) for file in files if file.is_file()]
-    return _hash([str(path.resolve()).encode(), *(
-        f'{name} {stat.st_size} {stat.st_mtime_ns}'.encode() for name, stat in stats)])
+    return _hash(
+        [
+            str(path.resolve()).encode(),
+            *(f'{name} {stat.st_size} {stat.st_mtime_ns}'.encode() for name, stat in stats),
+        ]
+    )
 
 
 def _of_prompt(each: FilePrompt) -> bytes:

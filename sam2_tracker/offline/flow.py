@@ -62,8 +62,12 @@ class ReadAhead(Generic[Item]):
             return True
         return False
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._is_stopped.set()
         self._thread.join()
 
@@ -115,8 +119,12 @@ class WriteBehind(Generic[Item]):
                 self._error = error
                 self._is_stopped.set()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if error is not None:
             self._is_stopped.set()
         self._waiting.put(_End())

@@ -106,8 +106,13 @@ class Job:
         return first.with_name(f'.{first.name}.resume')
 
 
-def plan_job(paths: Sequence[Path], prompts: Sequence[FilePrompt], outputs: Outputs,
-             settings: Settings, known: Sequence[tuple[int, str]] = ()) -> Job:
+def plan_job(
+    paths: Sequence[Path],
+    prompts: Sequence[FilePrompt],
+    outputs: Outputs,
+    settings: Settings,
+    known: Sequence[tuple[int, str]] = (),
+) -> Job:
     """
     Distribute prompts and outputs over the recordings.
 
@@ -116,15 +121,23 @@ def plan_job(paths: Sequence[Path], prompts: Sequence[FilePrompt], outputs: Outp
     :raises PromptError: if a prompt is for none of them, or there is nothing to track
     """
     if not prompts and not known:
-        raise PromptError('there is nothing to track: give --prompts, --point, --box or --mask, '
-                          'or --load-memory')
+        raise PromptError(
+            'there is nothing to track: give --prompts, --point, --box or --mask, or --load-memory'
+        )
     names = distinct_names(paths)
     numbered = with_ids(prompts, [object_id for object_id, _ in known])
     classes = Classes.of([*(label for _, label in known), *_labels(numbered)])
     by_name = _by_source(numbered, paths, names)
-    sources = [SourceJob(name, path, tuple(by_name[name]),
-                         outputs_of(outputs, name, path, len(paths) == 1), classes)
-               for name, path in zip(names, paths, strict=True)]
+    sources = [
+        SourceJob(
+            name,
+            path,
+            tuple(by_name[name]),
+            outputs_of(outputs, name, path, len(paths) == 1),
+            classes,
+        )
+        for name, path in zip(names, paths, strict=True)
+    ]
     sources.sort(key=lambda source: not source.prompts)
     _refuse_shared_places(sources)
     return Job(settings, tuple(sources))
@@ -190,13 +203,17 @@ def _labels(prompts: Sequence[FilePrompt]) -> Iterable[str]:
         seen.add(each.prompt.object_id)
 
 
-def _by_source(prompts: Sequence[FilePrompt], paths: Sequence[Path],
-               names: Sequence[str]) -> dict[str, list[FilePrompt]]:
+def _by_source(
+    prompts: Sequence[FilePrompt], paths: Sequence[Path], names: Sequence[str]
+) -> dict[str, list[FilePrompt]]:
     """Sort prompts by recording; those that name none are for the first."""
     found: dict[str, list[FilePrompt]] = {name: [] for name in names}
     for each in prompts:
-        meant = [name for name, path in zip(names, paths, strict=True)
-                 if not each.source or each.source in (name, path.name, str(path))]
+        meant = [
+            name
+            for name, path in zip(names, paths, strict=True)
+            if not each.source or each.source in (name, path.name, str(path))
+        ]
         if not meant or (each.source and len(meant) > 1):
             trouble = 'could be any of' if meant else 'is none of the sources'
             listed = ', '.join(str(path) for path in paths)

@@ -70,25 +70,33 @@ class Journal:
             self._lock = os.open(self._folder / 'lock', os.O_RDWR | os.O_CREAT)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutputError(f'another run is writing these outputs just now ({self._folder} '
-                              'is locked)') from None
+            raise OutputError(
+                f'another run is writing these outputs just now ({self._folder} is locked)'
+            ) from None
         except OSError as error:
-            raise OutputError(f'output folder {self._folder.parent} cannot be written: '
-                              f'{error}') from error
+            raise OutputError(
+                f'output folder {self._folder.parent} cannot be written: {error}'
+            ) from error
 
     def _read(self) -> None:
         try:
             content = json.loads((self._folder / 'run.json').read_text(encoding='utf-8'))
             before, self._finished = dict(content['fingerprint']), list(content['finished'])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(f'{self._folder} is damaged ({error}): the run cannot be resumed; '
-                              'start it without --resume') from error
-        changed = [name for name in sorted({*before, *self._fingerprint})
-                   if before.get(name) != self._fingerprint.get(name)]
+            raise OutputError(
+                f'{self._folder} is damaged ({error}): the run cannot be resumed; '
+                'start it without --resume'
+            ) from error
+        changed = [
+            name
+            for name in sorted({*before, *self._fingerprint})
+            if before.get(name) != self._fingerprint.get(name)
+        ]
         if changed:
             raise OutputError(
                 f'the interrupted run had another {", ".join(changed)}: resume it with the same '
-                'settings, or start it without --resume')
+                'settings, or start it without --resume'
+            )
 
     def _write(self) -> None:
         content = {'fingerprint': self._fingerprint, 'finished': self._finished}

@@ -30,12 +30,14 @@ def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
         if each.bank.image_size != predictor.image_size:
             raise ModelError(
                 f'{path} was made with image size {each.bank.image_size}, this model has '
-                f'{predictor.image_size}: give --image-size {each.bank.image_size}')
+                f'{predictor.image_size}: give --image-size {each.bank.image_size}'
+            )
         if each.bank.model != predictor.fingerprint():
             raise ModelError(
                 f'{path} was made with other weights ({model_name_of(path) or "unknown"}, '
                 f'{each.bank.model[:12]}) than these ({predictor.fingerprint()[:12]}): object '
-                'memories fit the weights that made them only')
+                'memories fit the weights that made them only'
+            )
     return objects
 
 

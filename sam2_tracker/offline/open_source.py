@@ -66,12 +66,14 @@ def _refuse_near_misses(path: Path) -> None:
     if path.suffix == '.bag':
         raise SourceError(f'source {path} is a bag of ROS 1: convert it with rosbags-convert')
     if path.suffix == '.zstd':
-        raise SourceError(f'source {path} is a compressed part of a bag: give the folder with '
-                           'its metadata.yaml')
+        raise SourceError(
+            f'source {path} is a compressed part of a bag: give the folder with its metadata.yaml'
+        )
     if not path.is_dir():
         return
     parts = sorted(file for file in path.iterdir() if file.suffix in BAG_SUFFIXES)
     if parts:
         raise SourceError(
             f'source {path} is a bag without metadata.yaml, as an interrupted recording leaves '
-            f'it: run `ros2 bag reindex {path}`, or give a single file, as {parts[0].name}')
+            f'it: run `ros2 bag reindex {path}`, or give a single file, as {parts[0].name}'
+        )

@@ -65,27 +65,30 @@ class Outputs:
         :raises ConfigError: if several recordings would share a file
         """
         return replace(
-            self, bag=self._bag(name, is_only_one),
+            self,
+            bag=self._bag(name, is_only_one),
             masks=self.masks / name if self.masks else None,
             yolo=self.yolo / 'labels' / name if self.yolo else None,
             video=self._file('--video', self.video, name, is_only_one),
             coco=self._file('--coco', self.coco, name, is_only_one),
             table=self._file('--csv', self.table, name, is_only_one),
-            sheet=self._file('--sheet', self.sheet, name, is_only_one))
+            sheet=self._file('--sheet', self.sheet, name, is_only_one),
+        )
 
     def _bag(self, name: str, is_only_one: bool) -> Path | None:
         if self.bag is None or PLACEHOLDER in str(self.bag):
             return self._file('--output', self.bag, name, is_only_one)
         return self.bag if is_only_one else self.bag / name
 
-    def _file(self, option: str, path: Path | None, name: str,
-              is_only_one: bool) -> Path | None:
+    def _file(self, option: str, path: Path | None, name: str, is_only_one: bool) -> Path | None:
         if path is None:
             return None
         if not is_only_one and PLACEHOLDER not in str(path):
             suggested = path.with_name(f'{path.stem}_{PLACEHOLDER}{path.suffix}')
-            raise ConfigError(f'{option} {path} is one file for several sources: write it with '
-                              f'{PLACEHOLDER} in its name, as {suggested}')
+            raise ConfigError(
+                f'{option} {path} is one file for several sources: write it with '
+                f'{PLACEHOLDER} in its name, as {suggested}'
+            )
         return Path(str(path).replace(PLACEHOLDER, name))
 
     def targets(self) -> tuple[Target, ...]:
@@ -126,19 +129,29 @@ def sink_plans(outputs: Outputs, recording: Recording) -> list[SinkPlan]:
 def _sink_plans(outputs: Outputs, recording: Recording) -> Iterator[SinkPlan]:
     classes, rate_hz = recording.classes, recording.rate_hz or DEFAULT_RATE_HZ
     if outputs.bag:
-        yield SinkPlan(Target(outputs.bag, bag_sink.SUFFIXES),
-                       partial(ResultBag, content=outputs.content, log=recording.log),
-                       outputs.content.wanted)
+        yield SinkPlan(
+            Target(outputs.bag, bag_sink.SUFFIXES),
+            partial(ResultBag, content=outputs.content, log=recording.log),
+            outputs.content.wanted,
+        )
     if outputs.masks:
         yield SinkPlan(Target(outputs.masks, mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED)
     if outputs.yolo:
-        yield SinkPlan(Target(outputs.yolo, yolo_sink.SUFFIXES),
-                       partial(YoloFolder, classes=classes), yolo_sink.WANTED)
-    files = ((outputs.video, partial(AnnotatedVideo, rate_hz=rate_hz), video_sink.WANTED),
-             (outputs.coco, partial(CocoFile, sequence=recording.name, classes=classes),
-              coco_sink.WANTED),
-             (outputs.table, ObjectTable, table_sink.WANTED),
-             (outputs.sheet, ContactSheet, sheet_sink.WANTED))
+        yield SinkPlan(
+            Target(outputs.yolo, yolo_sink.SUFFIXES),
+            partial(YoloFolder, classes=classes),
+            yolo_sink.WANTED,
+        )
+    files = (
+        (outputs.video, partial(AnnotatedVideo, rate_hz=rate_hz), video_sink.WANTED),
+        (
+            outputs.coco,
+            partial(CocoFile, sequence=recording.name, classes=classes),
+            coco_sink.WANTED,
+        ),
+        (outputs.table, ObjectTable, table_sink.WANTED),
+        (outputs.sheet, ContactSheet, sheet_sink.WANTED),
+    )
     for path, make, wanted in files:
         if path:
             yield SinkPlan(Target(path), make, wanted)

@@ -28,14 +28,35 @@ class When:
 
 def add_quick_prompts(group: argparse._ArgumentGroup) -> None:
     """Add the options."""
-    group.add_argument('--point', type=_point, action='append', default=[], metavar='X,Y[,0|1]',
-                       help='a pixel of the object, or with 0 one beside it; may be repeated')
-    group.add_argument('--box', type=_box, action='append', default=[], metavar='X0,Y0,X1,Y1',
-                       help='around the object; repeated, each is an object of its own')
-    group.add_argument('--mask', type=Path, metavar='PNG',
-                       help='of the object; of a palette PNG each index is an object')
-    group.add_argument('--at', type=_when, default=When(0, None), metavar='FRAME|SECONDS',
-                       help='the frame that they are for: 12 is a number, 1.5 a time (0)')
+    group.add_argument(
+        '--point',
+        type=_point,
+        action='append',
+        default=[],
+        metavar='X,Y[,0|1]',
+        help='a pixel of the object, or with 0 one beside it; may be repeated',
+    )
+    group.add_argument(
+        '--box',
+        type=_box,
+        action='append',
+        default=[],
+        metavar='X0,Y0,X1,Y1',
+        help='around the object; repeated, each is an object of its own',
+    )
+    group.add_argument(
+        '--mask',
+        type=Path,
+        metavar='PNG',
+        help='of the object; of a palette PNG each index is an object',
+    )
+    group.add_argument(
+        '--at',
+        type=_when,
+        default=When(0, None),
+        metavar='FRAME|SECONDS',
+        help='the frame that they are for: 12 is a number, 1.5 a time (0)',
+    )
     group.add_argument('--label', default='', help='name of the object')
 
 
@@ -69,8 +90,7 @@ def _mask_prompts(path: Path, label: str) -> Iterator[tuple[str, Prompt]]:
     try:
         with Image.open(path) as picture:
             is_palette = picture.mode == 'P'
-            flat = np.asarray(picture if picture.mode in ('1', 'L', 'P') else
-                              picture.convert('L'))
+            flat = np.asarray(picture if picture.mode in ('1', 'L', 'P') else picture.convert('L'))
     except (OSError, UnidentifiedImageError) as error:
         raise PromptError(f'--mask {path} cannot be read: {error}') from error
     if not is_palette:

@@ -15,7 +15,13 @@ from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.job import Job, SourceJob
 from sam2_tracker.offline.journal import Journal
 from sam2_tracker.offline.memories import load_memories, merged
-from sam2_tracker.offline.run_source import Progress, run_source, SourceReport, Teaching
+from sam2_tracker.offline.run_source import (
+    Progress,
+    run_source,
+    SourceReport,
+    Surroundings,
+    Teaching,
+)
 
 if TYPE_CHECKING:
     from sam2_tracker.core.memory_file import SavedObject
@@ -47,8 +53,9 @@ class JobRun:
     :param progress: given a recording's name
     """
 
-    def __init__(self, job: Job, journal: Journal, predictor: Predictor, log: Log,
-                 progress: ProgressOf) -> None:
+    def __init__(
+        self, job: Job, journal: Journal, predictor: Predictor, log: Log, progress: ProgressOf
+    ) -> None:
         self._job = job
         self._journal = journal
         self._predictor = predictor
@@ -91,13 +98,19 @@ class JobRun:
         from sam2_tracker.models.device import is_out_of_memory
 
         try:
-            return run_source(source, self._job.settings, self._predictor, memories, self._log,
-                              self._progress(source.name))
+            around = Surroundings(
+                self._job.journal_folder / f'{source.name}.head',
+                self._log,
+                self._progress(source.name),
+            )
+            return run_source(source, self._job.settings, self._predictor, memories, around)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise ModelError(f'{source.path}: the device is out of memory; choose a smaller '
-                             'model, a smaller --image-size or --device cpu') from error
+            raise ModelError(
+                f'{source.path}: the device is out of memory; choose a smaller '
+                'model, a smaller --image-size or --device cpu'
+            ) from error
 
     def _save(self, objects: Sequence[SavedObject]) -> None:
         from sam2_tracker.core.memory_file import save_memory
@@ -109,6 +122,10 @@ class JobRun:
 
 
 def _not_taught(source: SourceJob) -> Outcome:
-    return Outcome(source.name, error=SourceError(
-        f'{source.path} was not processed: what is to be tracked there is learnt from a '
-        'recording that failed'))
+    return Outcome(
+        source.name,
+        error=SourceError(
+            f'{source.path} was not processed: what is to be tracked there is learnt from a '
+            'recording that failed'
+        ),
+    )

@@ -39,8 +39,9 @@ class ContactSheet:
         self._tiles[result.number] = self._overlay.draw(result.tracked)
         if len(self._tiles) > TILES:
             self._every *= 2
-            self._tiles = {number: tile for number, tile in self._tiles.items()
-                           if number % self._every == 0}
+            self._tiles = {
+                number: tile for number, tile in self._tiles.items() if number % self._every == 0
+            }
 
     def finish(self) -> None:
         """Write the sheet."""

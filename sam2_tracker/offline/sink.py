@@ -88,8 +88,10 @@ class SinkSet:
     @property
     def wanted(self) -> Wanted:
         """Return what any of the sinks reads."""
-        return Wanted(any(plan.wanted.label_image for plan in self._plans),
-                      any(plan.wanted.masks for plan in self._plans))
+        return Wanted(
+            any(plan.wanted.label_image for plan in self._plans),
+            any(plan.wanted.masks for plan in self._plans),
+        )
 
     def write(self, result: Result) -> None:
         """

@@ -46,12 +46,15 @@ class Target:
         if not self.path.exists():
             return
         if not overwrite:
-            raise OutputError(f'output {self.path} exists already: name another one or give '
-                               '--overwrite')
+            raise OutputError(
+                f'output {self.path} exists already: name another one or give --overwrite'
+            )
         if self.path.is_dir() != bool(self.own_suffixes):
             kind = 'folder' if self.path.is_dir() else 'file'
-            raise OutputError(f'output {self.path} is a {kind} of yours, not an output of this '
-                               'command: it is not overwritten')
+            raise OutputError(
+                f'output {self.path} is a {kind} of yours, not an output of this '
+                'command: it is not overwritten'
+            )
         self._refuse_foreign_files()
 
     def _refuse_foreign_files(self) -> None:
@@ -59,8 +62,10 @@ class Target:
             return
         for entry in sorted(self.path.iterdir()):
             if entry.is_dir() or entry.suffix not in self.own_suffixes:
-                raise OutputError(f'output folder {self.path} holds {entry.name}, which is not '
-                                   'from this command: it is not overwritten')
+                raise OutputError(
+                    f'output folder {self.path} holds {entry.name}, which is not '
+                    'from this command: it is not overwritten'
+                )
 
     def prepare(self) -> Path:
         """
@@ -90,8 +95,7 @@ class Target:
                 self.draft.replace(self.path)
             self.discard()
         except OSError as error:
-            raise OutputError(
-                f'output {self.path} cannot be put in its place: {error}') from error
+            raise OutputError(f'output {self.path} cannot be put in its place: {error}') from error
 
     def _swap_folder(self) -> None:
         if self.path.exists():

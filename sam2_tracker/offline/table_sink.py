@@ -47,5 +47,15 @@ class ObjectTable:
 def _cells(item: TrackedObject) -> list[str | int]:
     box = item.box or Box(0, 0, 0, 0)
     centroid = [f'{value:.3f}' for value in item.centroid_xy]
-    return [item.id, item.label, item.state.name.lower(), f'{item.score:.6f}', box.x, box.y,
-            box.width, box.height, item.area_px, *centroid]
+    return [
+        item.id,
+        item.label,
+        item.state.name.lower(),
+        f'{item.score:.6f}',
+        box.x,
+        box.y,
+        box.width,
+        box.height,
+        item.area_px,
+        *centroid,
+    ]

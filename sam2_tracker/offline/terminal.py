@@ -35,11 +35,19 @@ class Terminal:
 
     def progress(self, name: str) -> Progress:
         """Return what shows a recording's progress: frames, frames a second, time left."""
+
         def begin(frame_count: int | None) -> Callable[[], None]:
             # None leaves the bar out where standard error is no terminal.
-            bar = tqdm(total=frame_count, desc=name, unit=' frames', file=sys.stderr,
-                       disable=True if self._is_quiet else None, dynamic_ncols=True)
+            bar = tqdm(
+                total=frame_count,
+                desc=name,
+                unit=' frames',
+                file=sys.stderr,
+                disable=True if self._is_quiet else None,
+                dynamic_ncols=True,
+            )
             return lambda: self._advance(bar, frame_count)
+
         return begin
 
     @staticmethod
@@ -67,8 +75,10 @@ def _lines(outcome: Outcome) -> list[str]:
     if outcome.report is None:
         return [f'{outcome.name}: complete already']
     report = outcome.report
-    lines = [f'{report.name}: {report.frames} frames in {report.seconds:.1f} s '
-             f'({report.fps:.1f} a second), {len(report.visible)} objects']
+    lines = [
+        f'{report.name}: {report.frames} frames in {report.seconds:.1f} s '
+        f'({report.fps:.1f} a second), {len(report.visible)} objects'
+    ]
     for name, frames in report.visible:
         lines.append(f'  object {name}: visible on {frames} frames')
     return lines

@@ -90,24 +90,32 @@ class Timeline:
             return source.stamp_ns
         if not self._warned_zero:
             self._warned_zero = True
-            self._log(Level.WARN, f'{self._path}: frame {index} has stamp 0: the time of its '
-                                  'recording is taken for it')
+            self._log(
+                Level.WARN,
+                f'{self._path}: frame {index} has stamp 0: the time of its '
+                'recording is taken for it',
+            )
         return source.recorded_ns
 
     def _check_size(self, frame: Frame, before: Frame) -> None:
         if frame.source_hw != before.source_hw:
             raise FrameError(
                 f'{self._path}: frame {frame.index} is {_size(frame)} but those before it are '
-                f'{_size(before)}: give recordings of different sizes as different sources')
+                f'{_size(before)}: give recordings of different sizes as different sources'
+            )
 
     def _check_time(self, frame: Frame, before: Frame) -> None:
         if frame.stamp_ns > before.stamp_ns:
             return
-        what = (f'{self._path}: stamps go back from {format_stamp(before.stamp_ns)} (frame '
-                f'{before.index}) to {format_stamp(frame.stamp_ns)} (frame {frame.index})')
+        what = (
+            f'{self._path}: stamps go back from {format_stamp(before.stamp_ns)} (frame '
+            f'{before.index}) to {format_stamp(frame.stamp_ns)} (frame {frame.index})'
+        )
         if before.stamp_ns - frame.stamp_ns >= RESTART_NS:
-            raise FrameError(f'{what}: the recording begins again there; cut it, or go by the '
-                             "bag's own times with --clock recorded")
+            raise FrameError(
+                f'{what}: the recording begins again there; cut it, or go by the '
+                "bag's own times with --clock recorded"
+            )
         if not self._warned_back:
             self._warned_back = True
             self._log(Level.WARN, f'{what}: frames are taken in the order of their recording')

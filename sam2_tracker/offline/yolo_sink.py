@@ -36,8 +36,11 @@ class YoloFolder:
     def write(self, result: Result) -> None:
         """Add one frame."""
         objects, masks = result.tracked.objects, result.tracked.masks
-        lines = [self._line(item, mask) for item, mask in zip(objects, masks, strict=True)
-                 if item.box is not None]
+        lines = [
+            self._line(item, mask)
+            for item, mask in zip(objects, masks, strict=True)
+            if item.box is not None
+        ]
         (self._folder / f'{result.name}.txt').write_text(''.join(lines), encoding='utf-8')
 
     def _line(self, item: TrackedObject, mask: BoolArray) -> str:
@@ -78,10 +81,13 @@ def one_polygon(mask: BoolArray) -> Polygon:
     :param mask: (height, width) bool, with at least one pixel
     :returns: (P, 2) x and y, P of 3 or more
     """
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL,
-                                   cv2.CHAIN_APPROX_SIMPLE)
-    parts = sorted((np.asarray(contour[:, 0], np.int32) for contour in contours),
-                   key=lambda part: -cv2.contourArea(part))
+    contours, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    parts = sorted(
+        (np.asarray(contour[:, 0], np.int32) for contour in contours),
+        key=lambda part: -cv2.contourArea(part),
+    )
     joined = parts[0]
     for part in parts[1:]:
         joined = _joined(joined, part)
@@ -93,5 +99,5 @@ def _joined(outline: Polygon, part: Polygon) -> Polygon:
     """Insert a part where it is nearest to the outline."""
     distances = np.linalg.norm(outline[:, None].astype(np.float64) - part[None], axis=2)
     at, first = np.unravel_index(int(distances.argmin()), distances.shape)
-    around = np.concatenate([np.roll(part, -int(first), axis=0), part[first:first + 1]])
-    return np.concatenate([outline[:at + 1], around, outline[at:]])
+    around = np.concatenate([np.roll(part, -int(first), axis=0), part[first : first + 1]])
+    return np.concatenate([outline[: at + 1], around, outline[at:]])

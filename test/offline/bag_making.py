@@ -47,28 +47,37 @@ def jpeg_of(image_rgb: np.ndarray) -> bytes:
 
 def header(stamp_ns: int, frame_id: str = 'camera') -> Any:
     stamp = STORE.types['builtin_interfaces/msg/Time'](
-        sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+        sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9
+    )
     return STORE.types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
 
 
 def raw_image(image_rgb: np.ndarray, stamp_ns: int, encoding: str = 'rgb8') -> Any:
     height, width = image_rgb.shape[:2]
     return STORE.types['sensor_msgs/msg/Image'](
-        header=header(stamp_ns), height=height, width=width, encoding=encoding, is_bigendian=0,
-        step=image_rgb.nbytes // height, data=np.frombuffer(image_rgb.tobytes(), np.uint8))
+        header=header(stamp_ns),
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=0,
+        step=image_rgb.nbytes // height,
+        data=np.frombuffer(image_rgb.tobytes(), np.uint8),
+    )
 
 
 def compressed_image(payload: bytes, stamp_ns: int, kind: str = 'jpeg') -> Any:
     return STORE.types['sensor_msgs/msg/CompressedImage'](
-        header=header(stamp_ns), format=kind, data=np.frombuffer(payload, np.uint8))
+        header=header(stamp_ns), format=kind, data=np.frombuffer(payload, np.uint8)
+    )
 
 
 def text(words: str) -> Any:
     return STORE.types['std_msgs/msg/String'](data=words)
 
 
-def write_bag(path: Path, messages: Sequence[tuple[str, int, Any]],
-              kind: BagKind = BagKind()) -> Path:
+def write_bag(
+    path: Path, messages: Sequence[tuple[str, int, Any]], kind: BagKind = BagKind()
+) -> Path:
     """
     Write a bag.
 
@@ -80,10 +89,12 @@ def write_bag(path: Path, messages: Sequence[tuple[str, int, Any]],
         connections: dict[str, Any] = {}
         for topic, recorded_ns, message in messages:
             if topic not in connections:
-                connections[topic] = writer.add_connection(topic, message.__msgtype__,
-                                                           typestore=STORE)
-            writer.write(connections[topic], recorded_ns,
-                         STORE.serialize_cdr(message, message.__msgtype__))
+                connections[topic] = writer.add_connection(
+                    topic, message.__msgtype__, typestore=STORE
+                )
+            writer.write(
+                connections[topic], recorded_ns, STORE.serialize_cdr(message, message.__msgtype__)
+            )
     return path
 
 
@@ -92,19 +103,22 @@ def stamps(count: int) -> list[int]:
 
 
 def raw_messages(count: int, topic: str = '/camera/image') -> list[tuple[str, int, Any]]:
-    return [(topic, stamp_ns + 5, raw_image(picture(number), stamp_ns))
-            for number, stamp_ns in enumerate(stamps(count))]
+    return [
+        (topic, stamp_ns + 5, raw_image(picture(number), stamp_ns))
+        for number, stamp_ns in enumerate(stamps(count))
+    ]
 
 
 def split_bag(path: Path, parts: int, frames_each: int) -> Path:
     """Write a bag of several files: each is a bag of its own, joined by one metadata.yaml."""
     from ruamel.yaml import YAML
+
     yaml = YAML(typ='safe')
     path.mkdir()
     joined: dict[str, Any] = {}
     messages = raw_messages(parts * frames_each)
     for part in range(parts):
-        piece = messages[part * frames_each:(part + 1) * frames_each]
+        piece = messages[part * frames_each : (part + 1) * frames_each]
         folder = write_bag(path.parent / f'{path.name}_{part}', piece)
         info = yaml.load((folder / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
         (folder / f'{folder.name}.mcap').rename(path / f'{folder.name}.mcap')
@@ -122,6 +136,6 @@ def _join(joined: dict[str, Any], info: dict[str, Any]) -> None:
     joined['files'] += info['files']
     joined['message_count'] += info['message_count']
     joined['topics_with_message_count'][0]['message_count'] += info['message_count']
-    end_ns = (info['starting_time']['nanoseconds_since_epoch'] + info['duration']['nanoseconds'])
+    end_ns = info['starting_time']['nanoseconds_since_epoch'] + info['duration']['nanoseconds']
     start_ns = joined['starting_time']['nanoseconds_since_epoch']
     joined['duration']['nanoseconds'] = end_ns - start_ns

@@ -22,7 +22,7 @@ HW = (48, 64)
 
 def square(left: int, top: int, side: int = 12) -> np.ndarray:
     mask = np.zeros(HW, bool)
-    mask[top:top + side, left:left + side] = True
+    mask[top : top + side, left : left + side] = True
     return mask
 
 
@@ -33,8 +33,15 @@ def tracked_object(object_id: int, label: str, mask: np.ndarray) -> TrackedObjec
     rows, columns = np.nonzero(mask)
     left, top = int(columns.min()), int(rows.min())
     box = Box(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
-    return TrackedObject(object_id, label, ObjectState.VISIBLE, 0.875, box, int(mask.sum()),
-                         (float(columns.mean()), float(rows.mean())))
+    return TrackedObject(
+        object_id,
+        label,
+        ObjectState.VISIBLE,
+        0.875,
+        box,
+        int(mask.sum()),
+        (float(columns.mean()), float(rows.mean())),
+    )
 
 
 def result(number: int, hw: tuple[int, int] = HW) -> Result:
@@ -47,6 +54,7 @@ def result(number: int, hw: tuple[int, int] = HW) -> Result:
     stamp_ns = FIRST_NS + number * STEP_NS
     image = picture(number, hw)
     frame = Frame(number, stamp_ns, FrameHeader(stamp_ns, 'camera'), image, hw)
-    tracked = TrackedFrame(frame, (tracked_object(1, 'cup', cup), tracked_object(2, '', ball)),
-                           (cup, ball), labels)
+    tracked = TrackedFrame(
+        frame, (tracked_object(1, 'cup', cup), tracked_object(2, '', ball)), (cup, ball), labels
+    )
     return Result(number, stamp_ns + 5, tracked, jpeg_of(image))

@@ -20,20 +20,25 @@ from sam2_tracker.offline import bag_types
 from sam2_tracker.offline.bag_messages import MessageFactory
 from sam2_tracker.offline.bag_sink import BagContent, ResultBag
 
-TOPICS = ['/sam2_tracker/label_image', '/sam2_tracker/object_1/mask',
-          '/sam2_tracker/object_2/mask', '/sam2_tracker/objects']
+TOPICS = [
+    '/sam2_tracker/label_image',
+    '/sam2_tracker/object_1/mask',
+    '/sam2_tracker/object_2/mask',
+    '/sam2_tracker/objects',
+]
 VISION = {
-    'Point2D': 'float64 x\nfloat64 y', 'Pose2D': 'vision_msgs/Point2D position\nfloat64 theta',
+    'Point2D': 'float64 x\nfloat64 y',
+    'Pose2D': 'vision_msgs/Point2D position\nfloat64 theta',
     'BoundingBox2D': 'vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y',
     'ObjectHypothesis': 'string class_id\nfloat64 score',
-    'ObjectHypothesisWithPose':
-        'ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose',
+    'ObjectHypothesisWithPose': 'ObjectHypothesis hypothesis\n'
+    'geometry_msgs/PoseWithCovariance pose',
     'Detection2D': 'std_msgs/Header header\nObjectHypothesisWithPose[] results\n'
-                   'BoundingBox2D bbox\nstring id',
+    'BoundingBox2D bbox\nstring id',
     'Detection2DArray': 'std_msgs/Header header\nDetection2D[] detections',
     'VisionClass': 'uint16 class_id\nstring class_name',
-    'LabelInfo': 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
-                 'float32 threshold'}
+    'LabelInfo': 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold',
+}
 
 
 def write_results(folder: Path, content: BagContent | None = None) -> Path:
@@ -82,15 +87,21 @@ def test_the_numbers_are_those_of_the_result(tmp_path: Path):
     seen, hidden = (found['/sam2_tracker/objects'][number][1].objects[0] for number in (2, 3))
     assert (seen.id, seen.label, seen.state, seen.score, seen.area) == (1, 'cup', 1, 0.875, 144)
     assert (seen.box.x_offset, seen.box.y_offset, seen.box.width, seen.box.height) == (
-        8, 10, 12, 12)
+        8,
+        10,
+        12,
+        12,
+    )
     assert (seen.centroid.x, seen.centroid.y) == (13.5, 15.5)
     assert (hidden.state, hidden.score, hidden.area, hidden.box.width) == (2, 0.125, 0, 0)
 
 
 def test_the_objects_topic_is_latched_as_the_live_one(tmp_path: Path):
     with Reader(write_results(tmp_path / 'out')) as reader:
-        durability = {connection.topic: connection.ext.offered_qos_profiles[0].durability
-                      for connection in reader.connections}
+        durability = {
+            connection.topic: connection.ext.offered_qos_profiles[0].durability
+            for connection in reader.connections
+        }
     assert durability['/sam2_tracker/objects'] is QosDurability.TRANSIENT_LOCAL
     assert durability['/sam2_tracker/label_image'] is QosDurability.VOLATILE
 
@@ -100,16 +111,22 @@ def test_ros_reads_the_messages_that_the_live_node_sends(needs_ros: None):
 
     from sam2_tracker.ros.image_conversion import label_image_to_msg, mask_to_msg
     from sam2_tracker.ros.message_conversion import header_to_msg, tracked_objects_to_msg
+
     factory = MessageFactory(bag_types.make_typestore())
     for number in (2, 3):
         tracked, header = result(number).tracked, result(number).tracked.frame.header
         live_header = header_to_msg(header)
-        pairs = [(factory.objects(header, tracked.objects),
-                  tracked_objects_to_msg(header, tracked.objects)),
-                 (factory.label_image(header, tracked.label_image),
-                  label_image_to_msg(tracked.label_image, live_header)),
-                 (factory.mask(header, tracked.masks[0]),
-                  mask_to_msg(tracked.masks[0], live_header))]
+        pairs = [
+            (
+                factory.objects(header, tracked.objects),
+                tracked_objects_to_msg(header, tracked.objects),
+            ),
+            (
+                factory.label_image(header, tracked.label_image),
+                label_image_to_msg(tracked.label_image, live_header),
+            ),
+            (factory.mask(header, tracked.masks[0]), mask_to_msg(tracked.masks[0], live_header)),
+        ]
         for ours, live in pairs:
             assert deserialize_message(factory.serialise(ours), type(live)) == live
 
@@ -118,6 +135,7 @@ def test_the_types_have_the_hashes_that_ros_gives_them(needs_ros: None):
     import json
 
     from ament_index_python import get_package_share_directory
+
     types = bag_types.make_typestore()
     share = Path(get_package_share_directory('sam2_tracker_msgs'))
     for name in bag_types.OWN_TYPES:
@@ -133,8 +151,11 @@ def test_the_reader_of_mcap_itself_opens_the_bag(tmp_path: Path):
     with (bag / 'out.mcap').open('rb') as stream:
         reader = reading.make_reader(stream, validate_crcs=True)
         summary = reader.get_summary()
-        counted = [message.log_time for _, channel, message in reader.iter_messages()
-                   if channel.topic == '/sam2_tracker/objects']
+        counted = [
+            message.log_time
+            for _, channel, message in reader.iter_messages()
+            if channel.topic == '/sam2_tracker/objects'
+        ]
     assert sorted(channel.topic for channel in summary.channels.values()) == TOPICS
     assert counted == [FIRST_NS + number * STEP_NS + 5 for number in range(5)]
 
@@ -146,8 +167,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path):
 
 
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_the_sources_own_topics_are_copied_along_unchanged(
-        tmp_path: Path, storage: StoragePlugin):
+def test_the_sources_own_topics_are_copied_along_unchanged(tmp_path: Path, storage: StoragePlugin):
     messages = raw_messages(5)
     messages.append(('/chatter', FIRST_NS + 2 * STEP_NS, text('hello')))
     messages.append(('/chatter', FIRST_NS + 99 * STEP_NS, text('good bye')))
@@ -155,17 +175,23 @@ def test_the_sources_own_topics_are_copied_along_unchanged(
     found = read_all(write_results(tmp_path / 'out', BagContent(copied_from=source)))
     assert sorted(found) == ['/camera/image', '/chatter', *TOPICS]
     assert [(recorded_ns, message.data) for recorded_ns, message in found['/chatter']] == [
-        (FIRST_NS + 2 * STEP_NS, 'hello'), (FIRST_NS + 99 * STEP_NS, 'good bye')]
+        (FIRST_NS + 2 * STEP_NS, 'hello'),
+        (FIRST_NS + 99 * STEP_NS, 'good bye'),
+    ]
     original = read_all(source)['/camera/image']
-    for (time_ns, copied), (original_ns, sent) in zip(found['/camera/image'], original,
-                                                      strict=True):
+    for (time_ns, copied), (original_ns, sent) in zip(
+        found['/camera/image'], original, strict=True
+    ):
         assert time_ns == original_ns
         assert np.array_equal(copied.data, sent.data)
 
 
 def test_a_topic_of_a_type_that_nobody_defines_is_left_out_and_named(tmp_path: Path):
-    source = write_bag(tmp_path / 'in', [*raw_messages(2), ('/odd', FIRST_NS, text('x'))],
-                       BagKind(StoragePlugin.SQLITE3))
+    source = write_bag(
+        tmp_path / 'in',
+        [*raw_messages(2), ('/odd', FIRST_NS, text('x'))],
+        BagKind(StoragePlugin.SQLITE3),
+    )
     forget_definitions(source)
     sink = ResultBag(tmp_path / 'out', BagContent(copied_from=source))
     sink.write(result(0))
@@ -177,16 +203,19 @@ def test_a_topic_of_a_type_that_nobody_defines_is_left_out_and_named(tmp_path: P
 def forget_definitions(bag: Path) -> None:
     """Make of a bag one as old distributions wrote them, with a type of the user's own."""
     import sqlite3
+
     connection = sqlite3.connect(bag / f'{bag.name}.db3')
     connection.execute('DELETE FROM message_definitions')
-    connection.execute("UPDATE topics SET type='odd_msgs/msg/Odd', type_description_hash='' "
-                       "WHERE name='/odd'")
+    connection.execute(
+        "UPDATE topics SET type='odd_msgs/msg/Odd', type_description_hash='' WHERE name='/odd'"
+    )
     connection.commit()
     connection.close()
     metadata = (bag / 'metadata.yaml').read_text()
     digest = STORE.hash_rihs01('std_msgs/msg/String')
     (bag / 'metadata.yaml').write_text(
-        metadata.replace('std_msgs/msg/String', 'odd_msgs/msg/Odd').replace(digest, "''"))
+        metadata.replace('std_msgs/msg/String', 'odd_msgs/msg/Odd').replace(digest, "''")
+    )
 
 
 def test_a_source_that_has_our_topics_is_not_copied_along(tmp_path: Path):
@@ -196,7 +225,8 @@ def test_a_source_that_has_our_topics_is_not_copied_along(tmp_path: Path):
 
 
 def test_detections_are_written_where_vision_msgs_is_installed(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     folder = tmp_path / 'prefix' / 'share' / 'vision_msgs' / 'msg'
     folder.mkdir(parents=True)
     for name, definition in VISION.items():
@@ -211,7 +241,8 @@ def test_detections_are_written_where_vision_msgs_is_installed(
 
 
 def test_detections_without_vision_msgs_are_refused(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     with pytest.raises(StorageError, match='vision_msgs'):
         ResultBag(tmp_path / 'out', BagContent(detections=True))
@@ -225,7 +256,8 @@ def test_the_annotated_stream_is_written_on_demand(tmp_path: Path):
 
 
 def test_messages_are_found_in_a_sourced_workspace(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository_root: Path):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository_root: Path
+):
     installed = tmp_path / 'prefix' / 'share' / 'sam2_tracker_msgs'
     shutil.copytree(repository_root / 'sam2_tracker_msgs' / 'msg', installed / 'msg')
     monkeypatch.setattr(bag_types, '__file__', str(tmp_path / 'a' / 'b' / 'c.py'))
@@ -234,5 +266,3 @@ def test_messages_are_found_in_a_sourced_workspace(
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     with pytest.raises(StorageError, match='sam2_tracker_msgs were not found'):
         bag_types.make_typestore()
-
-

@@ -29,11 +29,13 @@ from sam2_tracker.offline.bag_source import BagSource
 
 
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-@pytest.mark.parametrize('compression', [
-    CompressionMode.NONE, CompressionMode.FILE, CompressionMode.MESSAGE])
+@pytest.mark.parametrize(
+    'compression', [CompressionMode.NONE, CompressionMode.FILE, CompressionMode.MESSAGE]
+)
 @pytest.mark.parametrize('version', [8, 9])
 def test_every_image_of_every_kind_of_bag_is_read(
-        tmp_path: Path, storage: StoragePlugin, compression: CompressionMode, version: int):
+    tmp_path: Path, storage: StoragePlugin, compression: CompressionMode, version: int
+):
     bag = write_bag(tmp_path / 'bag', raw_messages(4), BagKind(storage, compression, version))
     source = BagSource(bag)
     frames = list(source.frames())
@@ -54,7 +56,8 @@ def test_a_split_bag_is_read_as_one(tmp_path: Path):
 
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 def test_a_single_file_of_a_bag_is_read_without_its_metadata(
-        tmp_path: Path, storage: StoragePlugin):
+    tmp_path: Path, storage: StoragePlugin
+):
     bag = write_bag(tmp_path / 'bag', raw_messages(3), BagKind(storage))
     (bag / 'metadata.yaml').unlink()
     [file] = bag.iterdir()
@@ -63,8 +66,10 @@ def test_a_single_file_of_a_bag_is_read_without_its_metadata(
 
 def test_jpegs_are_decoded_as_pillow_does_and_kept_as_they_are(tmp_path: Path):
     payload = jpeg_of(picture(3))
-    bag = write_bag(tmp_path / 'bag', [('/camera/image/compressed', FIRST_NS,
-                                        compressed_image(payload, FIRST_NS))])
+    bag = write_bag(
+        tmp_path / 'bag',
+        [('/camera/image/compressed', FIRST_NS, compressed_image(payload, FIRST_NS))],
+    )
     [frame] = BagSource(bag).frames()
     (tmp_path / 'frame.jpg').write_bytes(payload)
     assert np.array_equal(frame.image_rgb, np.array(Image.open(tmp_path / 'frame.jpg')))
@@ -96,11 +101,12 @@ def test_a_bag_without_images_is_refused_with_its_topics(tmp_path: Path):
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 @pytest.mark.parametrize('kept', [0.0, 0.3, 0.6, 0.9, 0.999])
 def test_a_truncated_bag_is_refused_with_a_sentence(
-        tmp_path: Path, storage: StoragePlugin, kept: float):
+    tmp_path: Path, storage: StoragePlugin, kept: float
+):
     bag = write_bag(tmp_path / 'bag', raw_messages(20), BagKind(storage))
     [file] = [path for path in bag.iterdir() if path.name != 'metadata.yaml']
     content = file.read_bytes()
-    file.write_bytes(content[:int(len(content) * kept)])
+    file.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(StorageError, match=r'bag .*bag '):
         list(BagSource(bag).frames())
 
@@ -116,9 +122,13 @@ def test_a_missing_bag_and_a_broken_metadata_are_refused(tmp_path: Path):
 
 def test_a_damaged_image_is_named_by_file_number_and_topic(tmp_path: Path):
     payload = jpeg_of(picture(0))
-    bag = write_bag(tmp_path / 'bag', [
-        ('/cam', FIRST_NS, compressed_image(payload, FIRST_NS)),
-        ('/cam', FIRST_NS + 1, compressed_image(payload[:-20], FIRST_NS + 1))])
+    bag = write_bag(
+        tmp_path / 'bag',
+        [
+            ('/cam', FIRST_NS, compressed_image(payload, FIRST_NS)),
+            ('/cam', FIRST_NS + 1, compressed_image(payload[:-20], FIRST_NS + 1)),
+        ],
+    )
     with pytest.raises(FrameError, match=r'bag: frame 1 of /cam: .*truncated'):
         list(BagSource(bag).frames())
 

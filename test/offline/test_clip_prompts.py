@@ -36,12 +36,24 @@ def frames_of(prompts: ClipPrompts) -> dict[int, int]:
     return found
 
 
-@pytest.mark.parametrize(('when', 'frame'), [
-    ('frame: 0', 0), ('frame: 3', 3), ('frame: 5', 5),
-    ('time_s: 0', 0), ('time_s: 0.08', 2), ('time_s: 0.0801', 2), ('time_s: 0.081', 3),
-    ("stamp: '1700000000.000000000'", 0), ("stamp: '1700000000.079'", 2),
-    ("stamp: '1700000000.061'", 2), ("stamp: '1700000000.059'", 1),
-    ("stamp: '1700000000.250'", 5), ("stamp: '1699999999.950'", 0)])
+@pytest.mark.parametrize(
+    ('when', 'frame'),
+    [
+        ('frame: 0', 0),
+        ('frame: 3', 3),
+        ('frame: 5', 5),
+        ('time_s: 0', 0),
+        ('time_s: 0.08', 2),
+        ('time_s: 0.0801', 2),
+        ('time_s: 0.081', 3),
+        ("stamp: '1700000000.000000000'", 0),
+        ("stamp: '1700000000.079'", 2),
+        ("stamp: '1700000000.061'", 2),
+        ("stamp: '1700000000.059'", 1),
+        ("stamp: '1700000000.250'", 5),
+        ("stamp: '1699999999.950'", 0),
+    ],
+)
 def test_a_prompt_is_due_on_its_frame_once(tmp_path: Path, when: str, frame: int):
     prompts = prompts_from(tmp_path, when)
     assert frames_of(prompts) == {1: frame}
@@ -55,10 +67,17 @@ def test_prompts_of_one_frame_keep_the_files_order(tmp_path: Path):
     assert [each.prompt.object_id for each in due] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(('when', 'reason'), [
-    ('frame: 6', r'prompts\.yaml, line 2 .*: frame 6 is outside the source: it has frames 0 to 5'),
-    ('time_s: 7.5', r'line 2 .*: time_s 7\.5 is outside the source: .*0\.200 s'),
-    ("stamp: '1700000000.400'", r"stamp '1700000000\.400000000' is outside .*000000000 to 17")])
+@pytest.mark.parametrize(
+    ('when', 'reason'),
+    [
+        (
+            'frame: 6',
+            r'prompts\.yaml, line 2 .*: frame 6 is outside the source: it has frames 0 to 5',
+        ),
+        ('time_s: 7.5', r'line 2 .*: time_s 7\.5 is outside the source: .*0\.200 s'),
+        ("stamp: '1700000000.400'", r"stamp '1700000000\.400000000' is outside .*000000000 to 17"),
+    ],
+)
 def test_a_prompt_behind_the_end_is_refused(tmp_path: Path, when: str, reason: str):
     prompts = prompts_from(tmp_path, when)
     frames_of(prompts)

@@ -54,8 +54,10 @@ def test_coco_has_every_visible_object_with_its_mask_and_track(tmp_path: Path):
     assert [image['id'] for image in coco['images']] == [1, 2, 3, 4, 5, 6]
     assert coco['images'][2]['file_name'] == 'clip/00002.jpg'
     assert coco['images'][2]['stamp'] == '1700000000.080000000'
-    assert coco['categories'] == [{'id': 1, 'name': 'cup', 'supercategory': ''},
-                                  {'id': 2, 'name': 'object', 'supercategory': ''}]
+    assert coco['categories'] == [
+        {'id': 1, 'name': 'cup', 'supercategory': ''},
+        {'id': 2, 'name': 'object', 'supercategory': ''},
+    ]
     assert [one['id'] for one in coco['annotations']] == list(range(1, 11))
     tracks = [(one['image_id'], one['track_id']) for one in coco['annotations']]
     assert (3, 1) in tracks and (4, 1) not in tracks and (4, 2) in tracks
@@ -63,6 +65,7 @@ def test_coco_has_every_visible_object_with_its_mask_and_track(tmp_path: Path):
 
 def test_coco_masks_decode_to_the_objects_own_masks(tmp_path: Path):
     from supervision import rle_to_mask
+
     fill(CocoFile(tmp_path / 'out.json', 'clip', CLASSES))
     coco = json.loads((tmp_path / 'out.json').read_text())
     for one in coco['annotations']:
@@ -73,7 +76,7 @@ def test_coco_masks_decode_to_the_objects_own_masks(tmp_path: Path):
         assert np.array_equal(decoded, mask)
         assert one['area'] == mask.sum()
         left, top, width, height = one['bbox']
-        assert mask[top:top + height, left:left + width].sum() == mask.sum()
+        assert mask[top : top + height, left : left + width].sum() == mask.sum()
 
 
 def test_the_official_coco_code_reads_the_masks(tmp_path: Path):
@@ -133,9 +136,20 @@ def test_the_table_has_a_row_an_object_and_frame(tmp_path: Path):
     assert len(rows) == 12
     assert tuple(rows[0]) == COLUMNS
     assert rows[4] == {
-        'frame': '2', 'stamp': '1700000000.080000000', 'object': '1', 'label': 'cup',
-        'state': 'visible', 'score': '0.875000', 'x': '8', 'y': '10', 'width': '12',
-        'height': '12', 'area': '144', 'centroid_x': '13.500', 'centroid_y': '15.500'}
+        'frame': '2',
+        'stamp': '1700000000.080000000',
+        'object': '1',
+        'label': 'cup',
+        'state': 'visible',
+        'score': '0.875000',
+        'x': '8',
+        'y': '10',
+        'width': '12',
+        'height': '12',
+        'area': '144',
+        'centroid_x': '13.500',
+        'centroid_y': '15.500',
+    }
     assert rows[6]['state'] == 'occluded'
     assert rows[6]['area'] == '0'
 
@@ -153,7 +167,7 @@ def test_the_video_has_every_frame_at_its_time_with_the_masks_drawn(tmp_path: Pa
     change = np.abs(pictures[0].astype(int) - plain).sum(axis=2)
     inside = result(0).tracked.masks[0]
     assert change[inside].mean() > 60
-    assert change[HW[0] // 2 + 10:, HW[1] // 2 + 10:].mean() < 30
+    assert change[HW[0] // 2 + 10 :, HW[1] // 2 + 10 :].mean() < 30
 
 
 def test_a_video_of_odd_size_is_padded(tmp_path: Path):
@@ -161,6 +175,7 @@ def test_a_video_of_odd_size_is_padded(tmp_path: Path):
     one = result(0)
     odd = one.tracked.frame.image_rgb[:47, :63]
     from dataclasses import replace
+
     frame = replace(one.tracked.frame, image_rgb=odd, source_hw=(47, 63))
     masks = tuple(mask[:47, :63] for mask in one.tracked.masks)
     sink.write(replace(one, tracked=replace(one.tracked, frame=frame, masks=masks)))
@@ -180,12 +195,20 @@ def test_the_contact_sheet_spreads_over_a_recording_of_any_length(tmp_path: Path
 
 def numbered(number: int):
     from dataclasses import replace
+
     return replace(result(number % 10), number=number)
 
 
-@pytest.mark.parametrize('make', [
-    lambda path: CocoFile(path, 'clip', CLASSES), lambda path: AnnotatedVideo(path, 25.0),
-    ObjectTable, ContactSheet], ids=['coco', 'video', 'table', 'sheet'])
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda path: CocoFile(path, 'clip', CLASSES),
+        lambda path: AnnotatedVideo(path, 25.0),
+        ObjectTable,
+        ContactSheet,
+    ],
+    ids=['coco', 'video', 'table', 'sheet'],
+)
 def test_two_runs_write_the_same_bytes(tmp_path: Path, make: Callable[[Path], Sink]):
     for name in ('one', 'two'):
         fill(make(tmp_path / name), 15)

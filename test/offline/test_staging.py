@@ -29,7 +29,8 @@ CLASSES = Classes(('cup', 'object'))
 def plans(folder: Path) -> list[SinkPlan]:
     return [
         SinkPlan(Target(folder / 'out.csv'), ObjectTable, Wanted(False, False)),
-        SinkPlan(Target(folder / 'masks', mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED)]
+        SinkPlan(Target(folder / 'masks', mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED),
+    ]
 
 
 def names(folder: Path) -> list[str]:
@@ -97,8 +98,9 @@ def test_a_folder_is_not_mistaken_for_a_file(tmp_path: Path, is_folder: bool):
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
     (tmp_path / 'file').touch()
     with pytest.raises(StorageError, match=r'out\.csv cannot be written'):
-        SinkSet([SinkPlan(Target(tmp_path / 'file' / 'out.csv'), ObjectTable,
-                          Wanted(False, False))])
+        SinkSet(
+            [SinkPlan(Target(tmp_path / 'file' / 'out.csv'), ObjectTable, Wanted(False, False))]
+        )
 
 
 @pytest.fixture
@@ -112,14 +114,19 @@ def small_disk():
     signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.parametrize(('name', 'make', 'suffixes'), [
-    ('out.csv', ObjectTable, ()),
-    ('out.json', lambda path: CocoFile(path, 'clip', CLASSES), ()),
-    ('out.mp4', lambda path: AnnotatedVideo(path, 25.0), ()),
-    ('bag', lambda path: ResultBag(path, BagContent('mcap')), ('.mcap', '.yaml')),
-    ('bag', lambda path: ResultBag(path, BagContent('sqlite3')), ('.db3', '.yaml'))])
+@pytest.mark.parametrize(
+    ('name', 'make', 'suffixes'),
+    [
+        ('out.csv', ObjectTable, ()),
+        ('out.json', lambda path: CocoFile(path, 'clip', CLASSES), ()),
+        ('out.mp4', lambda path: AnnotatedVideo(path, 25.0), ()),
+        ('bag', lambda path: ResultBag(path, BagContent('mcap')), ('.mcap', '.yaml')),
+        ('bag', lambda path: ResultBag(path, BagContent('sqlite3')), ('.db3', '.yaml')),
+    ],
+)
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(
-        tmp_path: Path, small_disk: None, name: str, make, suffixes: tuple[str, ...]):
+    tmp_path: Path, small_disk: None, name: str, make, suffixes: tuple[str, ...]
+):
     sinks = SinkSet([SinkPlan(Target(tmp_path / name, suffixes), make, Wanted(True, True))])
     with pytest.raises(StorageError, match=f'{name} cannot be written: '):
         for number in range(3000):
