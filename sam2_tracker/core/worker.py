@@ -158,6 +158,9 @@ class Worker:
 
         def work(tracker: Tracker) -> None:
             tracker.reset()
+            self._desk.refuse_waiting(
+                PromptError('the tracker was reset before the prompted frame was tracked')
+            )
             self._line.hand_over_newest()
 
         return self.call(work)

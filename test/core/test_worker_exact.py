@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.mask_summary import upsample
 from sam2_tracker.core.requests import PromptRequest, Ticket
 from sam2_tracker.core.stored_frame import EncodedImage
-from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
+from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame, UInt8Array
 from sam2_tracker.core.worker import Worker
 
 PATIENCE_S = 60.0
@@ -37,6 +38,23 @@ END = CLIP_FRAMES
 
 def stamp_ns(index: int) -> int:
     return 10**9 * 100 + index * 10**8
+
+
+class EncodedOnce:
+    """The predictor; a picture that was encoded before is not encoded again, to save time."""
+
+    def __init__(self, predictor: Any) -> None:
+        self._predictor = predictor
+        self._encoded: dict[bytes, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._predictor, name)
+
+    def encode(self, image_rgb: UInt8Array) -> Any:
+        key = image_rgb.tobytes()
+        if key not in self._encoded:
+            self._encoded[key] = self._predictor.encode(image_rgb)
+        return self._encoded[key]
 
 
 class LiveStream:
@@ -106,9 +124,14 @@ def answer(ticket):
     return ticket.result()
 
 
+@pytest.fixture(scope='module')
+def encoded_once(predictor) -> EncodedOnce:
+    return EncodedOnce(predictor)
+
+
 @pytest.fixture
-def live(predictor, clip_folder, tmp_path):
-    stream = LiveStream(predictor, clip_folder, tmp_path)
+def live(encoded_once, clip_folder, tmp_path):
+    stream = LiveStream(encoded_once, clip_folder, tmp_path)
     yield stream
     stream.close()
 

@@ -169,6 +169,23 @@ def test_pausing_refuses_the_prompts_that_wait_for_their_frame(rig):
         answer(prompt)
 
 
+def test_a_reset_refuses_the_prompts_that_wait_for_their_frame(rig):
+    rig.play(1)
+    rig.predictor.gate.clear()
+    rig.predictor.entered.clear()
+    for number in range(1, 6):
+        rig.send(number)
+    assert rig.predictor.entered.wait(PATIENCE_S)
+    prompt = rig.prompt(click(), stamp_s=100.5)
+    reset = rig.worker.reset()
+    rig.predictor.gate.set()
+    answer(reset)
+    with pytest.raises(PromptError, match='was reset before'):
+        answer(prompt)
+    rig.wait_until(lambda: len(rig.results) == 7)
+    assert rig.results[-1].objects == ()
+
+
 def test_renaming_does_not_wait_for_the_newest_frame(rig):
     rig.play(1)
     answer(rig.prompt(click()))
