@@ -83,17 +83,23 @@ def _compare_object(
     versions = stock_masks(predictor, frames, prompts)
     published = [frame.masks.get(object_id) if frame.masks else None for frame in recording.frames]
     ious: list[float | None] = [None] * len(published)
+    ends = [*(call.sent_after for call in calls[1:]), len(published)]
     for number, call in enumerate(calls):
         old = versions[number - 1] if number else None
-        start = _in_effect_from(recording, object_id, call, published, old, versions[number])
+        marked = _catching_up(recording, object_id, range(call.sent_after, ends[number]))
+        start = marked[-1] + 1 if marked else _best_start(call, published, old, versions[number])
         for index in range(start, len(published)):
             ious[index] = _iou_or_none(published[index], versions[number][index])
     return Comparison(object_id, label, tuple(ious))
 
 
-def _in_effect_from(
-    recording: Recording,
-    object_id: int,
+def _catching_up(recording: Recording, object_id: int, indices: range) -> list[int]:
+    """Return the frames on which the node marked an object as catching up."""
+    found = [(index, recording.frames[index].of(object_id)) for index in indices]
+    return [index for index, item in found if item is not None and item.catching_up]
+
+
+def _best_start(
     call: Call,
     published: Sequence[BoolArray | None],
     old: Sequence[BoolArray | None] | None,
@@ -102,20 +108,13 @@ def _in_effect_from(
     """
     Find the first frame that was published with a call's prompts in effect.
 
-    It follows the last frame that the node marked as catching up. If none was marked, the answer
-    and the results crossed on their way: of the few frames in question the one is taken from which
-    on the masks agree best, those before it with the old prompts.
+    None was marked as catching up, so the answer and the results crossed on their way: of the few
+    frames in question the one is taken from which on the masks agree best, those before it with
+    the old prompts.
     """
-    window = range(call.sent_after, min(call.answered_after + IN_FLIGHT, len(published)))
-    marked = [
-        index
-        for index in range(call.sent_after, len(published))
-        if (item := recording.frames[index].of(object_id)) is not None and item.catching_up
-    ]
-    if marked:
-        return marked[-1] + 1
     if old is None:
         return call.sent_after
+    window = range(call.sent_after, min(call.answered_after + IN_FLIGHT, len(published)))
 
     def agreement(start: int) -> float:
         pairs = [(published[index], (new if index >= start else old)[index]) for index in window]
