@@ -90,7 +90,6 @@ class Engine:
         predictor = loader.load(config, hooks.cancelled)
         _check_cancelled(hooks.cancelled)
         self._log = hooks.log
-        self._loader = loader
         self._buffer = FrameBuffer(config.buffer, config.frame_policy)
         self.worker = Worker(
             predictor, self._buffer, config, hooks.ids, hooks.on_result, hooks.wanted, prompts,
@@ -107,10 +106,8 @@ class Engine:
         return self._buffer.statistics
 
     def close(self) -> None:
-        """Free the model and remove the frames."""
+        """Remove the frames."""
         self._buffer.close()
-        del self.worker
-        self._loader.release()
 
 
 def _check_cancelled(cancelled: threading.Event) -> None:

@@ -60,13 +60,17 @@ def missing_messages() -> str:
 
 
 def parse(arguments: Sequence[str]) -> None:
-    """Answer --help and refuse what is no ROS argument; may exit."""
+    """Answer --help and refuse what is wrong; may exit."""
     from rclpy.utilities import remove_ros_args
 
     parser = argparse.ArgumentParser(
         prog='tracker', description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args(remove_ros_args(['tracker', *arguments])[1:])
+    try:
+        others = remove_ros_args(['tracker', *arguments])[1:]
+    except RuntimeError as error:
+        parser.exit(USAGE_EXIT_CODE, f'tracker: {" ".join(str(error).split())}\n')
+    parser.parse_args(others)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import NoReturn, TYPE_CHECKING
 
 import rclpy
 from rclpy.exceptions import InvalidHandle
@@ -63,9 +63,9 @@ class Spinner:
 def run(arguments: Sequence[str], stop: StopRequest,
         loader: ModelLoader | None = None) -> int:
     """
-    Run the node until it is asked to stop.
+    Run the node until it is asked to stop; then the process ends here, with exit code 0.
 
-    :returns: the process' exit code
+    :returns: the exit code if the node could not be started
     """
     try:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
@@ -78,16 +78,20 @@ def run(arguments: Sequence[str], stop: StopRequest,
     starter = threading.Thread(target=node.autostart, name='autostart', daemon=True)
     starter.start()
     stop.wait()
-    if not node.close(STOP_TIMEOUT_S):
-        # A model that is being loaded cannot be interrupted, and Python would wait for it.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    starter.join()
-    spinner.stop()
-    node.destroy_node()
-    rclpy.try_shutdown()
-    return 0
+    # A model that is being loaded cannot be interrupted: the process ends all the same.
+    if node.close(STOP_TIMEOUT_S):
+        starter.join()
+        spinner.stop()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    _leave()
+
+
+def _leave() -> NoReturn:
+    # Everything is stopped. What is left is to unload torch: that takes seconds on a busy machine.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _one_line(error: Exception) -> str:

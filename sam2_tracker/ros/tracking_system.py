@@ -127,9 +127,11 @@ class TrackingSystem:
         """Free the model and the frames."""
         self.deactivate()
         self._outputs.clear()
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+            del engine
+            self._loader.release()
 
     def _is_unconfigured(self) -> bool:
         return self.readiness.state == 'unconfigured'

@@ -88,12 +88,13 @@ class NodeRig:
     The node, spinning, and a test's own end of its topics and services.
 
     :param overrides: parameters, `name:=value`
+    :param loader: brings the model, a fake one if not given
     """
 
     def __init__(self, graph: Graph, *overrides: str, namespace: str = 'rig',
-                 active: bool = True) -> None:
+                 active: bool = True, loader: Any = None) -> None:
         self.graph = graph
-        self.loader = FakeLoader()
+        self.loader = loader or FakeLoader()
         arguments = ['--ros-args', '-r', f'__ns:=/{namespace}']
         for override in overrides:
             arguments += ['-p', override]
@@ -123,8 +124,9 @@ class NodeRig:
 
     def close(self) -> None:
         """Stop the node."""
-        self.loader.may_load.set()
-        self.predictor.gate.set()
+        if isinstance(self.loader, FakeLoader):
+            self.loader.may_load.set()
+            self.predictor.gate.set()
         assert self.node.close(10)
         self.spinner.stop()
         self.node.destroy_node()

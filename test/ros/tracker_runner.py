@@ -39,13 +39,14 @@ class TrackerProcess:
 
     :param parameters: ROS parameters
     :param ros_arguments: more of what goes behind --ros-args
+    :param command: what to run instead of the executable
     """
 
     def __init__(self, domain_id: int, log: Path, parameters: dict[str, Any] | None = None,
                  ros_arguments: Sequence[str] = (), environment: dict[str, str] | None = None,
-                 ) -> None:
+                 command: Sequence[str] = ()) -> None:
         self.log = log
-        command = [executable(), '--ros-args', *ros_arguments]
+        command = [*(command or [executable()]), '--ros-args', *ros_arguments]
         for name, value in (parameters or {}).items():
             shown = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{name}:={shown}']

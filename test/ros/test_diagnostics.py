@@ -1,0 +1,140 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What /diagnostics says, and when."""
+
+from __future__ import annotations
+
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from node_rig import click, NodeRig
+import pytest
+from ros_graph import graph_in, wait_until
+import ros_support  # noqa: F401
+from std_srvs.srv import SetBool
+
+from sam2_tracker.ros.message_conversion import stamp_to_msg
+from sam2_tracker_msgs.srv import AddPrompts
+
+DOMAIN_ID = 108
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+class Watched(NodeRig):
+    """The node with an inbox for its diagnostics."""
+
+    def __init__(self, graph, *overrides, **options) -> None:
+        self.inbox = graph.inbox(DiagnosticArray, '/diagnostics')
+        super().__init__(graph, *overrides, **options)
+
+    def mine(self):
+        return [status for array in list(self.inbox.messages) for status in array.status
+                if status.hardware_id == self.prefix]
+
+    def wait_for_status(self, wanted, timeout_s: float = 10):
+        """Return the first status from now on that is wanted, and its figures."""
+        seen = len(self.mine())
+        status = wait_until(
+            lambda: next((each for each in self.mine()[seen:] if wanted(each, values(each))), 0),
+            timeout_s, f'a status, last: {self.mine()[-1:]}')
+        return status, values(status)
+
+
+def values(status) -> dict[str, str]:
+    return {entry.key: entry.value for entry in status.values}
+
+
+@pytest.fixture(scope='module')
+def graph():
+    with graph_in(DOMAIN_ID) as joined:
+        yield joined
+
+
+@pytest.fixture(scope='module')
+def shared(graph):
+    rig = Watched(graph, 'frame_policy:=every', 'prompt.timeout_s:=5.0', namespace='shared')
+    rig.track(3)
+    reply = rig.call(AddPrompts, 'add_prompts', prompts=[click()],
+                     stamp=stamp_to_msg(rig.stamp_ns(2)))
+    assert reply.success
+    rig.track(3)
+    yield rig
+    rig.close()
+
+
+def test_the_name_is_the_nodes_full_name(shared):
+    status, _ = shared.wait_for_status(lambda *_: True)
+    assert status.name == '/shared/sam2_tracker: tracker'
+
+
+@pytest.mark.parametrize('key', [
+    'state', 'fps in', 'fps out', 'frames in', 'frames out', 'frames skipped', 'frames dropped',
+    'frames lost', 'images refused', 'latency p50 ms', 'latency p95 ms', 'stage encode p50 ms',
+    'stage track p95 ms', 'stage publish p50 ms', 'buffer frames', 'buffer waiting',
+    'buffer disk MiB', 'device memory MiB', 'objects', 'objects catching up', 'paused'])
+def test_every_figure_of_the_contract_is_there(shared, key):
+    _, figures = shared.wait_for_status(lambda *_: True) if not shared.mine() else (
+        None, values(shared.mine()[-1]))
+    assert key in figures, figures
+
+
+def test_the_figures_are_those_of_the_stream(shared):
+    shared.send(stamp_ns=shared.stamp_ns(2))
+    shared.track()
+    _, figures = shared.wait_for_status(lambda _, each: each['frames dropped'] == '1')
+    assert (figures['frames out'], figures['objects'], figures['state']) == ('7', '1', 'active')
+    assert figures['frames lost'] == '0' and figures['buffer frames'] == '7'
+    assert 0 < float(figures['latency p50 ms']) <= float(figures['latency p95 ms']) < 5000
+
+
+def test_it_comes_once_a_second(shared):
+    seen = len(shared.mine())
+    begun_s = time.monotonic()
+    wait_until(lambda: len(shared.mine()) >= seen + 3)
+    assert 1.8 < time.monotonic() - begun_s < 4.5
+
+
+def test_a_silent_camera_is_a_warning(shared):
+    status, _ = shared.wait_for_status(lambda status, _: status.level == WARN)
+    assert status.message == 'no images come in on /shared/image'
+
+
+def test_a_pause_is_shown(shared):
+    assert shared.call(SetBool, 'pause', data=True).success
+    status, _ = shared.wait_for_status(lambda _, each: each['paused'] == 'true')
+    assert (status.level, status.message) == (OK, 'paused')
+    assert shared.call(SetBool, 'pause', data=False).success
+
+
+def test_it_comes_without_a_running_clock_too(graph):
+    rig = Watched(graph, 'use_sim_time:=true', namespace='simulated')
+    rig.wait_for_status(lambda *_: True)
+    rig.close()
+
+
+def test_states_and_failures_are_shown(graph):
+    rig = Watched(graph, namespace='failing', active=False)
+    status, figures = rig.wait_for_status(lambda *_: True)
+    assert (status.level, figures['state']) == (OK, 'unconfigured')
+    rig.loader.failure = 'there is no such checkpoint'
+    rig.node.trigger_configure()
+    status, _ = rig.wait_for_status(lambda status, _: status.level == ERROR)
+    assert 'there is no such checkpoint' in status.message
+    rig.loader.failure = ''
+    rig.node.trigger_configure()
+    _, figures = rig.wait_for_status(lambda _, each: each['state'] == 'inactive')
+    assert figures['frames in'] == '0'
+    rig.close()
+
+
+def test_a_frame_that_cannot_be_tracked_is_an_error_until_frames_go_through_again(graph):
+    rig = Watched(graph, 'frame_policy:=every', namespace='broken')
+    rig.track()
+    rig.predictor.failures = [RuntimeError('CUDA out of memory') for _ in range(40)]
+    rig.send()
+    status, _ = rig.wait_for_status(lambda status, _: status.level == ERROR)
+    assert 'out of memory' in status.message
+    rig.predictor.failures.clear()
+    rig.send()
+    rig.wait_for_status(lambda status, _: status.level == OK)
+    rig.close()
