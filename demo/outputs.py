@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 import statistics
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
@@ -50,17 +52,17 @@ def annotated_pictures(recording: Recording, frames_folder: Path) -> list[UInt8A
 
 def write_video(path: Path, pictures: Sequence[UInt8Array], rate_hz: float) -> None:
     """
-    Write pictures as an MP4 that OpenCV and browsers' players open.
+    Write pictures as H.264 in MP4, which OpenCV, players and browsers open.
 
-    :raises OSError: it cannot be written
+    :param pictures: (height, width, 3) uint8 BGR with even sides
     """
     height, width = pictures[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), rate_hz, (width, height))
-    if not writer.isOpened():
-        raise OSError(f'{path} cannot be written')
-    for picture in pictures:
-        writer.write(picture)
-    writer.release()
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=Fraction(rate_hz), options={'crf': '18'})
+        stream.height, stream.width, stream.pix_fmt = height, width, 'yuv420p'
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='bgr24')))
+        container.mux(stream.encode())
 
 
 def write_sheet(path: Path, recording: Recording, pictures: Sequence[UInt8Array]) -> None:

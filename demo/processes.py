@@ -14,6 +14,7 @@ from types import TracebackType
 from ament_index_python.packages import get_package_prefix, PackageNotFoundError
 
 STOP_TIMEOUT_S = 20.0
+KILL_AFTER_S = 5.0
 LINES_SHOWN = 15
 
 
@@ -68,9 +69,8 @@ class RosProcess:
     ) -> None:
         if kind is None:
             self.stop()
-        elif self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        else:
+            self._end()
 
     def check(self) -> None:
         """
@@ -107,9 +107,18 @@ class RosProcess:
             self._process.send_signal(signal.SIGINT)
         try:
             self.wait(STOP_TIMEOUT_S)
-        except DemoError:
-            self._process.kill()
-            raise
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Make sure that it does not outlive the demo, whatever went wrong."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(KILL_AFTER_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def last_lines(self) -> str:
         """Return the end of what it printed."""

@@ -24,7 +24,7 @@ from demo.session import make_empty, Outcome, record, Show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when all went well, 1 with a sentence when not."""
+    """Run the command; 0 when all went well, 1 with a sentence when not, 130 if interrupted."""
     options = _parser().parse_args(arguments)
     source = {'path': VIDEO, 'first_frame': FIRST_FRAME, 'last_frame': LAST_FRAME}
     try:
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('\ndemo: interrupted', file=sys.stderr)
+        return 130
     return 0
 
 

@@ -19,12 +19,6 @@ from demo.recording import Recording
 from demo.scene import Step
 from sam2_tracker.core.types import Prompt
 
-# Away from whatever robot this machine takes part in.
-ENVIRONMENT = {
-    'ROS_DOMAIN_ID': '87',
-    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-    'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',
-}
 # The same everywhere, for results that are the same everywhere.
 THREADS = 1
 TRACKER_PARAMETERS = {
@@ -76,8 +70,7 @@ def record(output: Path, show: Show) -> Outcome:
 
     :raises DemoError: something does not work
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_own_network())
     mask_ids = range(1, 1 + sum(len(step.prompts) for step in show.steps))
     parameters = {
         **TRACKER_PARAMETERS,
@@ -114,6 +107,16 @@ def make_empty(output: Path) -> None:
             raise DemoError(f'{output} has other files in it; name another folder with --output')
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
+
+
+def _own_network() -> dict[str, str]:
+    """Return settings that keep away from robots, and from another demo on this machine."""
+    # Above 101 a domain's ports are those that other programs are given at random.
+    return {
+        'ROS_DOMAIN_ID': str(20 + os.getpid() % 80),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',
+    }
 
 
 def _play(operator: Operator, tracker: RosProcess, output: Path, show: Show) -> None:

@@ -4,10 +4,11 @@
 
 import itertools
 import json
-import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -22,7 +23,6 @@ from demo.scene import FIRST_FRAME, FRAME_COUNT, LAST_FRAME
 from sam2_tracker.offline.sources import VideoSource
 
 ROOT = Path(__file__).parents[2]
-DOMAIN_ID = 72
 
 pytestmark = pytest.mark.skipif(
     not VIDEO.is_file(), reason=f'{VIDEO} is missing: python -m demo.fetch_clip'
@@ -36,7 +36,6 @@ def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=600,
-        env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)},
     )
 
 
@@ -90,6 +89,27 @@ def test_every_published_mask_is_stock_sam2_s(output):
 
 def test_boxes_are_where_a_person_draws_them(output):
     assert mean_hand_box_iou(load(output)) > 0.15
+
+
+def test_an_interrupted_demo_ends_its_processes(needs_ros, tmp_path):
+    demo = subprocess.Popen(
+        [sys.executable, '-m', 'demo.run', '--output', tmp_path / 'out'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    log = tmp_path / 'out' / 'logs' / 'video_source.log'
+    deadline = time.monotonic() + 120
+    while not (log.is_file() and 'waiting for a subscriber' in log.read_text()):
+        assert time.monotonic() < deadline and demo.poll() is None
+        time.sleep(0.1)
+    demo.send_signal(signal.SIGINT)
+    output, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130, output
+    assert 'interrupted' in output and 'Traceback' not in output
+    log_of_tracker = (tmp_path / 'out' / 'logs' / 'tracker.log').read_text()
+    assert 'finalized' in log_of_tracker and 'Traceback' not in log_of_tracker
 
 
 def test_another_folder_s_files_are_not_replaced(tmp_path):
