@@ -107,7 +107,7 @@ class SetUp:
             ),
             Step(
                 'packages',
-                f'{self._ros}, supervision, OpenCV and the rest (300 MB)',
+                f'what goes with {self._ros} (300 MB)',
                 _hash([*packages, *self._constraints(), *torch]),
                 lambda: self._install_packages(packages, torch),
             ),
@@ -153,7 +153,7 @@ class SetUp:
         linked = sorted(
             path for folder in ('launch', 'config') for path in (self._root / folder).glob('*.*')
         )
-        return _hash([*sources, *messages], [str(path) for path in linked])
+        return _hash([*sources, *messages, *self._files('torch')], [str(path) for path in linked])
 
     def _build(self) -> None:
         colcon = shutil.which('colcon', path=self._runner.environment['PATH'])
