@@ -125,9 +125,9 @@ class Journal:
         """
         Let go of the journal.
 
-        :param is_complete: everything is done, so that nothing has to be remembered
+        :param is_complete: everything is done; otherwise what was finished stays remembered
         """
-        if is_complete:
+        if is_complete or not self._finished:
             shutil.rmtree(self._folder)
         if self._lock is not None:
             os.close(self._lock)

@@ -1,0 +1,80 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""An interrupted run is found again by the next one, if it is the same run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sam2_tracker.offline.errors import OutputError
+from sam2_tracker.offline.journal import Journal
+
+SETTINGS = {'model': 'nano', 'prompts of a': 'x'}
+
+
+def journal(folder: Path, settings: dict[str, str] = SETTINGS, resume: bool = False) -> Journal:
+    opened = Journal(folder / '.out.resume', settings)
+    opened.begin(resume)
+    return opened
+
+
+def test_what_was_finished_is_remembered(tmp_path: Path):
+    first = journal(tmp_path)
+    first.finish('a', (), 'nano')
+    first.close(is_complete=False)
+    second = journal(tmp_path, resume=True)
+    assert second.finished == ('a',)
+    assert second.learnt('a') == ()
+
+
+def test_a_new_run_forgets_an_interrupted_one(tmp_path: Path):
+    first = journal(tmp_path)
+    first.finish('a', (), 'nano')
+    (tmp_path / '.out.resume' / 'a.head').mkdir()
+    first.close(is_complete=False)
+    second = journal(tmp_path)
+    assert second.finished == ()
+    assert not (tmp_path / '.out.resume' / 'a.head').exists()
+
+
+def test_a_complete_run_leaves_nothing(tmp_path: Path):
+    journal(tmp_path).close(is_complete=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def begun(folder: Path) -> None:
+    first = journal(folder)
+    first.finish('a', (), 'nano')
+    first.close(is_complete=False)
+
+
+def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path):
+    journal(tmp_path).close(is_complete=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_with_other_settings_is_not_resumed(tmp_path: Path):
+    begun(tmp_path)
+    with pytest.raises(OutputError, match=r'had another model, prompts of a: resume it with'):
+        journal(tmp_path, {'model': 'tiny', 'prompts of a': 'y'}, resume=True)
+
+
+def test_two_runs_at_a_time_are_refused(tmp_path: Path):
+    running = journal(tmp_path)
+    with pytest.raises(OutputError, match='another run is writing these outputs'):
+        journal(tmp_path)
+    running.close(is_complete=False)
+    journal(tmp_path)
+
+
+def test_a_damaged_journal_is_a_sentence(tmp_path: Path):
+    begun(tmp_path)
+    (tmp_path / '.out.resume' / 'run.json').write_text('{')
+    with pytest.raises(OutputError, match='damaged'):
+        journal(tmp_path, resume=True)
+
+
+def test_without_an_interrupted_run_resuming_begins_anew(tmp_path: Path):
+    assert journal(tmp_path, resume=True).finished == ()
