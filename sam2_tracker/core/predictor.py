@@ -13,6 +13,7 @@ import torch
 
 from sam2_tracker.core.batching import BatchTracker, Job
 from sam2_tracker.core.cond_bank import CondBank, export_cond, fingerprint, import_cond
+from sam2_tracker.core.cpu_attention import fold_values
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.mask_summary import summarise_masks
@@ -49,6 +50,8 @@ class Predictor:
         self._dtype = _PRECISIONS[precision]
         if precision == 'bfloat16':
             model.lower_precision(torch.bfloat16)
+            if self._device.type == 'cpu':
+                fold_values(model)
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
         batches = self._device.type == 'cuda' if batched is None else batched

@@ -197,11 +197,15 @@ def test_another_predictors_objects_are_refused(predictor, encoded):
         predictor.track([TrackStep(predictor.new_memory(CLIP_HW), 0, None)])
 
 
-@pytest.fixture(scope='module')
-def half(one_thread, predictor) -> Predictor:
+def in_half_precision(predictor: Predictor) -> Predictor:
     model = build(target=OURS)
     model.load_state_dict(predictor.model.state_dict())
     return Predictor(model, 'bfloat16')
+
+
+@pytest.fixture(scope='module')
+def half(one_thread, predictor) -> Predictor:
+    return in_half_precision(predictor)
 
 
 def track_disc(predictor: Predictor, clip_folder) -> torch.Tensor:
@@ -221,7 +225,7 @@ def test_bfloat16_gives_nearly_the_same_masks(predictor, half, clip_folder):
 def test_weights_held_in_bfloat16_give_what_autocast_gives(
         predictor, half, clip_folder, monkeypatch):
     monkeypatch.setattr(type(predictor.model), 'lower_precision', lambda model, dtype: None)
-    cast_at_each_use = Predictor(predictor.model, 'bfloat16')
+    cast_at_each_use = in_half_precision(predictor)
     assert next(half.model.memory_attention.layers[0].linear1.parameters()).dtype == torch.bfloat16
     assert torch.equal(track_disc(cast_at_each_use, clip_folder), track_disc(half, clip_folder))
 
