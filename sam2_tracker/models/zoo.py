@@ -90,7 +90,7 @@ _SPECS = (
         config_package='sam2_tracker.models.nano',
         config='nano.yaml',
         checkpoint='nano.pt',
-        parameters_m=6.0,
+        parameters_m=5.7,
     ),
     _official(
         'sam2.1',
