@@ -13,10 +13,10 @@ from sam2_tracker.core.announcements import object_name
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts import size_text
-from sam2_tracker.core.protocols import PredictorProtocol
+from sam2_tracker.core.protocols import FrameFeatures, PredictorProtocol
 from sam2_tracker.core.results import summarised
 from sam2_tracker.core.track import Track
-from sam2_tracker.core.types import BoolArray, Wanted
+from sam2_tracker.core.types import BoolArray, Frame, Prompt, Wanted
 from sam2_tracker.core.visibility import VisibilityHistory
 
 MASK_ONLY = Wanted(label_image=False, masks=True)
@@ -59,6 +59,18 @@ def carry_over(
         track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
         track.pictures.clear()
         track.history = VisibilityHistory()
+
+
+def take_up_carried(
+    tracks: Iterable[Track], frame: Frame, features: FrameFeatures, predictor: PredictorProtocol
+) -> None:
+    """Prompt the objects that were carried over with their masks on the first new frame."""
+    for track in tracks:
+        if track.carried_mask_hw is not None:
+            memory = predictor.new_memory(frame.source_hw)
+            prompt = Prompt(track.id, mask_hw=track.carried_mask_hw)
+            predictor.prompt(memory, frame.index, features, prompt, False)
+            track.memory, track.carried_mask_hw = memory, None
 
 
 def _last_mask(

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
+import enum
 from pathlib import Path
 
 
@@ -19,7 +19,8 @@ class FramePolicy(enum.Enum):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which model, and how it runs.
+    """
+    Which model, and how it runs.
 
     :param checkpoint: path of the weights, None for the model's own in the cache
     :param device: auto, cpu, cuda or cuda:N
@@ -38,7 +39,8 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class BufferConfig:
-    """The frame buffer.
+    """
+    The frame buffer.
 
     :param directory: parent of the sessions' folders, None for a private temporary one
     :param max_frames: processed frames kept
@@ -58,7 +60,8 @@ class BufferConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """The tracker.
+    """
+    The tracker.
 
     :param max_cond_frames: prompted frames that memory attention reads per object, 2 or more
     :param look_back_frames: processed frames that a refinement may go back; 0 means 2 s at the
@@ -79,7 +82,8 @@ class TrackingConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """How prompts find their frame.
+    """
+    How prompts find their frame.
 
     :param stamp_tolerance_s: farthest that the nearest buffered frame may be from a stamp
     :param timeout_s: a request that has not taken effect by then is withdrawn

@@ -172,7 +172,7 @@ class Drafter:
     def _features_of(self, target: PromptTarget, newest_index: int) -> FrameFeatures:
         if target.stands_in or target.index > newest_index:
             return self._features.of_frame(target.frame)
-        return self._features.of_index(target.index)
+        return self._features.of_index(target.index, target.frame)
 
     def _fork(
         self, target: PromptTarget, newest_index: int, track: Track | None

@@ -1,7 +1,8 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can go wrong, as sentences that a person can act on.
+"""
+What can go wrong, as sentences that a person can act on.
 
 Every message names the offending value and what would be right, so that the edges (a service
 reply, a log line, a command's last line) can show it as it is.

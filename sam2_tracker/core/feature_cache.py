@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Image features of the frames within the look-back; older ones are computed again."""
+"""Image features of the frames within the look-back; others are computed when asked for."""
 
 from __future__ import annotations
 
@@ -26,26 +26,36 @@ class FeatureCache:
         self._predictor = predictor
         self._frames = frames
         self._recent: dict[int, FrameFeatures] = {}
+        self._oldest_index = 0
         self._recomputed: OrderedDict[tuple[str, int], FrameFeatures] = OrderedDict()
 
-    def add(self, index: int, features: FrameFeatures, oldest_index: int) -> None:
-        """Keep the newest frame's features and forget those before the look-back."""
+    def add(self, index: int, features: FrameFeatures) -> None:
+        """Keep a processed frame's features as long as it is within the look-back."""
         self._recent[index] = features
+
+    def forget_before(self, oldest_index: int) -> None:
+        """Forget the features of frames before the look-back."""
+        self._oldest_index = oldest_index
         for old in [known for known in self._recent if known < oldest_index]:
             del self._recent[old]
 
-    def of_index(self, index: int) -> FrameFeatures:
+    def of_index(self, index: int, picture: Frame | None = None) -> FrameFeatures:
         """
         Return the features of a processed frame.
 
+        :param picture: that frame, if it is at hand
         :raises FrameError: if neither they nor the frame are there any more
         """
-        features = self._recent.get(index)
-        if features is not None:
-            return features
+        if index in self._recent:
+            return self._recent[index]
         key = ('index', index)
         if key not in self._recomputed:
-            self._keep(key, self._predictor.encode(self._frames.image(index)))
+            image_rgb = self._frames.image(index) if picture is None else picture.image_rgb
+            features = self._predictor.encode(image_rgb)
+            if index >= self._oldest_index:
+                self.add(index, features)
+                return features
+            self._keep(key, features)
         return self._recomputed[key]
 
     def of_frame(self, frame: Frame) -> FrameFeatures:
@@ -64,6 +74,7 @@ class FeatureCache:
         """Forget everything, for a new session."""
         self._recent.clear()
         self._recomputed.clear()
+        self._oldest_index = 0
 
     @property
     def nbytes(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from sam2_tracker.core.announcements import announce
-from sam2_tracker.core.carry_over import carry_over
+from sam2_tracker.core.carry_over import carry_over, take_up_carried
 from sam2_tracker.core.catch_up import CatchUp
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.drafting import Drafter, ObjectDraft, PromptDraft, PromptTarget
@@ -20,7 +20,7 @@ from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.look_back import LookBack
 from sam2_tracker.core.prompts import check_room, validate_prompts
-from sam2_tracker.core.protocols import FrameFeatures, Memory, PredictorProtocol, TrackStep
+from sam2_tracker.core.protocols import Memory, PredictorProtocol, TrackStep
 from sam2_tracker.core.results import show, without_masks
 from sam2_tracker.core.roster import Roster
 from sam2_tracker.core.stages import StageTimer, untimed
@@ -99,46 +99,36 @@ class Tracker:
 
     def advance(self, frame: Frame) -> None:
         """
-        Encode a frame and track every object on it; `result` makes masks of that.
+        Track every object on a frame; `result` makes masks of that.
 
+        While there is no object the frame is not even encoded: an idle robot pays nothing.
         If this raises nothing has moved on: try the next frame under the same number.
 
         :param frame: numbered `next_index`
         """
         if frame.index != self._next_index:
             raise ValueError(f'frame {frame.index} came where {self._next_index} was next')
-        with self._stages('encode'):
-            features = self._predictor.encode(frame.image_rgb)
-        with self._stages('track'):
-            self._take_up_carried(frame, features)
-            self._predictor.track(
-                [
-                    TrackStep(track.memory, frame.index, features)
-                    for track in self._roster
-                    if track.memory is not None
-                ]
-            )
+        if len(self._roster):
+            self._track(frame)
         self._newest = frame
         self._next_index += 1
         self._look_back.add(frame.index, frame.stamp_ns)
-        self._features.add(frame.index, features, self._look_back.oldest_index)
+        self._features.forget_before(self._look_back.oldest_index)
         for track in self._roster:
             if track.replay is not None and track.memory is not None:
                 track.replay.base.adopt(frame.index, track.memory)
             track.prune(frame.index, self._look_back.oldest_index)
 
-    def _take_up_carried(self, frame: Frame, features: FrameFeatures) -> None:
-        for track in self._roster:
-            if track.carried_mask_hw is not None:
-                memory = self._predictor.new_memory(frame.source_hw)
-                self._predictor.prompt(
-                    memory,
-                    frame.index,
-                    features,
-                    Prompt(track.id, mask_hw=track.carried_mask_hw),
-                    False,
-                )
-                track.memory, track.carried_mask_hw = memory, None
+    def _track(self, frame: Frame) -> None:
+        with self._stages('encode'):
+            features = self._predictor.encode(frame.image_rgb)
+        with self._stages('track'):
+            take_up_carried(self._roster, frame, features, self._predictor)
+            memories = [track.memory for track in self._roster if track.memory is not None]
+            self._predictor.track(
+                [TrackStep(memory, frame.index, features) for memory in memories]
+            )
+        self._features.add(frame.index, features)
 
     def result(self, wanted: Wanted) -> TrackedFrame:
         """Return all objects on the newest frame, prompts committed on it included."""

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
+import enum
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ class ObjectState(enum.IntEnum):
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """The source image's header, kept unchanged for every output.
+    """
+    The source image's header, kept unchanged for every output.
 
     :param stamp_ns: the header's own stamp in nanoseconds, 0 where the camera set none
     :param frame_id: the camera's coordinate frame
@@ -41,7 +42,8 @@ class FrameHeader:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image of the stream.
+    """
+    One image of the stream.
 
     :param index: number among the processed frames of the session, from 0
     :param stamp_ns: time for look-up; the receive time where the header's stamp is 0
@@ -70,7 +72,8 @@ def _no_labels() -> Int32Array:
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """What one object looks like on one frame, in pixels of the source image.
+    """
+    What one object looks like on one frame, in pixels of the source image.
 
     :param object_id: the object, 0 for a new one
     :param label: optional display name
@@ -100,7 +103,8 @@ class Box:
 
 @dataclass(frozen=True)
 class TrackedObject:
-    """One object on one frame.
+    """
+    One object on one frame.
 
     :param score: sigmoid of SAM 2's object score, 0 to 1
     :param box: tight box of the mask, None where not visible
@@ -129,7 +133,8 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
-    """The result for one frame: self-contained.
+    """
+    The result for one frame: self-contained.
 
     :param objects: every object, in the order of their ids
     :param masks: one (height, width) bool array per object in the same order, all False where

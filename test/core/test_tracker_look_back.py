@@ -20,28 +20,52 @@ def rig() -> Rig:
     return Rig()
 
 
+def tracking_rig(**settings: object) -> Rig:
+    """Return a rig that has tracked an object for 20 frames."""
+    rig = Rig(**settings)
+    rig.play(1)
+    rig.add()
+    rig.play(19)
+    return rig
+
+
 def test_within_the_look_back_nothing_is_encoded_again(rig):
-    rig.play(10)
+    rig.play(1)
+    rig.add()
+    rig.play(9)
     before = len(rig.predictor.encoded)
     rig.add(4)
     rig.catch_up()
     assert len(rig.predictor.encoded) == before
 
 
+def test_while_there_is_no_object_nothing_is_encoded(rig):
+    rig.play(10)
+    assert rig.predictor.encoded == []
+
+
+def test_after_an_idle_time_each_frame_that_a_prompt_needs_is_encoded_once(rig):
+    rig.play(10)
+    rig.add(4)
+    rig.catch_up()
+    assert rig.predictor.encoded == list(range(4, 10))
+    rig.add(6)
+    rig.catch_up()
+    assert rig.predictor.encoded == list(range(4, 10))
+
+
 def test_beyond_the_look_back_features_come_from_the_buffered_pictures():
-    rig = Rig(look_back_frames=4)
-    rig.play(20)
+    rig = tracking_rig(look_back_frames=4)
     before = len(rig.predictor.encoded)
     rig.add(5)
     rig.catch_up()
     assert rig.predictor.encoded[before:] == list(range(5, 15))
     rig.play(1)
-    assert token_of(rig, 1, 20) == reference([(5, click())], 5, 21)[20]
+    assert token_of(rig, 2, 20) == reference([(5, click())], 5, 21)[20]
 
 
 def test_objects_that_catch_up_from_far_back_together_encode_each_frame_once():
-    rig = Rig(look_back_frames=4)
-    rig.play(20)
+    rig = tracking_rig(look_back_frames=4)
     before = len(rig.predictor.encoded)
     rig.prompt(10, click(), click(x=9))
     rig.catch_up()

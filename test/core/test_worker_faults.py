@@ -64,8 +64,10 @@ def test_an_unexpected_error_is_logged_and_the_stream_goes_on(rig):
 
 
 def test_running_out_of_gpu_memory_is_a_sentence(rig):
+    rig.play(1)
+    answer(rig.prompt(click()))
     rig.predictor.failures.append(OutOfMemoryError('CUDA out of memory. Tried to allocate'))
-    rig.send(0)
+    rig.send(1)
     rig.wait_until(lambda: bool(rig.lines))
     assert rig.lines[0][1].startswith(
         'out of GPU memory during the tracking of a frame: track fewer objects'
@@ -74,8 +76,10 @@ def test_running_out_of_gpu_memory_is_a_sentence(rig):
 
 def test_repeated_failures_do_not_spin(tmp_path):
     with running(WorkerRig(tmp_path)) as rig:
+        rig.play(1)
+        answer(rig.prompt(click()))
         rig.predictor.failures.extend(RuntimeError('again') for _ in range(1000))
-        for number in range(20):
+        for number in range(1, 21):
             rig.send(number)
         rig.wait_until(lambda: len(rig.lines) >= 2)
         answer(rig.worker.list_objects())

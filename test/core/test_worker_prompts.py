@@ -202,6 +202,7 @@ def test_renaming_does_not_wait_for_the_newest_frame(rig):
 def test_under_latest_a_skipped_frame_stands_in_for_the_nearest_processed_one(tmp_path):
     with running(WorkerRig(tmp_path, FramePolicy.LATEST)) as rig:
         rig.play(1)
+        answer(rig.prompt(click()))
         rig.predictor.gate.clear()
         rig.predictor.entered.clear()
         rig.send(1)
@@ -217,5 +218,5 @@ def test_under_latest_a_skipped_frame_stands_in_for_the_nearest_processed_one(tm
         assert result.frame.header.stamp_ns == 100_200_000_000
         rig.wait_until_caught_up()
         assert rig.predictor.encoded[encoded:] == [2]
-        memory = answer(rig.worker.call(lambda tracker: tracker.memory(1)))
+        memory = answer(rig.worker.call(lambda tracker: tracker.memory(2)))
         assert memory.cond_indices == (1,)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 from fakes import click
 import pytest
 from worker_rig import answer, PATIENCE_S, running, WorkerRig
@@ -192,4 +194,14 @@ def test_the_report_has_rates_latencies_and_counts(rig):
         latency = report.statistics.latency(stage)
         assert latency.count > 0
         assert 0 <= latency.p50_ms <= latency.p95_ms
-    assert report.state_bytes > 0
+
+
+def test_the_report_has_the_bytes_held_within_a_second(rig):
+    rig.play(1)
+    assert rig.worker.report().state_bytes == 0
+    answer(rig.prompt(click()))
+    end_s, number = time.monotonic() + PATIENCE_S, 1
+    while rig.worker.report().state_bytes == 0:
+        assert time.monotonic() < end_s
+        rig.play(1, number)
+        number += 1

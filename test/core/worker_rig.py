@@ -27,8 +27,9 @@ from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.prompt_file import PromptFile
 from sam2_tracker.core.requests import ObjectList, PromptRequest, Ticket
-from sam2_tracker.core.stored_frame import Arrival, RawImage
+from sam2_tracker.core.stored_frame import Arrival, RawImage, StoredFrame
 from sam2_tracker.core.types import (
+    Frame,
     FrameHeader,
     Prompt,
     TrackedFrame,
@@ -42,22 +43,51 @@ T = TypeVar('T')
 PATIENCE_S = 10.0
 
 
+class Gate:
+    """Lets the worker pass, or holds it until it is opened."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._open.set()
+        self.entered = threading.Event()
+
+    def set(self) -> None:
+        self._open.set()
+
+    def clear(self) -> None:
+        self._open.clear()
+
+    def pass_through(self) -> None:
+        self.entered.set()
+        assert self._open.wait(PATIENCE_S)
+
+
 class GatedPredictor(FakePredictor):
     """Encodes a frame only when it is let to, if the gate is shut."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.gate = threading.Event()
-        self.gate.set()
-        self.entered = threading.Event()
+        self.gate = Gate()
+        self.entered = self.gate.entered
 
     def encode(self, image_rgb: UInt8Array):
         # JPEG keeps a flat picture's colour, not a single pixel's.
         picture = image_rgb.copy()
         picture[0, 0] = image_rgb[24, 32]
-        self.entered.set()
-        assert self.gate.wait(PATIENCE_S)
+        self.gate.pass_through()
         return super().encode(picture)
+
+
+class GatedBuffer(FrameBuffer):
+    """Hands a frame out only when it is let to: without an object none is encoded."""
+
+    def __init__(self, config: BufferConfig, policy: FramePolicy, gate: Gate) -> None:
+        super().__init__(config, policy)
+        self._held = gate
+
+    def frame(self, stored: StoredFrame, index: int) -> Frame:
+        self._held.pass_through()
+        return super().frame(stored, index)
 
 
 class WorkerRig:
@@ -80,7 +110,9 @@ class WorkerRig:
             frame_policy=policy,
             prompt=PromptConfig(timeout_s=timeout_s),
         )
-        self.buffer = FrameBuffer(buffer or BufferConfig(directory), policy)
+        self.buffer = GatedBuffer(
+            buffer or BufferConfig(directory), policy, self.predictor.gate
+        )
         self.results: list[TrackedFrame] = []
         self.lines: list[tuple[Level, str]] = []
         self.result_came = threading.Condition()
