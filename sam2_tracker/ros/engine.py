@@ -21,7 +21,7 @@ from sam2_tracker.core.stored_frame import BufferStatistics
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.core.worker import Worker
 
-STOP_TIMEOUT_S = 3.0
+STOP_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ class NodeParameters:
         for spec in PARAMETERS.values():
             declare_checked(node, spec)
         node.add_on_set_parameters_callback(self.on_set)
+        _warn_of_unknown(node)
 
     def value(self, name: str) -> Value:
         """Return a parameter's present value in the table's type."""
@@ -134,6 +135,16 @@ class NodeParameters:
                 f"parameter '{spec.name}' can only be set while the node is unconfigured: "
                 'deactivate and clean it up first')
         return checked
+
+
+def _warn_of_unknown(node: Node) -> None:
+    # rclpy ignores an override of a parameter that is never declared: a slip of the pen.
+    overrides = getattr(node, '_parameter_overrides', {})
+    unknown = [name for name in overrides
+               if not node.has_parameter(name) and not name.startswith('qos_overrides.')]
+    if unknown:
+        node.get_logger().warning(
+            f'unknown parameters are ignored: {", ".join(sorted(unknown))}')
 
 
 def core_config(values: Mapping[str, Value]) -> CoreConfig:

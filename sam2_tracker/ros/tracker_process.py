@@ -11,7 +11,6 @@ import threading
 from typing import NoReturn, TYPE_CHECKING
 
 import rclpy
-from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
@@ -53,7 +52,7 @@ class Spinner:
                 self._executor.spin()
             except ExternalShutdownException:
                 return
-            except InvalidHandle:
+            except rclpy_implementation.InvalidHandle:
                 # An entity was destroyed between the wake-up and its turn.
                 continue
             except Exception as error:  # noqa: BLE001 - one bad callback must not end the node

@@ -55,6 +55,7 @@ class TrackingSystem:
         self._engine: Engine | None = None
         self._input: ImageInput | None = None
         self._clicks: ClickedPoints | None = None
+        self._is_tracking = False
         self.readiness = Readiness(node.get_fully_qualified_name())
         self.parameters = NodeParameters(node, self._is_unconfigured, self.on_parameters)
         self._outputs = OutputPublishers(
@@ -97,9 +98,20 @@ class TrackingSystem:
             core_config(values), input_config(values).prompts_file, hooks, self._loader)
 
     def activate(self) -> None:
-        """Subscribe and track."""
+        """
+        Subscribe and track.
+
+        :raises TrackerError: the frame under way at the last stop is still not done
+        """
+        self._is_tracking = True
+        try:
+            self._start_tracking(self.parameters.values())
+        except Exception:
+            self.deactivate()
+            raise
+
+    def _start_tracking(self, values: Mapping[str, Value]) -> None:
         assert self._engine is not None
-        values = self.parameters.values()
         config = input_config(values)
         worker = self._engine.worker
         self._outputs.start()
@@ -112,7 +124,10 @@ class TrackingSystem:
             self._clicks = ClickedPoints(self._node, self.worker, self._input.newest)
 
     def deactivate(self) -> None:
-        """Stop; objects and frames stay."""
+        """Stop, if it tracks; objects and frames stay."""
+        if not self._is_tracking:
+            return
+        self._is_tracking = False
         if self._clicks is not None:
             self._clicks.close()
             self._clicks = None

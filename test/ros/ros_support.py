@@ -8,6 +8,9 @@ import os
 
 import pytest
 
+# As the older distributions do always: refuse a field of another type.
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
+
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 pytest.importorskip('cv_bridge', reason='cv_bridge is not installed')
 try:

@@ -130,6 +130,8 @@ def test_states_and_failures_are_shown(graph):
 def test_a_frame_that_cannot_be_tracked_is_an_error_until_frames_go_through_again(graph):
     rig = Watched(graph, 'frame_policy:=every', namespace='broken')
     rig.track()
+    assert rig.call(AddPrompts, 'add_prompts', prompts=[click()],
+                    stamp=stamp_to_msg(rig.stamp_ns(0))).success
     rig.predictor.failures = [RuntimeError('CUDA out of memory') for _ in range(40)]
     rig.send()
     status, _ = rig.wait_for_status(lambda status, _: status.level == ERROR)

@@ -9,6 +9,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from node_rig import click, NodeRig
 import pytest
+from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from ros_graph import graph_in, wait_until
@@ -170,3 +171,22 @@ def test_live_parameters_take_effect_while_active(rig):
     reply = rig.call(
         AddPrompts, 'add_prompts', prompts=[click(), click()], stamp=newest_stamp(rig))
     assert not reply.success and 'at most 1 in all (tracking.max_objects)' in reply.message
+
+
+def test_activating_while_the_last_frame_is_still_under_way_is_refused_and_can_be_retried(rig):
+    rig.activate()
+    rig.track()
+    assert rig.call(AddPrompts, 'add_prompts', prompts=[click()],
+                    stamp=newest_stamp(rig)).success
+    rig.predictor.arrived.clear()
+    rig.predictor.gate.clear()
+    rig.send()
+    assert rig.predictor.arrived.wait(20)
+    assert change(rig, 'deactivate')
+    rig.wait_for_line('the frame under way takes longer than', Log.ERROR)
+    assert not change(rig, 'activate') and state(rig) == 'inactive'
+    assert_all_refused(rig, 'not done yet; try again in a moment')
+    rig.predictor.gate.set()
+    wait_until(lambda: change(rig, 'activate'))
+    wait_until(rig.camera.get_subscription_count)
+    rig.track()

@@ -160,6 +160,11 @@ def test_a_bad_override_is_one_sentence(override, sentence):
     assert str(refusal.value).startswith(sentence)
 
 
+def test_a_misspelt_parameter_is_said_and_ignored(capfd):
+    Declared('buffer.max_frame:=5', 'buffer.max_frames:=6')
+    assert 'unknown parameters are ignored: buffer.max_frame' in capfd.readouterr().err
+
+
 def test_overrides_reach_the_core():
     config = core_config(Declared(
         'frame_policy:=every', 'buffer.directory:=~/frames', 'tracking.max_objects:=3',

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from geometry_msgs.msg import Point
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import pytest
@@ -19,7 +20,8 @@ import ros_support  # noqa: F401
 from std_srvs.srv import Trigger
 from tracker_runner import executable, TestCamera, TrackerProcess
 
-from sam2_tracker_msgs.msg import TrackedObjects
+from sam2_tracker_msgs.msg import Prompt, TrackedObjects
+from sam2_tracker_msgs.srv import AddPrompts
 
 DOMAIN_ID = 107
 HERE = Path(__file__).resolve().parent
@@ -123,29 +125,42 @@ def test_a_signal_after_a_failed_configure_ends_it_cleanly(start, graph, tmp_pat
     assert stop_and_time(tracker) < PATIENCE_S
 
 
-def test_a_signal_while_a_frame_is_under_way_ends_it_cleanly(start, graph):
-    tracker = start(environment={'FAKE_STEP_S': '1'})
+def busy(graph, tracker) -> TestCamera:
+    """Have it track one object, so that every frame takes its time."""
     tracker.wait_until_active()
     camera = TestCamera(graph)
     camera.wait_for_tracker()
     results = graph.inbox(TrackedObjects, '/sam2_tracker/objects')
     wait_until(lambda: camera.publish() and results.messages)
-    camera.publish()
+    reply = graph.call(AddPrompts, '/sam2_tracker/add_prompts', AddPrompts.Request(
+        prompts=[Prompt(points=[Point(x=50.0, y=50.0)], point_labels=[1])]))
+    assert reply.success, reply.message
+    return camera
+
+
+def test_a_signal_while_a_frame_is_under_way_ends_it_cleanly(start, graph):
+    tracker = start(environment={'FAKE_STEP_S': '1'})
+    busy(graph, tracker).publish()
+    assert stop_and_time(tracker) < PATIENCE_S
+
+
+def test_a_frame_that_takes_too_long_does_not_keep_it_from_ending(start, graph):
+    tracker = start({'prompt.timeout_s': 60}, {'FAKE_STEP_S': '5'})
+    busy(graph, tracker).publish()
+    time.sleep(0.5)
     assert stop_and_time(tracker) < PATIENCE_S
 
 
 def test_a_request_that_waits_when_it_stops_is_answered(start, graph):
-    tracker = start({'prompt.timeout_s': 60}, {'FAKE_STEP_S': '1.5'})
-    tracker.wait_until_active()
-    camera = TestCamera(graph)
-    camera.wait_for_tracker()
-    results = graph.inbox(TrackedObjects, '/sam2_tracker/objects')
-    wait_until(lambda: camera.publish() and results.messages)
-    camera.publish()
+    tracker = start({'prompt.timeout_s': 60}, {'FAKE_STEP_S': '2'})
+    busy(graph, tracker).publish()
+    time.sleep(0.5)
     waiting = graph.call_async(Trigger, '/sam2_tracker/reset')
-    time.sleep(0.3)
+    time.sleep(0.5)
+    assert not waiting.done()
     tracker.send(signal.SIGINT)
     wait_until(waiting.done, 5, 'a reply to the waiting request')
+    assert not waiting.result().success and 'stopped' in waiting.result().message
     assert stop_and_time(tracker) < PATIENCE_S
 
 

@@ -21,7 +21,7 @@ from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 
 DOMAIN_ID = 106
-LOST, VISIBLE, UNKNOWN = 3, 1, 0
+UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)
 NAMES = iter(range(1000))
 
 
@@ -108,6 +108,7 @@ def test_every_loses_nothing_of_a_burst_that_is_faster_than_the_tracker(start):
 def test_latest_stays_fresh_under_overload(start):
     rig = start()
     rig.track()
+    ask(rig, click())
     rig.predictor.slow_s = 0.1
     ages_s, sent_at_s = [], {}
     for _ in range(100):
@@ -139,6 +140,7 @@ def test_a_late_prompt_hits_the_frame_that_the_operator_saw(start):
 def test_a_prompt_on_a_skipped_frame_is_taken_under_latest(start):
     rig = start()
     rig.track(3)
+    ask(rig, click())
     rig.predictor.arrived.clear()
     rig.predictor.gate.clear()
     rig.send()
@@ -152,7 +154,7 @@ def test_a_prompt_on_a_skipped_frame_is_taken_under_latest(start):
     reply = ask(rig, click(), stamp_ns=skipped_ns)
     assert reply.success and stamp_from_msg(reply.stamp) == skipped_ns
     rig.track(2)
-    assert rig.objects.messages[-1].objects[0].state == VISIBLE
+    assert [item.state for item in rig.objects.messages[-1].objects] == [VISIBLE] * 2
 
 
 def test_a_new_object_on_a_past_frame_is_unknown_until_it_has_caught_up(start):
@@ -220,6 +222,17 @@ def test_a_prompts_file_applies_by_itself_and_again_in_a_new_session(start, tmp_
     assert again.label == 'ball' and again.id != first
 
 
+def test_a_prompts_file_may_name_unused_ids_and_numbering_goes_on_above(start, tmp_path):
+    path = tmp_path / 'prompts.yaml'
+    path.write_text(PROMPTS_FILE.replace('frame: 1', 'frame: 1\n    object: 65534'))
+    rig = start('frame_policy:=every', f'prompts_file:={path}')
+    rig.track(3)
+    assert [item.id for item in rig.objects.messages[-1].objects] == [65534]
+    assert [item.id for item in ask(rig, click()).objects] == [65535]
+    refused = ask(rig, click())
+    assert not refused.success and 'of the 65535 object ids are left' in refused.message
+
+
 def test_a_bad_prompts_file_fails_configure_with_the_line(start, tmp_path):
     path = tmp_path / 'prompts.yaml'
     path.write_text('prompts:\n  - frame: 1\n    pionts: [[1, 2]]\n')
@@ -257,7 +270,8 @@ def test_lost_and_found_again_are_logged(start):
     rig.track(2)
     object_id = ask(rig, click()).objects[0].id
     rig.track()
-    for _ in range(5):
+    assert rig.result(send_empty(rig)).objects[0].state == OCCLUDED
+    for _ in range(4):
         rig.result(send_empty(rig))
     assert rig.objects.messages[-1].objects[0].state == LOST
     rig.wait_for_line(f'object {object_id} is lost: not seen for more than 0.3 s')
@@ -308,6 +322,7 @@ def test_the_frames_lie_in_a_folder_per_session_and_a_users_pictures_stay(start,
 def test_a_backlog_beyond_max_bytes_is_counted_and_an_error(start):
     rig = start('frame_policy:=every', 'buffer.max_bytes:=1048576')
     rig.track()
+    ask(rig, click())
     rig.predictor.gate.clear()
     noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     from sam2_tracker.ros.image_conversion import image_to_msg
