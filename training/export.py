@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from training.model import CONFIG
+from training.tracking import SHARPENING
 
 MAX_BYTES = 15_000_000
 
@@ -28,6 +29,15 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return halved
 
 
+def sharpen(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Make the logits of the single mask steeper, as training has remembered them."""
+    steep = dict(state)
+    for name in ('weight', 'bias'):
+        last = f'sam_mask_decoder.output_hypernetworks_mlps.0.layers.2.{name}'
+        steep[last] = state[last] * SHARPENING
+    return steep
+
+
 def export(checkpoint: Path, output: Path) -> int:
     """
     Write the averaged weights of a ``last.pt`` as ``{'model': state}``.
@@ -36,7 +46,7 @@ def export(checkpoint: Path, output: Path) -> int:
     :raises ValueError: if it is larger than 15 MB
     """
     saved = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    torch.save({'model': half_precision(saved['average'])}, output)
+    torch.save({'model': half_precision(sharpen(saved['average']))}, output)
     size = output.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f'{output} has {size} bytes, more than {MAX_BYTES}')

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.queues import Queue
 import os
 from pathlib import Path
+from queue import Full
 
 import cv2
 import numpy as np
@@ -91,8 +92,21 @@ def _work(queue: Queue, root: Path, recipe: FeedRecipe, seed: int) -> None:
     cv2.setNumThreads(1)
     for clip in stored_clips(root, recipe, seed):
         # as integers: numpy, and so a plain pipe, knows no bfloat16
-        queue.put(([level.view(torch.int16).numpy() for level in clip.maps], clip.labels,
-                   clip.objects))
+        item = ([level.view(torch.int16).numpy() for level in clip.maps], clip.labels,
+                clip.objects)
+        while not _put(queue, item):
+            parent = parent_process()
+            if parent is None or not parent.is_alive():
+                return
+
+
+def _put(queue: Queue, item: object) -> bool:
+    """Put an item into a queue, unless that is full for some seconds."""
+    try:
+        queue.put(item, timeout=5)
+    except Full:
+        return False
+    return True
 
 
 class Feed:

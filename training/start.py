@@ -1,0 +1,77 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Write the weights that training starts from: ``python -m training.start --output start.pt``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from sam2.modeling.sam2_base import SAM2Base
+import torch
+
+from training.data import load_library, Picture
+from training.feed import IMAGENET_MEAN, IMAGENET_STD
+from training.matching import FeatureBasis, measure_basis, start_as_matcher
+from training.model import build_nano
+from training.pretrained import load_imagenet_weights
+
+SIZE = 256
+EVERY = 4            # of the pictures: enough for principal directions
+# The experiment's features are this large. The decoder sees them as they are on a prompted
+# frame and normalised on a tracked one; brought to one size, they are one task.
+FEATURE_SCALE = 5.0
+
+
+def take_over(model: SAM2Base, weights: dict[str, torch.Tensor]) -> list[str]:
+    """
+    Copy the weights of an earlier experiment that still fit, the trunk excepted.
+
+    :returns: the names that were taken
+    """
+    own = model.state_dict()
+    fitting = {name: value.float() for name, value in weights.items()
+               if name in own and own[name].shape == value.shape and '.trunk.' not in name}
+    model.load_state_dict(fitting, strict=False)
+    with torch.no_grad():
+        for level in model.image_encoder.neck.convs[:2]:
+            level.conv.weight.div_(FEATURE_SCALE)
+            level.conv.bias.div_(FEATURE_SCALE)
+        model.no_mem_embed.div_(FEATURE_SCALE)
+    return sorted(fitting)
+
+
+@torch.inference_mode()
+def basis_of(model: SAM2Base, pictures: tuple[Picture, ...]) -> FeatureBasis:
+    """Measure the principal directions of the stride-16 features of pictures."""
+    features = []
+    for picture in pictures[::EVERY]:
+        image = torch.from_numpy(np.ascontiguousarray(picture.rgb)).permute(2, 0, 1)[None] / 255
+        image = torch.nn.functional.interpolate(image, size=(SIZE, SIZE), mode='bilinear',
+                                                antialias=True)
+        described = model.image_encoder((image - IMAGENET_MEAN) / IMAGENET_STD)
+        features.append(described['vision_features'][0].flatten(1).T[::3])
+    return measure_basis(torch.cat(features))
+
+
+def main() -> None:
+    """Write first weights as the command line says."""
+    parser = argparse.ArgumentParser(prog='python -m training.start', description=__doc__)
+    parser.add_argument('--experiment', type=Path,
+                        help='weights to take neck and decoder from; else they are random')
+    parser.add_argument('--data', type=Path, default=Path('../shared/data/train'))
+    parser.add_argument('--output', type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    model = build_nano(SIZE)
+    load_imagenet_weights(model.image_encoder.trunk)
+    if arguments.experiment:
+        taken = take_over(model, torch.load(arguments.experiment, weights_only=True))
+        print(f'{len(taken)} tensors taken from {arguments.experiment}')
+    start_as_matcher(model, basis_of(model, load_library(arguments.data).pictures))
+    torch.save(model.state_dict(), arguments.output)
+
+
+if __name__ == '__main__':
+    main()
