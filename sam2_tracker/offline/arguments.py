@@ -59,6 +59,8 @@ def parse(arguments: Sequence[str] | None) -> Request:
     :raises PromptError: if the prompts are at fault
     """
     options = _parser().parse_args(arguments)
+    if options.ray:
+        _make_absolute(options)
     prompts = load_prompt_file(options.prompts).prompts if options.prompts else ()
     return Request(
         tuple(options.sources),
@@ -72,6 +74,14 @@ def parse(arguments: Sequence[str] | None) -> Request:
         options.ray_workers,
         options.ray_gpus,
     )
+
+
+def _make_absolute(options: argparse.Namespace) -> None:
+    """Name all files so that processes in other folders find them."""
+    options.sources = [path.absolute() for path in options.sources]
+    for name, value in list(vars(options).items()):
+        if isinstance(value, Path):
+            setattr(options, name, value.absolute())
 
 
 def _outputs(options: argparse.Namespace) -> Outputs:

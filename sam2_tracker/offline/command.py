@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 import signal
 import sys
 from types import FrameType
@@ -18,7 +18,9 @@ from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.fingerprint import fingerprint_of
 from sam2_tracker.offline.job import Job, plan_job
 from sam2_tracker.offline.journal import Journal
+from sam2_tracker.offline.local_processor import LocalProcessor
 from sam2_tracker.offline.open_source import open_source
+from sam2_tracker.offline.ray_processor import RayProcessor
 from sam2_tracker.offline.run_job import JobRun, Outcome
 from sam2_tracker.offline.terminal import Terminal
 
@@ -99,21 +101,25 @@ def _check_outputs(job: Job, request: Request) -> None:
 
 
 def _process(job: Job, request: Request, terminal: Terminal) -> list[Outcome]:
-    from sam2_tracker.models.runtime import build_tracking_predictor
-    from sam2_tracker.models.threads import spare_core_count, use_threads
+    from sam2_tracker.models.checkpoints import find_checkpoint
 
-    settings = job.settings
-    use_threads(settings.threads or spare_core_count())
-    predictor = build_tracking_predictor(settings.model, settings.tracking.max_cond_frames)
-    journal = Journal(job.journal_folder, fingerprint_of(job, predictor.fingerprint()))
+    weights = find_checkpoint(job.settings.model)
+    journal = Journal(job.journal_folder, fingerprint_of(job, weights))
     outcomes: list[Outcome] = []
     try:
         journal.begin(request.resume)
-        outcomes = JobRun(job, journal, predictor, terminal.log, terminal.progress).run()
+        with closing(_processor(job, request, terminal)) as processor:
+            outcomes = JobRun(job, journal, processor, terminal.log).run()
     finally:
         is_complete = bool(outcomes) and all(outcome.error is None for outcome in outcomes)
         journal.close(is_complete)
     return outcomes
+
+
+def _processor(job: Job, request: Request, terminal: Terminal) -> LocalProcessor | RayProcessor:
+    if not request.ray:
+        return LocalProcessor(job, terminal.log, terminal.progress)
+    return RayProcessor(job, terminal.log, request.ray, request.ray_workers, request.ray_gpus)
 
 
 @contextmanager

@@ -15,13 +15,13 @@ from sam2_tracker.core.prompt_file import FilePrompt
 from sam2_tracker.offline.job import Job, Settings, SourceJob
 
 
-def fingerprint_of(job: Job, weights: str) -> dict[str, str]:
+def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
     """
     Return, by name, what has to be the same for a run to be resumed.
 
-    :param weights: the model's own fingerprint
+    :param weights: the model's checkpoint
     """
-    found = {**_of_settings(job.settings), 'weights': weights}
+    found = {**_of_settings(job.settings), 'weights': _of_files(weights)}
     for source in job.sources:
         found[f'source {source.name}'] = _of_files(source.path)
         found[f'prompts of {source.name}'] = _hash(_of_prompt(each) for each in source.prompts)

@@ -251,7 +251,7 @@ def test_the_fingerprint_names_what_changed(tmp_path: Path):
     clip.write_text('x')
     base = [str(clip), '--masks', 'out']
     found = [
-        fingerprint_of(plan(*base, *options), 'weights')
+        fingerprint_of(plan(*base, *options), clip.parent)
         for options in (
             ['--point', '1,1'],
             ['--point', '1,1'],
@@ -263,5 +263,5 @@ def test_the_fingerprint_names_what_changed(tmp_path: Path):
     assert {key for key in found[0] if found[0][key] != found[2][key]} == {'prompts of a'}
     assert {key for key in found[0] if found[0][key] != found[3][key]} == {'model'}
     clip.write_text('another video')
-    changed = fingerprint_of(plan(*base, '--point', '1,1'), 'weights')
-    assert {key for key in changed if changed[key] != found[0][key]} == {'source a'}
+    changed = fingerprint_of(plan(*base, '--point', '1,1'), clip.parent)
+    assert {key for key in changed if changed[key] != found[0][key]} == {'source a', 'weights'}
