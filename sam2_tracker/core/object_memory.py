@@ -38,6 +38,11 @@ class Windows:
     pointers: int
     max_cond_frames: int
 
+    @property
+    def longest(self) -> int:
+        """Return how many frames back anything is read."""
+        return max(self.maps, self.pointers)
+
     @classmethod
     def of(cls, model: SAM2Base) -> Windows:
         """Return the windows that a model's own settings make exact."""
@@ -245,7 +250,7 @@ class ObjectMemory:
         for index, entry in list(self.tracked.items()):
             if index >= oldest:
                 continue
-            if index < oldest - self.windows.pointers:
+            if index < oldest - self.windows.longest:
                 del self.tracked[index]
             elif index < oldest - self.windows.maps:
                 self.tracked[index] = _without(entry, 'pred_masks', 'maskmem_features')
@@ -261,7 +266,7 @@ class ObjectMemory:
         orders its memories differently once there is something to leave out.
         """
         max_cond_frames = self.windows.max_cond_frames
-        reach = oldest - max(self.windows.maps, self.windows.pointers)
+        reach = oldest - self.windows.longest
         old = sorted(index for index in self.cond if index < oldest)
         surplus = old[:-(max_cond_frames + 1)] if max_cond_frames > 0 else []
         for index in surplus:

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Stock SAM 2 draws a bar for every call; tqdm reads this when it is imported.
+os.environ.setdefault('TQDM_DISABLE', '1')
 
 
 @pytest.fixture(scope='session')

@@ -129,6 +129,24 @@ def test_old_prompted_frames_are_dropped_but_for_one_more_than_are_attended_to(
                      expected) != []
 
 
+def test_memories_several_frames_apart_equal_stock(
+        predictor, encoded, stock_model, clip_folder, monkeypatch):
+    for model in (stock_model, predictor.model):
+        monkeypatch.setattr(model, 'memory_temporal_stride_for_eval', 3)
+    windows = Windows.of(predictor.model)
+    assert windows.maps == 16
+    # The frame of those three that reads farthest back.
+    script = [Correction(22, 22 + LOOK_BACK, points([disc_xy(1, 22)]))]
+    expected = run_stock(stock_model, clip_folder, script)
+    for batched in (False, True):
+        stream = Stream(Predictor(predictor.model, batched=batched), encoded, LOOK_BACK)
+        assert differing(run_ours(stream, script), expected) == []
+
+    cut = Stream(Predictor(predictor.model), encoded, LOOK_BACK, replace(windows, maps=15),
+                 after_prune=skip_missing_maps)
+    assert differing(run_ours(cut, script), expected) != []
+
+
 def test_random_corrections_anywhere_in_the_look_back_equal_stock(
         few_cond_frames, encoded, stock_model, clip_folder):
     rng = np.random.default_rng(7)
