@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import Any
 
+from geometry_msgs.msg import Point
 import numpy as np
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -23,6 +24,7 @@ from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.tracker_node import TrackerNode
 from sam2_tracker.ros.tracker_process import Spinner
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
+from sam2_tracker_msgs.srv import AddPrompts
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))
 from fakes import FakePredictor
@@ -179,7 +181,11 @@ class NodeRig:
 def click(object_id: int = 0, x: float = 20.0, y: float = 20.0, label: str = '',
           positive: int = 1) -> Prompt:
     """Return a prompt with one point."""
-    from geometry_msgs.msg import Point
-
     return Prompt(object_id=object_id, label=label, points=[Point(x=x, y=y)],
                   point_labels=[positive])
+
+
+def ask(rig: NodeRig, *prompts: Prompt, stamp_ns: int = 0, **fields: Any) -> AddPrompts.Response:
+    """Call add_prompts; stamp 0 is the newest buffered frame."""
+    return rig.call(AddPrompts, 'add_prompts', prompts=list(prompts),
+                    stamp=stamp_to_msg(stamp_ns), **fields)

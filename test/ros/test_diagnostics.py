@@ -9,7 +9,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_rig import click, NodeRig
 import pytest
-from ros_graph import graph_in, wait_until
+from ros_graph import wait_until
 import ros_support  # noqa: F401
 from std_srvs.srv import SetBool
 
@@ -42,12 +42,6 @@ class Watched(NodeRig):
 
 def values(status) -> dict[str, str]:
     return {entry.key: entry.value for entry in status.values}
-
-
-@pytest.fixture(scope='module')
-def graph():
-    with graph_in(DOMAIN_ID) as joined:
-        yield joined
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_graph import graph_in, wait_until
+from ros_graph import wait_until
 import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -79,12 +79,6 @@ class Camera:
             self.input.close()
         self.graph.executor.remove_node(self.node)
         self.node.destroy_node()
-
-
-@pytest.fixture(scope='module')
-def graph():
-    with graph_in(DOMAIN_ID) as joined:
-        yield joined
 
 
 @pytest.fixture(name='camera')

@@ -12,7 +12,7 @@ import pytest
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from ros_graph import graph_in, wait_until
+from ros_graph import wait_until
 import ros_support  # noqa: F401
 from std_srvs.srv import SetBool, Trigger
 
@@ -23,12 +23,6 @@ DOMAIN_ID = 104
 SERVICES = {
     'add_prompts': AddPrompts, 'remove_object': RemoveObject, 'list_objects': ListObjects,
     'reset': Trigger, 'pause': SetBool, 'snapshot': Trigger}
-
-
-@pytest.fixture(scope='module')
-def graph():
-    with graph_in(DOMAIN_ID) as joined:
-        yield joined
 
 
 @pytest.fixture(name='rig')

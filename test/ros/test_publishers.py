@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from ros_graph import Graph, graph_in, wait_until
+from ros_graph import Graph, wait_until
 import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -68,12 +68,6 @@ class Outputs:
 
     def publishes(self, topic: str) -> int:
         return self.node.count_publishers(f'{self.prefix}/{topic}')
-
-
-@pytest.fixture(scope='module')
-def graph():
-    with graph_in(DOMAIN_ID) as joined:
-        yield joined
 
 
 @pytest.fixture(name='outputs')

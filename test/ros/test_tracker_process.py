@@ -13,7 +13,7 @@ from lifecycle_msgs.srv import ChangeState
 import numpy as np
 import PIL.Image
 import pytest
-from ros_graph import graph_in, wait_until
+from ros_graph import wait_until
 import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -54,12 +54,6 @@ class Live:
 
     def stamps(self) -> list[int]:
         return [stamp_from_msg(msg.header.stamp) for msg in self.objects.messages]
-
-
-@pytest.fixture(scope='module')
-def graph():
-    with graph_in(DOMAIN_ID) as joined:
-        yield joined
 
 
 @pytest.fixture(scope='module')
