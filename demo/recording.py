@@ -98,9 +98,12 @@ def save(recording: Recording, folder: Path) -> None:
         for object_id, mask in (frame.masks or {}).items():
             own = masks / f'object_{object_id}'
             own.mkdir(exist_ok=True)
-            Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(own / f'{index:05d}.png')
+            _write_mask(own / f'{index:05d}.png', mask)
     for number, call in enumerate(recording.calls):
         label_picture(call.reply_label_image).save(masks / f'reply_{number}.png')
+        for prompt in call.prompts:
+            if prompt.mask_hw is not None:
+                _write_mask(masks / _prompt_file(prompt), prompt.mask_hw)
     _write_json(folder / 'prompts.json', [_call_to_json(call) for call in recording.calls])
     _write_json(
         folder / 'results.json',
@@ -123,10 +126,18 @@ def load(folder: Path) -> Recording:
         _frame_from_json(masks, index, frame) for index, frame in enumerate(results['frames'])
     )
     calls = tuple(
-        _call_from_json(call, masks / f'reply_{number}.png')
+        _call_from_json(call, masks, f'reply_{number}.png')
         for number, call in enumerate(json.loads((folder / 'prompts.json').read_text()))
     )
     return Recording(results['model'], results['threads'], frames, calls)
+
+
+def _prompt_file(prompt: Prompt) -> str:
+    return f'prompt_{prompt.label}.png'
+
+
+def _write_mask(path: Path, mask: BoolArray) -> None:
+    Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(path)
 
 
 def _frame_from_json(masks: Path, index: int, frame: Any) -> RecordedFrame:
@@ -136,7 +147,7 @@ def _frame_from_json(masks: Path, index: int, frame: Any) -> RecordedFrame:
         frame['stamp_ns'],
         tuple(_object_from_json(item) for item in frame['objects']),
         _read_labels(masks / name) if (masks / name).is_file() else None,
-        {object_id: np.asarray(Image.open(path)) > 0 for object_id, path in own.items()},
+        {object_id: _read_mask(path) for object_id, path in own.items()},
     )
 
 
@@ -164,6 +175,7 @@ def _call_to_json(call: Call) -> Any:
                 'points': prompt.points_xy.tolist(),
                 'point_labels': prompt.point_labels.tolist(),
                 'box': None if prompt.box_xyxy is None else prompt.box_xyxy.tolist(),
+                'mask': None if prompt.mask_hw is None else _prompt_file(prompt),
             }
             for prompt in call.prompts
         ],
@@ -171,7 +183,7 @@ def _call_to_json(call: Call) -> Any:
     }
 
 
-def _call_from_json(call: Any, reply_path: Path) -> Call:
+def _call_from_json(call: Any, masks: Path, reply_name: str) -> Call:
     prompts = tuple(
         Prompt(
             prompt['object'],
@@ -179,6 +191,7 @@ def _call_from_json(call: Any, reply_path: Path) -> Call:
             np.array(prompt['points'], np.float32).reshape(-1, 2),
             np.array(prompt['point_labels'], np.int32),
             None if prompt['box'] is None else np.array(prompt['box'], np.float32),
+            _read_mask(masks / prompt['mask']) if prompt['mask'] else None,
         )
         for prompt in call['prompts']
     )
@@ -188,8 +201,12 @@ def _call_from_json(call: Any, reply_path: Path) -> Call:
         call['sent_after'],
         call['answered_after'],
         tuple(_object_from_json(item) for item in call['reply']),
-        _read_labels(reply_path),
+        _read_labels(masks / reply_name),
     )
+
+
+def _read_mask(path: Path) -> BoolArray:
+    return np.asarray(Image.open(path)) > 0
 
 
 def _read_labels(path: Path) -> UInt16Array:

@@ -38,7 +38,10 @@ def stock_masks(
     masks: list[BoolArray | None] = [None] * state['num_frames']
     versions = []
     for frame_index, prompt in prompts:
-        predictor.add_new_points_or_box(state, frame_index, 1, **_arguments(prompt))
+        if prompt.mask_hw is not None:
+            predictor.add_new_mask(state, frame_index, 1, prompt.mask_hw)
+        else:
+            predictor.add_new_points_or_box(state, frame_index, 1, **_arguments(prompt))
         with contextlib.redirect_stderr(io.StringIO()):
             for index, _, logits in predictor.propagate_in_video(state, frame_index):
                 masks[index] = np.asarray((logits[0, 0] > 0).cpu())

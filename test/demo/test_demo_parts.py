@@ -85,6 +85,7 @@ def test_the_scene_is_inside_its_frames():
             corners = [] if prompt.box_xyxy is None else prompt.box_xyxy.reshape(2, 2).tolist()
             for x, y in [*prompt.points_xy.tolist(), *corners]:
                 assert 0 <= x <= HW[1] and 0 <= y <= HW[0]
+            assert prompt.mask_hw is None or prompt.mask_hw.shape == HW
     assert sorted(HAND_BOXES) == [0, 25, 50]
     for boxes in HAND_BOXES.values():
         for box in boxes.values():
