@@ -121,17 +121,18 @@ class BatchTracker:
     """
     Track jobs of different objects, frames and cameras in as few forward passes as possible.
 
-    Jobs whose memories have equally many maps and pointers go together; from 16 frames after its
-    last prompt on that is every object with as many prompted frames. Nothing is padded, since a
-    mask would turn the fast attention kernels off.
+    Jobs whose memories have equally many maps and pointers go together; 16 frames after their
+    last prompts that is all objects with as many prompted frames. Nothing is padded, since a mask
+    would turn the fast attention kernels off.
 
     :param max_batch: largest number of objects in one pass
+    :ivar step: what runs a batch: `forward` or something compiled of it
     """
 
     def __init__(self, model: StreamPredictor, max_batch: int) -> None:
         self._model = model
-        self._max_batch = max_batch
-        self._run: Callable[[StepInputs], StepOutputs] = self._forward
+        self.max_batch = max_batch
+        self.step: Callable[[StepInputs], StepOutputs] = self.forward
 
     def track(self, jobs: Sequence[Job]) -> None:
         """Track all jobs and store the results in their memories."""
@@ -140,11 +141,16 @@ class BatchTracker:
             reading = read_memory(self._model, job.memory, job.frame_index)
             groups[reading.layout].append((job, reading))
         for group in groups.values():
-            for start in range(0, len(group), self._max_batch):
-                batch = group[start:start + self._max_batch]
+            for start in range(0, len(group), self.max_batch):
+                batch = group[start:start + self.max_batch]
                 together = [job for job, _ in batch]
                 inputs = self._inputs(together, [reading for _, reading in batch])
-                self._store(together, self._run(inputs))
+                self._store(together, self.step(inputs))
+
+    def read(self, jobs: Sequence[Job]) -> StepInputs:
+        """Gather what the model needs for jobs of one layout."""
+        return self._inputs(jobs, [read_memory(self._model, job.memory, job.frame_index)
+                                   for job in jobs])
 
     def _inputs(self, jobs: Sequence[Job], readings: Sequence[Reading]) -> StepInputs:
         memory, tokens = self._memory_tokens(readings)
@@ -190,7 +196,7 @@ class BatchTracker:
         encoded = get_1d_sine_pe(ages / (model.max_obj_ptrs_in_encoder - 1), dim=width)
         return model.obj_ptr_tpos_proj(encoded).repeat_interleave(split, dim=0)
 
-    def _forward(self, inputs: StepInputs) -> StepOutputs:
+    def forward(self, inputs: StepInputs) -> StepOutputs:
         """Attend to memory, decode the masks, encode them as memories."""
         model = self._model
         sizes = [(x.shape[-2], x.shape[-1]) for x in inputs.maps]

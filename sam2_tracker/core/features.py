@@ -16,7 +16,7 @@ from torch import nn
 from sam2_tracker.core.types import UInt8Array
 
 if TYPE_CHECKING:
-    from sam2.modeling.sam2_base import SAM2Base
+    from sam2_tracker.core.stream_predictor import StreamPredictor
 
 # SAM 2's own, those of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
@@ -123,7 +123,7 @@ class Preprocessor:
         return planes.div_(self._white).sub_(self._mean).div_(self._std)[None]
 
 
-def encode_image(model: SAM2Base, pixels: torch.Tensor) -> EncodedFrame:
+def encode_image(model: StreamPredictor, pixels: torch.Tensor) -> EncodedFrame:
     """
     Run the image encoder and keep what the later stages read.
 
@@ -131,5 +131,7 @@ def encode_image(model: SAM2Base, pixels: torch.Tensor) -> EncodedFrame:
     """
     backbone_out = model.forward_image(pixels)
     levels = int(model.num_feature_levels)
-    maps = tuple(backbone_out['backbone_fpn'][-levels:])
-    return EncodedFrame(maps, backbone_out['vision_pos_enc'][-1])
+    *finer, last = backbone_out['backbone_fpn'][-levels:]
+    if model.encoder_is_compiled:
+        last = last.clone()
+    return EncodedFrame((*finer, last), model.image_encoder.neck.position_encoding(last))

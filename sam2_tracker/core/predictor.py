@@ -5,23 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 from typing import Any
 
 import numpy as np
 import torch
 
 from sam2_tracker.core.batching import BatchTracker, Job
+from sam2_tracker.core.compiling import compile_encoder, CompiledStep
 from sam2_tracker.core.cond_bank import CondBank, export_cond, fingerprint, import_cond
 from sam2_tracker.core.cpu_attention import fold_values
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.mask_summary import summarise_masks
 from sam2_tracker.core.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
+from sam2_tracker.core.predictor_checks import (
+    own_features,
+    own_memory,
+    own_output,
+    refuse_forgotten,
+    refuse_unfit,
+    refuse_unknown,
+)
 from sam2_tracker.core.protocols import FrameFeatures, FrameMasks, MaskOutput, Memory, TrackStep
 from sam2_tracker.core.stream_predictor import StreamPredictor
 from sam2_tracker.core.types import Prompt, UInt8Array, Wanted
 
+_COMPILE = ('none', 'encoder', 'full')
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
@@ -37,14 +48,16 @@ class Predictor:
         after the other but for rounding; False is bit-identical to stock SAM 2; None is True on
         CUDA
     :param max_batch: largest number of objects in one pass
+    :param compile: none, encoder, or full: the encoder and batched tracking; done by `warm_up`
     :raises ModelError: if the model is set up so that results could not be exact
     """
 
     def __init__(self, model: StreamPredictor, precision: str = 'float32',
-                 batched: bool | None = None, max_batch: int = 16) -> None:
-        _refuse_unfit(model)
-        if precision not in _PRECISIONS:
-            raise ModelError(f'precision {precision!r} is neither of {", ".join(_PRECISIONS)}')
+                 batched: bool | None = None, max_batch: int = 16,
+                 compile: str = 'none') -> None:  # noqa: A002 - the parameter's name
+        refuse_unfit(model)
+        refuse_unknown('precision', precision, _PRECISIONS)
+        refuse_unknown('compile', compile, _COMPILE)
         self._model = model
         self._device = torch.device(model.device)
         self._dtype = _PRECISIONS[precision]
@@ -54,8 +67,10 @@ class Predictor:
                 fold_values(model)
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
-        batches = self._device.type == 'cuda' if batched is None else batched
-        self._batches = BatchTracker(model, max_batch) if batches else None
+        if batched is None:
+            batched = self._device.type == 'cuda' or compile == 'full'
+        self._batches = BatchTracker(model, max_batch) if batched else None
+        self._steps = _compile(model, compile, self._batches)
         self._constants: dict[str, Any] = {}
         self._fingerprint: str | None = None
 
@@ -74,9 +89,14 @@ class Predictor:
         """Return where the model runs."""
         return self._device
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, self._dtype,
-                              enabled=self._dtype is not torch.float32)
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Compute on this predictor's device and with its precision."""
+        on_device = (torch.cuda.device(self._device) if self._device.type == 'cuda'
+                     else contextlib.nullcontext())
+        with on_device, torch.autocast(self._device.type, self._dtype,
+                                       enabled=self._dtype is not torch.float32):
+            yield
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -87,8 +107,13 @@ class Predictor:
         middle = np.full((1, 2), side / 2, np.float32)
         prompt = Prompt(points_xy=middle, point_labels=np.ones(1, np.int32))
         output: MaskOutput = self.prompt(memory, 0, features, prompt, clear_previous=False)
-        for index in range(1, 3):
+        # Only with full windows is there a layout that stays.
+        frames = self._windows.longest + 1 if self._steps else 3
+        for index in range(1, frames):
             output = self.track([TrackStep(memory, index, features)])[0]
+        if self._steps and self._batches:
+            with self._arithmetic():
+                self._steps.prepare(self._batches.read([Job(memory, frames, features)]))
         self.summarise([output], [1], (side, side), Wanted())
 
     @torch.inference_mode()
@@ -98,7 +123,7 @@ class Predictor:
 
         :param image_rgb: (height, width, 3) uint8, any size
         """
-        with self._autocast():
+        with self._arithmetic():
             return encode_image(self._model, self._preprocess(image_rgb))
 
     def new_memory(self, video_hw: tuple[int, int]) -> ObjectMemory:
@@ -121,14 +146,14 @@ class Predictor:
         :param clear_previous: drop this object's prompts and its old mask on this frame first
         :raises FrameError: if what such an old frame would read was pruned
         """
-        own = _own_memory(memory)
-        _refuse_forgotten(own, frame_index)
-        with self._autocast():
+        own = own_memory(memory)
+        refuse_forgotten(own, frame_index)
+        with self._arithmetic():
             if clear_previous:
                 self._model.clear_all_prompts_in_frame(own.state, frame_index, OBJECT_ID,
                                                        need_output=False)
                 own.forget_output(frame_index)
-            own.hold_features(frame_index, _own_features(features))
+            own.hold_features(frame_index, own_features(features))
             self._apply(own, frame_index, prompt)
         output = own.output(frame_index)
         assert output is not None
@@ -157,11 +182,11 @@ class Predictor:
 
         On a prompted frame that prompt's result is returned as it is.
         """
-        jobs = [Job(_own_memory(step.memory), step.frame_index, _own_features(step.features))
+        jobs = [Job(own_memory(step.memory), step.frame_index, own_features(step.features))
                 for step in steps]
         if len({id(job.memory) for job in jobs}) < len(jobs):
             raise ValueError('an object can be tracked on one frame at a time')
-        with self._autocast():
+        with self._arithmetic():
             for job in jobs:
                 self._settle(job.memory)
             self._run([job for job in jobs if job.frame_index not in job.memory.cond])
@@ -172,7 +197,7 @@ class Predictor:
             if not job.memory.cond:
                 raise PromptError(f'frame {job.frame_index}: an object that was never prompted '
                                   'cannot be tracked')
-            _refuse_forgotten(job.memory, job.frame_index)
+            refuse_forgotten(job.memory, job.frame_index)
         if self._batches is not None:
             self._batches.track(jobs)
             return
@@ -199,7 +224,7 @@ class Predictor:
                   fill_hole_area: int = 0) -> FrameMasks:
         """Turn results of one frame into pixels; see `PredictorProtocol.summarise`."""
         with torch.inference_mode():
-            return summarise_masks([_own_output(output) for output in outputs], object_ids,
+            return summarise_masks([own_output(output) for output in outputs], object_ids,
                                    video_hw, wanted, mask_threshold, fill_hole_area)
 
     @torch.inference_mode()
@@ -209,8 +234,8 @@ class Predictor:
 
         :raises PromptError: if the object was never prompted
         """
-        own = _own_memory(memory)
-        with self._autocast():
+        own = own_memory(memory)
+        with self._arithmetic():
             self._settle(own)
         return export_cond(own, self.fingerprint(), self.image_size)
 
@@ -228,7 +253,7 @@ class Predictor:
                 f'px, this is {self.fingerprint()[:12]} at {self.image_size} px')
         maps = bank.maps[:1].to(self._device, self._dtype)
         position = self._model.memory_encoder.position_encoding(maps)
-        import_cond(_own_memory(memory), bank, position)
+        import_cond(own_memory(memory), bank, position)
 
     def fingerprint(self) -> str:
         """Return a hash of the model's weights; the first call takes a moment."""
@@ -237,26 +262,17 @@ class Predictor:
         return self._fingerprint
 
 
-def _refuse_unfit(model: StreamPredictor) -> None:
-    if model.fill_hole_area != 0:
-        # `build_sam2_video_predictor` sets it to 8 after all overrides.
-        raise ModelError(f'the model fills holes up to {model.fill_hole_area} pixels: set '
-                         'fill_hole_area to 0 after building it')
-    if not model.add_all_frames_to_correct_as_cond:
-        raise ModelError('the model must be built with add_all_frames_to_correct_as_cond=true, '
-                         'or corrections fade')
-    for name in ('clear_non_cond_mem_around_input', 'non_overlap_masks',
-                 'non_overlap_masks_for_mem_enc'):
-        if getattr(model, name):
-            raise ModelError(f'the model must be built with {name}=false')
-    if model.training:
-        raise ModelError('the model is in training mode: call eval()')
-
-
-def _refuse_forgotten(memory: ObjectMemory, frame_index: int) -> None:
-    if frame_index < memory.oldest_index:
-        raise FrameError(f'frame {frame_index} is too old: this object is remembered from frame '
-                         f'{memory.oldest_index} on')
+def _compile(model: StreamPredictor, what: str,
+             batches: BatchTracker | None) -> CompiledStep | None:
+    if what == 'none':
+        return None
+    compile_encoder(model)
+    if what == 'encoder':
+        return None
+    if batches is None:
+        raise ModelError('compile full is for batched tracking')
+    batches.step = CompiledStep(batches.forward, batches.max_batch)
+    return batches.step
 
 
 def _finished(job: Job) -> LowResMask:
@@ -264,22 +280,4 @@ def _finished(job: Job) -> LowResMask:
     output = job.memory.output(job.frame_index)
     if output is None:
         raise FrameError(f'frame {job.frame_index} was prompted too long ago to be shown again')
-    return output
-
-
-def _own_memory(memory: Memory) -> ObjectMemory:
-    if not isinstance(memory, ObjectMemory):
-        raise TypeError(f'a memory of this predictor was expected, not {type(memory).__name__}')
-    return memory
-
-
-def _own_features(features: FrameFeatures) -> EncodedFrame:
-    if not isinstance(features, EncodedFrame):
-        raise TypeError(f'features of this predictor were expected, not {type(features).__name__}')
-    return features
-
-
-def _own_output(output: MaskOutput) -> LowResMask:
-    if not isinstance(output, LowResMask):
-        raise TypeError(f'a result of this predictor was expected, not {type(output).__name__}')
     return output

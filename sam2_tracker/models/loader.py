@@ -150,7 +150,8 @@ def _settings(config: ModelConfig, max_cond_frames: int) -> dict[str, Any]:
         # Corrections on tracked frames would otherwise fade after 6 to 15 frames.
         'add_all_frames_to_correct_as_cond': True,
         'max_cond_frames_in_attn': max_cond_frames,
-        'compile_image_encoder': config.compile != 'none',
+        # Predictor compiles: it knows that a compiled encoder's output must be copied.
+        'compile_image_encoder': False,
     }
     if config.image_size:
         settings['image_size'] = config.image_size

@@ -24,7 +24,8 @@ def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> P
     """
     precision = resolve_precision(config.precision, resolve_device(config.device))
     name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
-    return Predictor(build_predictor(config, max_cond_frames), name)
+    model = build_predictor(config, max_cond_frames)
+    return Predictor(model, name, compile=config.compile)
 
 
 def release_cached_memory() -> None:
