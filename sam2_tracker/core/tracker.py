@@ -24,13 +24,8 @@ from sam2_tracker.core.protocols import Memory, PredictorProtocol, TrackStep
 from sam2_tracker.core.results import show, without_masks
 from sam2_tracker.core.roster import Roster
 from sam2_tracker.core.stages import StageTimer, untimed
-from sam2_tracker.core.types import (
-    Frame,
-    Prompt,
-    TrackedFrame,
-    TrackedObject,
-    Wanted,
-)
+from sam2_tracker.core.types import Frame, Prompt, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.visibility import Visibility
 
 
 class Tracker:
@@ -40,6 +35,7 @@ class Tracker:
     :param frames: pixels of processed frames, for replays from beyond the look-back
     :param ids: shared by all trackers of a process, so that no id is used twice
     :param stages: measures 'encode', 'track' and 'summarise'
+    :param first_index: number of the first frame; above 0 to go on where another tracker was
     """
 
     def __init__(
@@ -50,6 +46,7 @@ class Tracker:
         ids: IdAllocator,
         log: Log = silent,
         stages: StageTimer = untimed,
+        first_index: int = 0,
     ) -> None:
         self._predictor = predictor
         self._config = config
@@ -61,7 +58,7 @@ class Tracker:
         self._drafter = Drafter(predictor, self._features, self._look_back)
         self._catch_up = CatchUp(predictor, self._features, frames, self._look_back, log)
         self._newest: Frame | None = None
-        self._next_index = 0
+        self._next_index = first_index
 
     @property
     def newest(self) -> Frame | None:
@@ -224,15 +221,25 @@ class Tracker:
             )
         return memory.fork()
 
-    def adopt(self, memory: Memory, label: str = '', object_id: int = 0) -> int:
+    def adopt(
+        self,
+        memory: Memory,
+        label: str = '',
+        object_id: int = 0,
+        visibility: Visibility | None = None,
+    ) -> int:
         """
         Track an object from the next frame on by what is remembered of it; return its id.
 
         :param object_id: an unused one, 0 for the next
+        :param visibility: as it was on the frame before, None if it is new to this stream
         :raises PromptError: if the id was used before or there are too many objects
         """
         check_room(1, len(self._roster), self._config.max_objects)
-        return self._roster.adopt(memory, label, object_id)
+        new_id = self._roster.adopt(memory, label, object_id)
+        if visibility is not None:
+            self._roster.known(new_id).history.record(self._next_index - 1, visibility)
+        return new_id
 
     def remove(self, object_id: int) -> None:
         """
