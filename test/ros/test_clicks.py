@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 
-DOMAIN_ID = 113
+DOMAIN_ID = 43
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)
 
 

@@ -11,7 +11,7 @@ from ros_graph import graph_in
 import ros_support  # noqa: F401
 from std_srvs.srv import Trigger
 
-DOMAIN_ID = 109
+DOMAIN_ID = 39
 torch = pytest.importorskip('torch')
 
 

@@ -16,7 +16,7 @@ from std_srvs.srv import SetBool
 from sam2_tracker.ros.message_conversion import stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
 
-DOMAIN_ID = 108
+DOMAIN_ID = 38
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 

@@ -27,7 +27,7 @@ from sam2_tracker.ros.image_subscription import fitting_reliability, topic_name
 from sam2_tracker.ros.message_conversion import stamp_to_msg
 from sam2_tracker.ros.parameters import InputConfig
 
-DOMAIN_ID = 103
+DOMAIN_ID = 33
 RELIABLE = ReliabilityPolicy.RELIABLE
 BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
 NAMES = (f'camera_{number}' for number in itertools.count())

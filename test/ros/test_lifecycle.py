@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 from sam2_tracker.ros.message_conversion import stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 
-DOMAIN_ID = 104
+DOMAIN_ID = 34
 SERVICES = {
     'add_prompts': AddPrompts, 'remove_object': RemoveObject, 'list_objects': ListObjects,
     'reset': Trigger, 'pause': SetBool, 'snapshot': Trigger}

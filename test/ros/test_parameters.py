@@ -25,7 +25,7 @@ from sam2_tracker.ros.parameters import (
     NodeParameters,
 )
 
-DOMAIN_ID = 101
+DOMAIN_ID = 31
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = (

@@ -28,7 +28,7 @@ from sam2_tracker.ros.publishers import OutputPublishers
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 
-DOMAIN_ID = 102
+DOMAIN_ID = 32
 HEIGHT, WIDTH = 60, 80
 HEADER = FrameHeader(12_000_000_345, 'camera_optical')
 HEADER_STAMP = (12, 345)

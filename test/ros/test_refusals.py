@@ -32,7 +32,7 @@ from std_srvs.srv import Trigger
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts
 
-DOMAIN_ID = 111
+DOMAIN_ID = 41
 
 
 @pytest.fixture(scope='module')

@@ -29,7 +29,7 @@ from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 
-DOMAIN_ID = 105
+DOMAIN_ID = 35
 
 
 @pytest.fixture(scope='module')

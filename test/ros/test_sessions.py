@@ -16,7 +16,7 @@ from sam2_tracker.ros.image_conversion import image_to_msg
 from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 
-DOMAIN_ID = 112
+DOMAIN_ID = 42
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)
 
 

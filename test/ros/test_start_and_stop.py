@@ -23,7 +23,7 @@ from tracker_runner import executable, TestCamera, TrackerProcess
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 
-DOMAIN_ID = 107
+DOMAIN_ID = 37
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FAKE = (sys.executable, str(HERE / 'fake_tracker.py'))

@@ -16,7 +16,7 @@ from std_msgs.msg import Header
 from sam2_tracker.ros.message_conversion import stamp_from_msg
 from sam2_tracker_msgs.srv import ListObjects
 
-DOMAIN_ID = 106
+DOMAIN_ID = 36
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)
 
 

@@ -25,7 +25,7 @@ from sam2_tracker.ros.message_conversion import prompt_to_msg, stamp_from_msg, s
 from sam2_tracker_msgs.msg import TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 
-DOMAIN_ID = 110
+DOMAIN_ID = 40
 pytest.importorskip('torch')
 N_FRAMES = 40
 
