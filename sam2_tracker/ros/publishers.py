@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -26,6 +27,9 @@ from sam2_tracker_msgs.msg import TrackedObjects
 # Results that wait for publishing; the worker waits beyond that, so that none is lost.
 QUEUE_LENGTH = 4
 JOIN_TIMEOUT_S = 2.0
+# ~/objects has depth 1: a result that is still on its way is lost when the next one is written.
+# Fast DDS repairs a loss after its heartbeat of 3 s at the latest.
+REPAIR_TIME = Duration(seconds=4.0)
 
 Record = Callable[[str, float], None]
 
@@ -49,6 +53,7 @@ class OutputPublishers:
         self._detections = detection_output(node)
         self._waiting: queue.Queue[TrackedFrame | int | None] = queue.Queue(QUEUE_LENGTH)
         self._thread: threading.Thread | None = None
+        self._lossless = False
 
     def wanted(self) -> Wanted:
         """Tell which costly outputs somebody subscribes to."""
@@ -65,8 +70,13 @@ class OutputPublishers:
         if self._thread is not None:
             self._waiting.put(object_id)
 
-    def start(self) -> None:
-        """Begin to publish."""
+    def start(self, lossless: bool) -> None:
+        """
+        Begin to publish.
+
+        :param lossless: let every result reach its subscribers before the next one is published
+        """
+        self._lossless = lossless
         self._thread = threading.Thread(target=self._run, name='publish', daemon=True)
         self._thread.start()
 
@@ -95,6 +105,8 @@ class OutputPublishers:
     def _publish(self, tracked: TrackedFrame) -> None:
         begun_ns = time.monotonic_ns()
         header = header_to_msg(tracked.frame.header)
+        if self._lossless:
+            self._objects.wait_for_all_acked(REPAIR_TIME)
         self._objects.publish(tracked_objects_to_msg(tracked.frame.header, tracked.objects))
         self._publish_label_image(tracked, header)
         self._masks.publish(tracked, header)

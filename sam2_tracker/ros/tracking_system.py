@@ -9,6 +9,7 @@ import threading
 
 from rclpy.node import Node
 
+from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.worker import Worker
 from sam2_tracker.ros.clicks import ClickedPoints
@@ -114,7 +115,7 @@ class TrackingSystem:
         assert self._engine is not None
         config = input_config(values)
         worker = self._engine.worker
-        self._outputs.start()
+        self._outputs.start(lossless=config.frame_policy is FramePolicy.EVERY)
         worker.start()
         worker.set_tracking(tracking_config(values))
         self._input = ImageInput(

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 from ros_graph import Graph, wait_until
-import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.types import (
@@ -55,7 +54,7 @@ class Outputs:
         self.stages: list[tuple[str, float]] = []
         self.outputs = OutputPublishers(
             self.node, lambda: self.config, lambda stage, s: self.stages.append((stage, s)))
-        self.outputs.start()
+        self.outputs.start(lossless=True)
         self.prefix = f'/{name}'
 
     def inbox(self, kind, topic, qos=10):
