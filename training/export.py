@@ -7,12 +7,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from omegaconf import OmegaConf
 import torch
 
 from training.model import CONFIG
 from training.tracking import SHARPENING
 
 MAX_BYTES = 15_000_000
+TIMES = 'maskmem_tpos_enc'
 
 
 def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -27,6 +29,20 @@ def half_precision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if not torch.isfinite(tensor).all():
             raise ValueError(f'{name} has values beyond half precision')
     return halved
+
+
+def fit_memory_times(state: dict[str, torch.Tensor], frames: int) -> dict[str, torch.Tensor]:
+    """
+    Keep the time codes of as many remembered frames as the configuration has.
+
+    The last one is the prompted frames'; those before it count back from the newest frame.
+
+    :raises ValueError: if the configuration remembers more frames than there are codes
+    """
+    times = state[TIMES]
+    if frames > len(times):
+        raise ValueError(f'{frames} remembered frames, but time codes of {len(times)}')
+    return {**state, TIMES: torch.cat([times[:frames - 1], times[-1:]])}
 
 
 def sharpen(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -46,7 +62,8 @@ def export(checkpoint: Path, output: Path) -> int:
     :raises ValueError: if it is larger than 15 MB
     """
     saved = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    torch.save({'model': half_precision(sharpen(saved['average']))}, output)
+    state = fit_memory_times(sharpen(saved['average']), OmegaConf.load(CONFIG).model.num_maskmem)
+    torch.save({'model': half_precision(state)}, output)
     size = output.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f'{output} has {size} bytes, more than {MAX_BYTES}')

@@ -132,15 +132,19 @@ class Feed:
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """Take new clips in and draw a batch."""
+        self._take_in()
+        return make_batch(rng, self._choose(rng, self.recipe.clips), self.recipe)
+
+    def _take_in(self) -> None:
         wanted = max(self.recipe.fresh, FEWEST_STORED - len(self.store))
         for _ in range(wanted):
             maps, labels, objects = self._queue.get()
             levels = tuple(torch.from_numpy(level).view(torch.bfloat16) for level in maps)
             self.store.append(StoredClip(levels, labels, objects))
-        return make_batch(rng, self._choose(rng, self.recipe.clips), self.recipe)
 
     def draw_stills(self, rng: np.random.Generator, clips: int, objects: int) -> Batch:
-        """Draw single frames from the store."""
+        """Take new clips in and draw single frames."""
+        self._take_in()
         return make_stills(rng, self._choose(rng, clips), objects)
 
     def _choose(self, rng: np.random.Generator, clips: int) -> list[StoredClip]:

@@ -64,6 +64,12 @@ def box_points(rng: np.random.Generator, masks: Bool) -> Points:
     return Points(boxes.view(-1, 2, 2), labels)
 
 
+def join(first: Points, second: Points) -> Points:
+    """Give the same objects two kinds of points; a box's corners come first, as in SAM 2."""
+    return Points(torch.cat([first.coords, second.coords], 1),
+                  torch.cat([first.labels, second.labels], 1))
+
+
 def click_points(rng: np.random.Generator, masks: Bool, clicks: int) -> Points:
     """Click on every one of (N, H, W) masks: first inside, then inside or close outside."""
     coords, labels = [], []

@@ -49,7 +49,7 @@ class Practice:
     """
     How a batch is prompted and remembered.
 
-    :ivar prompt: mask, box, click or clicks, on the first frame
+    :ivar prompt: mask, box, click, clicks or box and clicks, on the first frame
     :ivar true_memory: remember the true masks, not the predicted ones
     :ivar true_presence: remember whether the object is really seen
     :ivar correct_on: frame on which mistakes get a click, or None
@@ -188,6 +188,9 @@ class _Run:
     def _points(self, masks: np.ndarray) -> Points:
         if self.practice.prompt == 'box':
             return prompts.box_points(self.rng, masks)
+        if self.practice.prompt == 'box and clicks':
+            return prompts.join(prompts.box_points(self.rng, masks), prompts.click_points(
+                self.rng, masks, int(self.rng.integers(1, 3))))
         clicks = 1 if self.practice.prompt == 'click' else int(self.rng.integers(2, 5))
         return prompts.click_points(self.rng, masks, clicks)
 

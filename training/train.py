@@ -24,7 +24,7 @@ from training.feed import Feed, FeedRecipe
 from training.model import build_nano
 from training.tracking import Outcome, Practice, track
 
-EMA_STEPS = 400
+EMA_STEPS = 200
 LOG_STEPS = 25
 SAVE_SECONDS = 240.0
 STILLS = 8
@@ -43,7 +43,7 @@ class Recipe:
 
     :ivar rate: learning rate at its start; it falls to ``end_rate`` along a half cosine
     :ivar teach: share of steps that remember true masks, at the start; none from half-way on
-    :ivar stills_every: every so manieth step is on single frames, which are prompted only
+    :ivar stills: share of steps on single frames, which are prompted only
     :ivar damage: share of remembered masks that get a wrong patch
     :ivar correct: share of steps with a correction on a later frame
     """
@@ -53,10 +53,10 @@ class Recipe:
     end_rate: float
     teach: float
     correct: float
-    stills_every: int = 2
+    stills: float = 0.5
     damage: float = 0.0
     prompts: tuple[tuple[str, float], ...] = (
-        ('mask', 0.4), ('box', 0.25), ('click', 0.25), ('clicks', 0.1))
+        ('mask', 0.35), ('box', 0.25), ('click', 0.2), ('clicks', 0.1), ('box and clicks', 0.1))
 
 
 class Trainer:
@@ -142,7 +142,7 @@ def run(trainer: Trainer, feed: Feed, recipe: Recipe, seed: int, output: Path) -
         rate = recipe.end_rate + (recipe.rate - recipe.end_rate) * (
             0.5 + 0.5 * math.cos(math.pi * done))
         rate *= min(1.0, (len(recent) + 1) / 60)
-        stills = bool(len(recent) % recipe.stills_every == 1)
+        stills = bool(rng.random() < recipe.stills)
         batch = feed.draw_stills(rng, STILLS, STILL_OBJECTS) if stills else feed.draw(rng)
         practice = choose_practice(rng, recipe, done, batch.masks.shape[0])
         with torch.autocast('cpu', torch.bfloat16), plain_attention():
@@ -189,7 +189,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--teach', type=float, default=0.0)
     parser.add_argument('--correct', type=float, default=0.0)
     parser.add_argument('--damage', type=float, default=0.0)
-    parser.add_argument('--stills-every', type=int, default=2)
+    parser.add_argument('--stills', type=float, default=0.5)
     return parser.parse_args()
 
 
@@ -206,7 +206,7 @@ def main() -> None:
         size=arguments.size, length=arguments.length, frames=arguments.frames,
         clips=arguments.clips, objects=arguments.objects), arguments.seed + trainer.step_number)
     recipe = Recipe(arguments.minutes, arguments.rate, arguments.end_rate, arguments.teach,
-                    arguments.correct, arguments.stills_every, arguments.damage)
+                    arguments.correct, arguments.stills, arguments.damage)
     # a stop from outside ends like any other: saved, and with the worker gone
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

