@@ -21,7 +21,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 
-DOMAIN_ID = 110
+DOMAIN_ID = 90
 START_TIMEOUT_S = 90.0
 ANSWER_TIMEOUT_S = 5.0
 

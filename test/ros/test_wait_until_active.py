@@ -19,7 +19,7 @@ from lifecycle_msgs.srv import GetState
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
-DOMAIN_ID = 111
+DOMAIN_ID = 91
 COMMAND = [sys.executable, '-m', 'sam2_tracker.ros.wait_until_active']
 ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)}
 
