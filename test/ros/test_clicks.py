@@ -9,7 +9,6 @@ from node_rig import ask, click
 import pytest
 from rcl_interfaces.msg import Log
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from std_msgs.msg import Header
 
 from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg

@@ -8,7 +8,6 @@ from node_rig import NodeRig, SUCCESS
 import pytest
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_graph import graph_in
-import ros_support  # noqa: F401
 from std_srvs.srv import Trigger
 
 DOMAIN_ID = 39

@@ -10,7 +10,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_rig import click, NodeRig
 import pytest
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from std_srvs.srv import SetBool
 
 from sam2_tracker.ros.message_conversion import stamp_to_msg

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import numpy as np
 import PIL.Image
 import pytest
-import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 

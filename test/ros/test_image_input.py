@@ -16,7 +16,6 @@ import PIL.Image
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.config import FramePolicy

@@ -13,7 +13,6 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.ros.message_conversion import stamp_to_msg

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-import ros_support  # noqa: F401
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 

@@ -12,7 +12,6 @@ import pytest
 import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-import ros_support  # noqa: F401
 import yaml
 
 from sam2_tracker.core.config import CoreConfig, FramePolicy

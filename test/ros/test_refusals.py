@@ -25,7 +25,6 @@ from prompt_rig import (
     with_mask,
 )
 import pytest
-import ros_support  # noqa: F401
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_srvs.srv import Trigger
 

@@ -22,7 +22,6 @@ from prompt_rig import (
 )
 import pytest
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg

@@ -7,7 +7,6 @@ from __future__ import annotations
 from node_rig import ask, click
 import numpy as np
 from rcl_interfaces.msg import Log
-import ros_support  # noqa: F401
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger

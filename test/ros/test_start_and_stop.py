@@ -16,7 +16,6 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import pytest
 from ros_graph import graph_in, wait_until
-import ros_support  # noqa: F401
 from std_srvs.srv import Trigger
 from tracker_runner import executable, TestCamera, TrackerProcess
 

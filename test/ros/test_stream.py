@@ -9,7 +9,6 @@ import time
 from node_rig import ask, click
 import numpy as np
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 

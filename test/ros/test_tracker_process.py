@@ -14,7 +14,6 @@ import numpy as np
 import PIL.Image
 import pytest
 from ros_graph import wait_until
-import ros_support  # noqa: F401
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tracker_runner import TestCamera, TrackerProcess

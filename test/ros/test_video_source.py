@@ -11,8 +11,6 @@ import sys
 import threading
 import time
 
-import ros_support  # noqa: F401
-
 # isort: split
 import contextlib
 
