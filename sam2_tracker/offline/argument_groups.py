@@ -89,6 +89,13 @@ def _add_output_options(group: Group) -> None:
     group.add_argument('--sheet', type=Path, metavar='PNG', help='contact sheet')
     group.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
     group.add_argument('--resume', action='store_true', help='go on with an interrupted run')
+    group.add_argument(
+        '--save-every',
+        type=_seconds,
+        default=60.0,
+        metavar='S',
+        help='how often a state to resume from is saved, 0 for never (%(default)s)',
+    )
     group.add_argument('--quiet', action='store_true', help='say only what went wrong')
 
 
@@ -176,6 +183,13 @@ def _positive(text: str) -> float:
     number = float(text)
     if not 0 < number < float('inf'):
         raise argparse.ArgumentTypeError(f'{text} is not a number above 0')
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is not a number from 0')
     return number
 
 

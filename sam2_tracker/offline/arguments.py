@@ -126,6 +126,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         options.load_memory,
         options.save_memory,
         options.threads,
+        options.save_every,
     )
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sam2_tracker.core.config import TrackingConfig
@@ -16,7 +16,9 @@ from sam2_tracker.core.log import Log
 from sam2_tracker.core.prompt_file import FilePrompt
 from sam2_tracker.core.tracker import Tracker
 from sam2_tracker.core.types import TrackedFrame, UInt8Array, Wanted
+from sam2_tracker.core.visibility import Visibility
 from sam2_tracker.offline.clip_prompts import ClipPrompts
+from sam2_tracker.offline.clip_state import ClipState, KnownObject
 from sam2_tracker.offline.sink import Result
 from sam2_tracker.offline.timeline import Shot
 
@@ -45,9 +47,15 @@ class Clip:
         self._predictor = predictor
         self._prompts = prompts
         self._memories = tuple(memories)
+        self._config = config
+        self._log = log
         self._introduced: set[int] = set()
         self._ids_from_start: frozenset[int] = frozenset()
-        self.tracker = Tracker(predictor, _NoFrames(), config, IdAllocator(), log)
+        self.tracker = self._new_tracker(0)
+
+    def _new_tracker(self, first_index: int) -> Tracker:
+        return Tracker(self._predictor, _NoFrames(), self._config, IdAllocator(), self._log,
+                       first_index=first_index)
 
     def track(self, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
         """
@@ -104,6 +112,41 @@ class Clip:
         :raises PromptError: if a prompt found no frame
         """
         self._prompts.check_all_used()
+
+    def state(self, visibility: Mapping[int, Visibility]) -> ClipState | None:
+        """
+        Return all that a later run needs to go on after the newest frame.
+
+        :param visibility: of every object on that frame
+        :returns: None where that is not possible: after a frame with a prompt
+        """
+        from sam2_tracker.core.memory_state import state_of
+
+        objects = []
+        for item in self.tracker.objects():
+            memory = state_of(self.tracker.memory(item.id))
+            if memory is None:
+                return None
+            objects.append(KnownObject(item.id, item.label, visibility[item.id], memory))
+        return ClipState(self.tracker.next_index - 1, tuple(objects))
+
+    def pass_over(self, shot: Shot) -> None:
+        """Take in a frame that another run has tracked."""
+        self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns)
+
+    def restore(self, state: ClipState, source_hw: tuple[int, int]) -> None:
+        """
+        Go on where another run was; the frames up to there were passed over.
+
+        :raises ModelError: if the state is damaged
+        """
+        from sam2_tracker.core.memory_state import restored
+
+        self.tracker = self._new_tracker(state.index + 1)
+        for each in state.objects:
+            memory = restored(self._predictor, source_hw, each.memory)
+            self.tracker.adopt(memory, each.label, each.object_id, each.visibility)
+            self._introduced.add(each.object_id)
 
     def remembered(self) -> tuple[SavedObject, ...]:
         """Return what was learnt of the objects that were prompted here."""

@@ -83,8 +83,7 @@ class WriteBehind(Generic[Item]):
     """
     Hands items to a function in a thread of its own, in their order.
 
-    Leaving the `with` block waits until all are written; after an error in the block, nothing
-    that still waits is written.
+    Leaving the `with` block waits until all are written, also after an error in the block.
 
     :param write: called by that thread only; what it raises is raised by the next `put`, or on
         leaving
@@ -125,8 +124,6 @@ class WriteBehind(Generic[Item]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            self._is_stopped.set()
         self._waiting.put(_End())
         self._thread.join()
         if error is None and self._error is not None:

@@ -36,6 +36,8 @@ class Settings:
     :param load_memory: object memories from an earlier run, None for none
     :param save_memory: where to write those of this run, None for nowhere
     :param threads: processor threads of the model, 0 for the cores but one
+    :param save_every_s: seconds between two states that an interrupted run can go on from, 0 for
+        none
     """
 
     model: ModelConfig
@@ -46,6 +48,7 @@ class Settings:
     load_memory: Path | None = None
     save_memory: Path | None = None
     threads: int = 0
+    save_every_s: float = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,10 @@ class Job:
     def untaught(self) -> tuple[SourceJob, ...]:
         """Return the recordings without prompts."""
         return tuple(source for source in self.sources if not source.prompts)
+
+    def folder_of(self, name: str) -> Path:
+        """Return where a recording that is under way keeps what it has found."""
+        return self.journal_folder / f'{name}.progress'
 
     @property
     def journal_folder(self) -> Path:

@@ -14,6 +14,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from sam2_tracker.offline.errors import OutputError
+from sam2_tracker.offline.progress_keeper import STATE
 from sam2_tracker.offline.staging import write_whole
 
 if TYPE_CHECKING:
@@ -125,9 +126,10 @@ class Journal:
         """
         Let go of the journal.
 
-        :param is_complete: everything is done; otherwise what was finished stays remembered
+        :param is_complete: everything is done; otherwise what was found so far stays remembered
         """
-        if is_complete or not self._finished:
+        has_found = self._finished or any(self._folder.glob(f'*/{STATE}'))
+        if is_complete or not has_found:
             shutil.rmtree(self._folder)
         if self._lock is not None:
             os.close(self._lock)

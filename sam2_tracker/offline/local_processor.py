@@ -62,7 +62,8 @@ class LocalProcessor:
         """Yield what becomes of each recording."""
         for source in sources:
             around = Surroundings(
-                self._job.journal_folder / f'{source.name}.head',
+                self._job.folder_of(source.name),
+                self._job.settings.save_every_s,
                 self._log,
                 self._progress(source.name),
             )

@@ -83,7 +83,9 @@ class RayProcessor:
         task = self._ray.remote(**self._options)(process_source)
         shared = self._ray.put(tuple(memories))
         waiting = {
-            task.remote(source, self._job.settings, shared, self._job.journal_folder): source
+            task.remote(
+                source, self._job.settings, shared, self._job.folder_of(source.name)
+            ): source
             for source in sources
         }
         while waiting:
@@ -143,12 +145,13 @@ def _refuse_unreachable(address: str) -> None:
 
 
 def process_source(
-    source: SourceJob, settings: Settings, memories: Sequence[SavedObject], scratch: Path
+    source: SourceJob, settings: Settings, memories: Sequence[SavedObject], folder: Path
 ) -> tuple[Outcome, Lines]:
     """Process one recording in a worker; the model stays there for the next."""
     lines: Lines = []
     around = Surroundings(
-        scratch / f'{source.name}.head',
+        folder,
+        settings.save_every_s,
         lambda level, sentence: lines.append((level, sentence)),
         lambda frame_count: lambda: None,
     )

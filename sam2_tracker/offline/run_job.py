@@ -15,7 +15,7 @@ from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.job import Job, SourceJob
 from sam2_tracker.offline.journal import Journal
 from sam2_tracker.offline.memories import merged
-from sam2_tracker.offline.run_source import SourceReport
+from sam2_tracker.offline.report import SourceReport
 
 if TYPE_CHECKING:
     from sam2_tracker.core.memory_file import SavedObject

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 import shutil
 import time
 from typing import TYPE_CHECKING
 
-from sam2_tracker.core.log import Log
-from sam2_tracker.core.types import ObjectState, Wanted
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.types import Wanted
 from sam2_tracker.offline.both_ways import BothWays
 from sam2_tracker.offline.clip import Clip
 from sam2_tracker.offline.clip_prompts import ClipPrompts
@@ -23,7 +23,10 @@ from sam2_tracker.offline.flow import ReadAhead, WriteBehind
 from sam2_tracker.offline.job import Direction, Settings, SourceJob
 from sam2_tracker.offline.open_source import open_source
 from sam2_tracker.offline.outputs import Recording, sink_plans
-from sam2_tracker.offline.sink import Result, SinkSet
+from sam2_tracker.offline.progress_keeper import ProgressKeeper
+from sam2_tracker.offline.report import Counts, SourceReport
+from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sink_set import SinkSet
 from sam2_tracker.offline.spool import Spool
 from sam2_tracker.offline.timeline import Shot, Timeline
 from sam2_tracker.offline.yolo_sink import write_names
@@ -36,25 +39,6 @@ if TYPE_CHECKING:
 DEPTH = 4
 # Prompts come with their frames, so that no frame is gone back to.
 LOOK_BACK_FRAMES = 1
-
-
-@dataclass(frozen=True)
-class SourceReport:
-    """
-    What became of one recording.
-
-    :param visible: frames on which each object was visible, by 'id label'
-    """
-
-    name: str
-    frames: int
-    seconds: float
-    visible: tuple[tuple[str, int], ...]
-
-    @property
-    def fps(self) -> float:
-        """Return frames processed a second."""
-        return self.frames / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +60,13 @@ class Surroundings:
     """
     What a run gives to each of its recordings.
 
-    :param scratch: a folder that does not exist yet, for what has to wait on disk
+    :param folder: for what has to wait on disk, and for what an interrupted run has found
+    :param save_every_s: seconds between two states that a resumed run can go on from, 0 for none
     :param progress: given the number of frames, returns what is called after each
     """
 
-    scratch: Path
+    folder: Path
+    save_every_s: float
     log: Log
     progress: Progress
 
@@ -96,10 +82,11 @@ def run_source(
     Process one recording.
 
     :param memories: objects known from elsewhere, tracked from the first frame on
-    :raises TrackerError: the recording, a prompt or an output is at fault; nothing is left then
+    :raises TrackerError: the recording, a prompt or an output is at fault; no output is left then
     """
     begun_s = time.monotonic()
     config = replace(settings.tracking, look_back_frames=LOOK_BACK_FRAMES)
+    keeper = ProgressKeeper(around.folder, around.save_every_s)
     with closing(open_source(job.path, settings.source)) as source:
         prompts = ClipPrompts(job.prompts)
         if source.frame_count is not None:
@@ -107,12 +94,17 @@ def run_source(
         clip = Clip(predictor, prompts, memories, config, around.log)
         shots = Timeline(job.path, settings.clock, around.log).shots(source.frames())
         recording = Recording(job.name, source.rate_hz, job.classes, around.log)
-        with _sinks(job, recording) as sinks, _track(clip, settings, predictor, around) as track:
-            counts = _pump(shots, track, sinks, around.progress(source.frame_count))
+        with _sinks(job, recording) as sinks, ExitStack() as stack:
+            if keeper.resumed is not None:
+                around.log(Level.INFO, f'{job.name}: going on after frame {keeper.resumed.index}')
+            track = _way(clip, settings, predictor, around, keeper, stack)
+            results = _results(shots, track, sinks.wanted, keeper, clip)
+            counts = _pump(results, sinks, around.progress(source.frame_count))
             learnt = clip.remembered()
             sinks.finish()
+    keeper.clear()
     seconds = time.monotonic() - begun_s
-    return Teaching(counts.report(job.name, seconds), learnt)
+    return Teaching(counts.report(job.name, keeper.replayed_frames, seconds), learnt)
 
 
 @contextmanager
@@ -127,53 +119,45 @@ def _sinks(job: SourceJob, recording: Recording) -> Iterator[SinkSet]:
         raise
 
 
-@contextmanager
-def _track(
-    clip: Clip, settings: Settings, predictor: Predictor, around: Surroundings
-) -> Iterator[Track]:
-    """Give the way in which the clip is to be tracked."""
+def _way(
+    clip: Clip,
+    settings: Settings,
+    predictor: Predictor,
+    around: Surroundings,
+    keeper: ProgressKeeper,
+    stack: ExitStack,
+) -> Track:
+    """Return the way in which the clip is to be tracked."""
+    if keeper.resumed is not None:
+        return partial(keeper.track_on, clip)
     if settings.direction is Direction.FORWARD:
-        yield clip.track
-        return
-    try:
-        shutil.rmtree(around.scratch, ignore_errors=True)
-        yield BothWays(
-            clip, predictor, settings.tracking, Spool(around.scratch), around.progress
-        ).track
-    finally:
-        shutil.rmtree(around.scratch, ignore_errors=True)
+        return clip.track
+    head = around.folder / 'head'
+    shutil.rmtree(head, ignore_errors=True)
+    stack.callback(shutil.rmtree, head, ignore_errors=True)
+    return BothWays(clip, predictor, settings.tracking, Spool(head), around.progress).track
+
+
+def _results(
+    shots: Iterable[Shot], track: Track, wanted: Wanted, keeper: ProgressKeeper, clip: Clip
+) -> Generator[Result, None, None]:
+    """Read ahead, track, and keep what an interruption must not cost."""
+    with ReadAhead(shots, DEPTH) as ahead, WriteBehind(keeper.keep, DEPTH) as kept:
+        for result in track(ahead, wanted):
+            yield result
+            kept.put(result)
+            state = keeper.due_state(clip, result)
+            if state is not None:
+                kept.put(state)
 
 
 def _pump(
-    shots: Iterable[Shot], track: Track, sinks: SinkSet, done: Callable[[], None]
-) -> _Counts:
-    """Read, track and write, all three at a time."""
-    counts = _Counts()
-    with ReadAhead(shots, DEPTH) as ahead, WriteBehind(sinks.write, DEPTH) as writer:
-        for result in track(ahead, sinks.wanted):
-            writer.put(result)
+    results: Generator[Result, None, None], sinks: SinkSet, done: Callable[[], None]
+) -> Counts:
+    counts = Counts()
+    with closing(results):
+        for result in results:
+            sinks.write(result)
             counts.add(result)
             done()
     return counts
-
-
-class _Counts:
-    """Frames and objects seen so far."""
-
-    def __init__(self) -> None:
-        self._frames = 0
-        self._visible: Counter[int] = Counter()
-        self._labels: dict[int, str] = {}
-
-    def add(self, result: Result) -> None:
-        self._frames += 1
-        for item in result.tracked.objects:
-            self._labels[item.id] = item.label
-            self._visible[item.id] += item.state is ObjectState.VISIBLE
-
-    def report(self, name: str, seconds: float) -> SourceReport:
-        visible = tuple(
-            (f'{object_id} {self._labels[object_id]}'.strip(), self._visible[object_id])
-            for object_id in sorted(self._labels)
-        )
-        return SourceReport(name, self._frames, seconds, visible)

@@ -75,8 +75,10 @@ def _lines(outcome: Outcome) -> list[str]:
     if outcome.report is None:
         return [f'{outcome.name}: complete already']
     report = outcome.report
+    earlier = report.frames - report.computed
+    resumed = f' ({earlier} of them by an earlier run)' if earlier else ''
     lines = [
-        f'{report.name}: {report.frames} frames in {report.seconds:.1f} s '
+        f'{report.name}: {report.frames} frames{resumed} in {report.seconds:.1f} s '
         f'({report.fps:.1f} a second), {len(report.visible)} objects'
     ]
     for name, frames in report.visible:

@@ -12,11 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from bag_making import compressed_image, FIRST_NS, jpeg_of, raw_messages, STEP_NS, write_bag
 import numpy as np
 from PIL import Image
 import pytest
+from rosbags.rosbag2 import Reader
 
 from sam2_tracker.offline.command import main
 
@@ -35,16 +37,17 @@ FRAMES = 10
 
 @pytest.fixture(scope='module')
 def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give two recordings of discs that move, as JPEGs in bags."""
+    """Give two recordings of discs that move, as JPEGs in bags, and both in one."""
     from stock import read_clip, write_clip
 
     folder = tmp_path_factory.mktemp('bags')
     (folder / 'frames').mkdir()
     pictures = read_clip(write_clip(folder / 'frames', 2 * FRAMES))
     found = []
-    for number, name in enumerate(('first', 'second')):
+    parts = {'first': pictures[:FRAMES], 'second': pictures[FRAMES:], 'whole': pictures}
+    for name, part in parts.items():
         messages = []
-        for index, picture in enumerate(pictures[number * FRAMES : (number + 1) * FRAMES]):
+        for index, picture in enumerate(part):
             stamp_ns = FIRST_NS + index * STEP_NS
             message = compressed_image(jpeg_of(picture), stamp_ns)
             messages.append(('/camera/compressed', stamp_ns, message))
@@ -137,6 +140,45 @@ def test_a_killed_run_leaves_no_half_output_and_resumes_to_the_same_bytes(
     assert content(tmp_path) == finished
 
 
+@pytest.mark.parametrize('direction', ['forward', 'both'])
+def test_a_resumed_run_does_not_track_again_what_was_tracked(
+    tmp_path: Path,
+    bags: list[Path],
+    prompts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    direction: str,
+):
+    from sam2_tracker.core.tracker import Tracker
+
+    frames, bag = (FRAMES, bags[0]) if direction == 'forward' else (2 * FRAMES, bags[2])
+    arguments = [str(bag), '--prompts', str(prompts), '--direction', direction]
+    for folder in ('calm', 'broken'):
+        (tmp_path / folder).mkdir()
+    assert main([*arguments, *outputs(tmp_path / 'calm')]) == 0
+    tracked: list[int] = []
+    advance = Tracker.advance
+
+    def counted(self: Tracker, frame: Any) -> None:
+        if frame.index == stop:
+            raise KeyboardInterrupt
+        tracked.append(frame.index)
+        advance(self, frame)
+
+    monkeypatch.setattr(Tracker, 'advance', counted)
+    options = [*arguments, *outputs(tmp_path / 'broken'), '--save-every', '1e-9']
+    # Going back from frame 3 reads up to frame 18: only then there is a state to go on from.
+    stop = frames - 1
+    assert main(options) == 130
+    assert whole_looking(tmp_path / 'broken') == []
+    assert tracked == list(range(stop))
+    tracked[:], stop = [], -1
+    assert main([*options, '--resume']) == 0
+    assert 0 < len(tracked) < frames and tracked == list(range(tracked[0], frames))
+    assert content(tmp_path / 'broken') == content(tmp_path / 'calm')
+    assert f'({tracked[0]} of them by an earlier run)' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on(
     tmp_path: Path, bags: list[Path], prompts: Path, number: int, code: int
@@ -177,7 +219,7 @@ def test_resuming_a_complete_run_does_nothing(
 def test_what_is_learnt_on_one_recording_is_found_on_another(
     tmp_path: Path, bags: list[Path], prompts: Path
 ):
-    both = [str(bag) for bag in bags]
+    both = [str(bag) for bag in bags[:2]]
     together, memory = tmp_path / 'together', tmp_path / 'memory.safetensors'
     options = ['--masks', str(together), '--save-memory', str(memory)]
     assert main([*both, '--prompts', str(prompts), *options]) == 0
@@ -254,6 +296,25 @@ def test_one_bad_source_does_not_stop_the_others(
         'second',
     ]
     assert 'broken: failed' in capsys.readouterr().out
+
+
+def test_a_bag_may_be_sqlite3_with_the_sources_topics_and_the_annotated_pictures(
+    tmp_path: Path, bags: list[Path], prompts: Path
+):
+    bag = tmp_path / 'bag'
+    options = ['--storage', 'sqlite3', '--copy-topics', '--annotated', '--output', str(bag)]
+    assert main([str(bags[0]), '--prompts', str(prompts), *options]) == 0
+    with Reader(bag) as reader:
+        counts = {one.topic: one.msgcount for one in reader.connections}
+    assert counts == {
+        '/camera/compressed': FRAMES,
+        '/sam2_tracker/objects': FRAMES,
+        '/sam2_tracker/label_image': FRAMES,
+        '/sam2_tracker/annotated/compressed': FRAMES,
+        '/sam2_tracker/object_1/mask': FRAMES,
+        # It is prompted on frame 3 only.
+        '/sam2_tracker/object_4/mask': FRAMES - 3,
+    }
 
 
 def test_no_part_of_ros_is_imported(tmp_path: Path, bags: list[Path], prompts: Path):

@@ -18,7 +18,8 @@ from sam2_tracker.offline.bag_sink import BagContent, ResultBag
 from sam2_tracker.offline.classes import Classes
 from sam2_tracker.offline.coco_sink import CocoFile
 from sam2_tracker.offline.mask_sink import MaskFolder
-from sam2_tracker.offline.sink import SinkPlan, SinkSet
+from sam2_tracker.offline.sink import SinkPlan
+from sam2_tracker.offline.sink_set import SinkSet
 from sam2_tracker.offline.staging import Target
 from sam2_tracker.offline.table_sink import ObjectTable
 from sam2_tracker.offline.video_sink import AnnotatedVideo

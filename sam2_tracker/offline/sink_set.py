@@ -1,0 +1,178 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""All outputs of a recording, each written by a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+import enum
+import queue
+import sqlite3
+import threading
+
+from sam2_tracker.core.types import Wanted
+from sam2_tracker.offline.errors import OutputError
+from sam2_tracker.offline.sink import Result, Sink, SinkPlan
+
+# Results that wait for each output.
+DEPTH = 4
+
+
+class _End(enum.Enum):
+    """What to do when no result comes any more."""
+
+    FINISH = enum.auto()
+    ABORT = enum.auto()
+
+
+class SinkThread:
+    """
+    One output: made, written and finished in the same thread, as SQLite wants it.
+
+    :param plan: with its place prepared
+    :raises TrackerError: if the output cannot be made
+    """
+
+    def __init__(self, plan: SinkPlan) -> None:
+        self._plan = plan
+        self._waiting: queue.Queue[Result | _End] = queue.Queue(DEPTH)
+        self._error: BaseException | None = None
+        self._is_made = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='sink', daemon=True)
+        self._thread.start()
+        self._is_made.wait()
+        self._raise_error()
+
+    def put(self, result: Result) -> None:
+        """
+        Hand over a result; waits while too many are not yet written.
+
+        :raises TrackerError: if an earlier one could not be written
+        """
+        self._raise_error()
+        self._waiting.put(result)
+
+    def finish(self) -> None:
+        """
+        Complete the draft.
+
+        :raises TrackerError: if that is impossible
+        """
+        self._end(_End.FINISH)
+        self._raise_error()
+
+    def abort(self) -> None:
+        """Let go of files, whatever has been written."""
+        self._end(_End.ABORT)
+
+    def _end(self, end: _End) -> None:
+        if self._thread.is_alive():
+            self._waiting.put(end)
+            self._thread.join()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            with _writing(self._plan):
+                sink = self._plan.make(self._plan.target.draft)
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
+            self._error = error
+            return
+        finally:
+            self._is_made.set()
+        try:
+            self._write_all(sink)
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
+            self._error = error
+            self._let_go(sink)
+            # Nobody may wait for room for ever.
+            while not isinstance(self._waiting.get(), _End):
+                pass
+
+    def _write_all(self, sink: Sink) -> None:
+        while isinstance(item := self._waiting.get(), Result):
+            if self._error is None:
+                with _writing(self._plan):
+                    sink.write(item)
+        if item is _End.ABORT:
+            self._let_go(sink)
+            return
+        try:
+            with _writing(self._plan):
+                sink.finish()
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
+            self._error = error
+            self._let_go(sink)
+
+    @staticmethod
+    def _let_go(sink: Sink) -> None:
+        # A full disk fails once more when buffers are flushed.
+        with suppress(OSError, sqlite3.Error):
+            sink.abort()
+
+
+class SinkSet:
+    """
+    All outputs of one recording: they appear together, when all are whole.
+
+    :raises TrackerError: if one cannot be begun
+    """
+
+    def __init__(self, plans: Iterable[SinkPlan]) -> None:
+        self._plans = tuple(plans)
+        self._threads: list[SinkThread] = []
+        try:
+            for plan in self._plans:
+                plan.target.prepare()
+                self._threads.append(SinkThread(plan))
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return what any of the outputs reads."""
+        return Wanted(
+            any(plan.wanted.label_image for plan in self._plans),
+            any(plan.wanted.masks for plan in self._plans),
+        )
+
+    def write(self, result: Result) -> None:
+        """
+        Hand a frame to every output.
+
+        :raises OutputError: if an earlier one could not be written, naming the output
+        """
+        for thread in self._threads:
+            thread.put(result)
+
+    def finish(self) -> None:
+        """
+        Complete all outputs, then put them in their places.
+
+        :raises OutputError: if one cannot be completed, naming it
+        """
+        for thread in self._threads:
+            thread.finish()
+        for plan in self._plans:
+            plan.target.publish()
+
+    def abort(self) -> None:
+        """Throw away everything that was not put in its place."""
+        for thread in self._threads:
+            thread.abort()
+        for plan in self._plans:
+            plan.target.discard()
+
+
+@contextmanager
+def _writing(plan: SinkPlan) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(f'output {plan.target.path} cannot be written: {error}') from error
