@@ -41,9 +41,12 @@ PREDICTOR = {
     for name in (
         'backward',
         'batching',
+        'compiling',
         'cond_bank',
+        'cpu_attention',
         'features',
         'mask_summary',
+        'memory_state',
         'object_memory',
         'predictor',
         'stream_predictor',
