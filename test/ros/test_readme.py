@@ -1,0 +1,37 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The README's tables say what the code does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sam2_tracker.models.zoo import MODELS
+from sam2_tracker.ros.parameter_docs import as_markdown
+
+README = (Path(__file__).parents[2] / 'README.md').read_text()
+SOURCES = ''.join(
+    path.read_text() for path in (Path(__file__).parents[2] / 'sam2_tracker/ros').glob('*.py'))
+
+
+def test_the_readme_has_every_parameter_as_the_table_has_it():
+    assert as_markdown() in README
+
+
+@pytest.mark.parametrize('name', [
+    '~/objects', '~/label_image', '~/annotated', '~/annotated/compressed', '~/detections',
+    '~/label_info', '~/clicked_point', '~/add_prompts', '~/remove_object', '~/list_objects',
+    '~/reset', '~/pause', '~/snapshot'])
+def test_the_readme_has_every_topic_and_service_of_the_node(name):
+    assert f'`{name}`' in README
+    bare = name.removeprefix('~/')
+    assert f"'{name}'" in SOURCES or f"'{bare}'" in SOURCES
+
+
+def test_the_readme_has_every_model():
+    # The models of SAM 2.0 are named by their endings.
+    assert all(name in README for name in MODELS if not name.startswith('sam2_hiera_'))
+    assert all(f'_{size}`' in README for size in ('tiny', 'small', 'base_plus', 'large'))
