@@ -87,6 +87,9 @@ def _add_output_options(group: Group) -> None:
     group.add_argument('--yolo', type=Path, metavar='FOLDER', help='segmentation labels')
     group.add_argument('--csv', type=Path, metavar='CSV', help='a row an object and frame')
     group.add_argument('--sheet', type=Path, metavar='PNG', help='contact sheet')
+    group.add_argument(
+        '--frames', type=Path, metavar='FOLDER', help='the pictures themselves, in FOLDER/<source>'
+    )
     group.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
     group.add_argument('--resume', action='store_true', help='go on with an interrupted run')
     group.add_argument(

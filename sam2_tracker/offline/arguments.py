@@ -96,6 +96,7 @@ def _outputs(options: argparse.Namespace) -> Outputs:
         options.yolo,
         options.csv,
         options.sheet,
+        options.frames,
         content,
         options.copy_topics,
     )

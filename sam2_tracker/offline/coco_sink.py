@@ -13,6 +13,7 @@ from typing import Any
 from sam2_tracker.core.frame_lookup import format_stamp
 from sam2_tracker.core.types import BoolArray, TrackedObject, Wanted
 from sam2_tracker.offline.classes import Classes
+from sam2_tracker.offline.frame_sink import file_name
 from sam2_tracker.offline.sink import Result
 
 WANTED = Wanted(label_image=False, masks=True)
@@ -53,7 +54,7 @@ class CocoFile:
             'id': result.number + 1,
             'video_id': 1,
             'frame_index': result.number,
-            'file_name': f'{self._sequence}/{result.name}.jpg',
+            'file_name': f'{self._sequence}/{file_name(result)}',
             'width': width,
             'height': height,
             'stamp': format_stamp(result.tracked.frame.stamp_ns),

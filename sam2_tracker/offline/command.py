@@ -75,7 +75,7 @@ def _plan(request: Request) -> Job:
     ):
         raise PromptError(
             'there is nothing to write: give --output, --video, --masks, --coco, '
-            '--yolo, --csv, --sheet or --save-memory'
+            '--yolo, --csv, --sheet, --frames or --save-memory'
         )
     return job
 

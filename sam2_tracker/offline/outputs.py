@@ -15,6 +15,7 @@ from sam2_tracker.core.log import Log
 from sam2_tracker.offline import (
     bag_sink,
     coco_sink,
+    frame_sink,
     mask_sink,
     sheet_sink,
     table_sink,
@@ -24,6 +25,7 @@ from sam2_tracker.offline import (
 from sam2_tracker.offline.bag_sink import BagContent, ResultBag
 from sam2_tracker.offline.classes import Classes
 from sam2_tracker.offline.coco_sink import CocoFile
+from sam2_tracker.offline.frame_sink import FrameFolder
 from sam2_tracker.offline.mask_sink import MaskFolder
 from sam2_tracker.offline.sheet_sink import ContactSheet
 from sam2_tracker.offline.sink import SinkPlan
@@ -43,6 +45,7 @@ class Outputs:
 
     :param bag: a rosbag2, with `content` in it
     :param masks: folder with a folder of PNGs for each recording
+    :param frames: folder with a folder of pictures for each recording
     :param yolo: folder with `labels/<recording>` and data.yaml
     :param copies_topics: a bag's own topics go into `bag` too
     """
@@ -54,6 +57,7 @@ class Outputs:
     yolo: Path | None = None
     table: Path | None = None
     sheet: Path | None = None
+    frames: Path | None = None
     content: BagContent = field(default_factory=BagContent)
     copies_topics: bool = False
 
@@ -68,6 +72,7 @@ class Outputs:
             self,
             bag=self._bag(name, is_only_one),
             masks=self.masks / name if self.masks else None,
+            frames=self.frames / name if self.frames else None,
             yolo=self.yolo / 'labels' / name if self.yolo else None,
             video=self._file('--video', self.video, name, is_only_one),
             coco=self._file('--coco', self.coco, name, is_only_one),
@@ -102,6 +107,8 @@ class Outputs:
             yield Target(self.masks, mask_sink.SUFFIXES)
         if self.yolo:
             yield Target(self.yolo, yolo_sink.SUFFIXES)
+        if self.frames:
+            yield Target(self.frames, frame_sink.SUFFIXES)
         for path in (self.video, self.coco, self.table, self.sheet):
             if path:
                 yield Target(path)
@@ -142,6 +149,8 @@ def _sink_plans(outputs: Outputs, recording: Recording) -> Iterator[SinkPlan]:
             partial(YoloFolder, classes=classes),
             yolo_sink.WANTED,
         )
+    if outputs.frames:
+        yield SinkPlan(Target(outputs.frames, frame_sink.SUFFIXES), FrameFolder, frame_sink.WANTED)
     files = (
         (outputs.video, partial(AnnotatedVideo, rate_hz=rate_hz), video_sink.WANTED),
         (

@@ -70,7 +70,7 @@ def outputs(folder: Path) -> list[str]:
         *('--output', str(folder / 'bag'), '--masks', str(folder / 'masks')),
         *('--coco', str(folder / 'out.json'), '--video', str(folder / 'out.mp4')),
         *('--csv', str(folder / 'out.csv'), '--yolo', str(folder / 'yolo')),
-        *('--sheet', str(folder / 'sheet.png')),
+        *('--sheet', str(folder / 'sheet.png'), '--frames', str(folder / 'frames')),
     ]
 
 
@@ -95,6 +95,7 @@ def test_a_run_writes_every_output_and_nothing_else(finished: dict[str, bytes]):
     assert sorted(finished) == sorted([
         *(f'masks/first/{name}.png' for name in numbered),
         *(f'yolo/labels/first/{name}.txt' for name in numbered),
+        *(f'frames/first/{name}.jpg' for name in numbered),
         *('bag/bag.mcap', 'bag/metadata.yaml', 'out.csv', 'out.json', 'out.mp4', 'sheet.png'),
         'yolo/data.yaml',
     ])  # fmt: skip

@@ -17,6 +17,7 @@ from results import HW, result, square
 
 from sam2_tracker.offline.classes import Classes
 from sam2_tracker.offline.coco_sink import CocoFile
+from sam2_tracker.offline.frame_sink import file_name, FrameFolder
 from sam2_tracker.offline.mask_sink import MaskFolder
 from sam2_tracker.offline.sheet_sink import ContactSheet, TILES
 from sam2_tracker.offline.sink import Sink
@@ -197,6 +198,18 @@ def numbered(number: int):
     from dataclasses import replace
 
     return replace(result(number % 10), number=number)
+
+
+def test_frames_are_the_sources_own_jpegs_or_lossless(tmp_path: Path):
+    from dataclasses import replace
+
+    sink = FrameFolder(tmp_path / 'frames')
+    sink.write(result(0))
+    sink.write(replace(result(1), payload=None))
+    assert (tmp_path / 'frames' / '00000.jpg').read_bytes() == result(0).payload
+    pixels = np.array(Image.open(tmp_path / 'frames' / '00001.png'))
+    assert np.array_equal(pixels, result(1).tracked.frame.image_rgb)
+    assert file_name(replace(result(1), payload=None)) == '00001.png'
 
 
 @pytest.mark.parametrize(
