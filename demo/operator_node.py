@@ -183,7 +183,7 @@ class Operator(Node):
         """
         Wait until the tracker is active.
 
-        :raises DemoError: it is not by then; with its reason
+        :raises DemoError: it fails, or is not by then; with its reason
         """
         client = self.create_client(ListObjects, f'{TRACKER}/list_objects')
         deadline, reason = time.monotonic() + timeout_s, 'no answer'
@@ -194,8 +194,10 @@ class Operator(Node):
                 if reply.success:
                     return
                 reason = reply.message
+                if 'failed' in reason:
+                    break
                 time.sleep(0.5)
-        raise DemoError(f'the tracker is not active after {timeout_s:.0f} s: {reason}')
+        raise DemoError(f'the tracker does not become active: {reason}')
 
     def wait_for_picture_topics(self, check: Callable[[], None]) -> None:
         """Wait until the tracker sees that its pictures are subscribed to."""

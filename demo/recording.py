@@ -103,7 +103,7 @@ def save(recording: Recording, folder: Path) -> None:
         label_picture(call.reply_label_image).save(masks / f'reply_{number}.png')
         for prompt in call.prompts:
             if prompt.mask_hw is not None:
-                _write_mask(masks / _prompt_file(prompt), prompt.mask_hw)
+                _write_mask(masks / _prompt_file(call, prompt), prompt.mask_hw)
     _write_json(folder / 'prompts.json', [_call_to_json(call) for call in recording.calls])
     _write_json(
         folder / 'results.json',
@@ -132,8 +132,8 @@ def load(folder: Path) -> Recording:
     return Recording(results['model'], results['threads'], frames, calls)
 
 
-def _prompt_file(prompt: Prompt) -> str:
-    return f'prompt_{prompt.label}.png'
+def _prompt_file(call: Call, prompt: Prompt) -> str:
+    return f'prompt_of_{prompt.object_id}_on_{call.on_frame:05d}.png'
 
 
 def _write_mask(path: Path, mask: BoolArray) -> None:
@@ -175,7 +175,7 @@ def _call_to_json(call: Call) -> Any:
                 'points': prompt.points_xy.tolist(),
                 'point_labels': prompt.point_labels.tolist(),
                 'box': None if prompt.box_xyxy is None else prompt.box_xyxy.tolist(),
-                'mask': None if prompt.mask_hw is None else _prompt_file(prompt),
+                'mask': None if prompt.mask_hw is None else _prompt_file(call, prompt),
             }
             for prompt in call.prompts
         ],

@@ -8,13 +8,13 @@ Frames are numbered from the clip's first. Everything here was read off the fram
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from sam2_tracker.core.types import BoolArray, Box, Prompt
+from sam2_tracker.core.types import Box, Prompt
 
 # The rest of bikes.mp4 is a montage of other shots.
 FIRST_FRAME, LAST_FRAME = 187, 241
@@ -26,16 +26,71 @@ Outline = tuple[tuple[int, int], ...]
 
 # Pixels, drawn around the objects by hand: the bollard on frame 0, the man on frame 1.
 BOLLARD: tuple[Outline, ...] = (
-    ((256, 140), (250, 129), (250, 117), (256, 106), (266, 99), (276, 97), (287, 100),
-     (297, 107), (302, 117), (302, 129), (297, 139), (301, 153), (311, 153), (311, 163),
-     (305, 163), (305, 271), (251, 271), (250, 163), (243, 163), (243, 153), (251, 153)),
+    (
+        (256, 140),
+        (250, 129),
+        (250, 117),
+        (256, 106),
+        (266, 99),
+        (276, 97),
+        (287, 100),
+        (297, 107),
+        (302, 117),
+        (302, 129),
+        (297, 139),
+        (301, 153),
+        (311, 153),
+        (311, 163),
+        (305, 163),
+        (305, 271),
+        (251, 271),
+        (250, 163),
+        (243, 163),
+        (243, 153),
+        (251, 153),
+    ),
 )
 MAN: tuple[Outline, ...] = (
-    ((52, 0), (45, 20), (60, 38), (68, 28), (70, 10), (100, 0), (102, 30), (105, 48), (130, 54),
-     (138, 48), (142, 75), (130, 110), (105, 150), (97, 180), (96, 200), (108, 215), (130, 220),
-     (135, 215), (122, 200), (125, 185), (138, 160), (150, 130), (165, 125), (178, 160),
-     (200, 195), (205, 215), (210, 238), (240, 243), (248, 240), (245, 220), (238, 205),
-     (228, 180), (212, 140), (200, 95), (192, 68), (205, 70), (207, 40), (210, 0)),
+    (
+        (52, 0),
+        (45, 20),
+        (60, 38),
+        (68, 28),
+        (70, 10),
+        (100, 0),
+        (102, 30),
+        (105, 48),
+        (130, 54),
+        (138, 48),
+        (142, 75),
+        (130, 110),
+        (105, 150),
+        (97, 180),
+        (96, 200),
+        (108, 215),
+        (130, 220),
+        (135, 215),
+        (122, 200),
+        (125, 185),
+        (138, 160),
+        (150, 130),
+        (165, 125),
+        (178, 160),
+        (200, 195),
+        (205, 215),
+        (210, 238),
+        (240, 243),
+        (248, 240),
+        (245, 220),
+        (238, 205),
+        (228, 180),
+        (212, 140),
+        (200, 95),
+        (192, 68),
+        (205, 70),
+        (207, 40),
+        (210, 0),
+    ),
     ((232, 0), (235, 15), (248, 30), (255, 20), (250, 0)),
 )
 
@@ -55,35 +110,47 @@ class Step:
     prompts: tuple[Prompt, ...]
 
 
-def _prompt(
-    label: str,
-    box: tuple[int, int, int, int] | None = None,
-    positive: tuple[tuple[int, int], ...] = (),
-    negative: tuple[tuple[int, int], ...] = (),
-    outlines: tuple[Outline, ...] = (),
-) -> Prompt:
+FRAME_HW = (272, 640)
+
+BAG_OUTLINE = (
+    (312, 55), (362, 64), (362, 84), (352, 116), (340, 124), (328, 138), (303, 131), (303, 116),
+    (297, 100), (296, 77),
+)  # fmt: skip
+BOLLARD_OUTLINE = (
+    (278, 98), (292, 101), (302, 112), (304, 126), (298, 142), (294, 148), (312, 153), (313, 160),
+    (306, 163), (306, 272), (253, 272), (252, 164), (243, 160), (245, 154), (260, 149), (252, 138),
+    (250, 122), (255, 108), (266, 100),
+)  # fmt: skip
+
+
+def outlined(label: str, outline: Sequence[tuple[int, int]]) -> Prompt:
+    """Prompt with the mask inside a hand-drawn outline."""
+    mask = np.zeros(FRAME_HW, np.uint8)
+    cv2.fillPoly(mask, [np.array(outline, np.int32)], 1)
+    return Prompt(label=label, mask_hw=mask.astype(bool))
+
+
+def boxed(label: str, left: int, top: int, right: int, bottom: int) -> Prompt:
+    """Prompt with a box."""
+    return Prompt(label=label, box_xyxy=np.array([left, top, right, bottom], np.float32))
+
+
+def clicked(label: str, positive: tuple[int, int], negative: tuple[int, int]) -> Prompt:
+    """Prompt with a point on the object and one that is not."""
     return Prompt(
         label=label,
-        points_xy=np.array([*positive, *negative], np.float32).reshape(-1, 2),
-        point_labels=np.array([1] * len(positive) + [0] * len(negative), np.int32),
-        box_xyxy=None if box is None else np.array(box, np.float32),
-        mask_hw=_filled(outlines) if outlines else None,
+        points_xy=np.array([positive, negative], np.float32),
+        point_labels=np.array([1, 0], np.int32),
     )
 
 
-def _filled(outlines: tuple[Outline, ...]) -> BoolArray:
-    mask = np.zeros(FRAME_HW, np.uint8)
-    cv2.fillPoly(mask, [np.array(outline, np.int32) for outline in outlines], 1)
-    return mask.astype(np.bool_)
-
-
 STEPS = (
-    # While the first frame is held: the two things that stand still, by a box and by a mask.
-    Step(0, 0, (_prompt('bag', box=(293, 53, 366, 139)), _prompt('bollard', outlines=BOLLARD))),
-    # Late: the man, on a frame that has passed; the tracker catches up with the stream.
-    Step(9, 1, (_prompt('man', outlines=MAN),)),
+    # While the first frame is held: the two things that stand still, by their outlines.
+    Step(0, 0, (outlined('bag', BAG_OUTLINE), outlined('bollard', BOLLARD_OUTLINE))),
+    # Late: the man, by a box on a frame that has passed; the tracker catches up with the stream.
+    Step(6, 0, (boxed('man', 33, 0, 238, 234),)),
     # Once the man has left: the wheel behind the bag is not the bag.
-    Step(30, 30, (_prompt('bag', positive=((310, 95),), negative=((352, 150),)),)),
+    Step(30, 30, (clicked('bag', positive=(310, 95), negative=(340, 150)),)),
 )
 
 #: Boxes drawn by hand around what is visible of each object, every 25 frames.

