@@ -18,7 +18,6 @@ from demo.recording import Recording
 from demo.scene import box_iou, HAND_BOXES
 from sam2_tracker.core import jpeg
 from sam2_tracker.core.types import (
-    BoolArray,
     Frame,
     FrameHeader,
     ObjectState,
@@ -38,13 +37,15 @@ def annotated_pictures(recording: Recording, frames_folder: Path) -> list[UInt8A
     Return the annotated stream, one BGR picture a frame.
 
     The first frame was published before anything could be prompted on it: it is drawn here, from
-    the answer to the prompts. So is a frame whose picture was not received.
+    the answers to the prompts on it.
     """
     paths = sorted(frames_folder.glob('*.jpeg'))
     pictures = []
     for index, (frame, path) in enumerate(zip(recording.frames, paths, strict=True)):
-        if index == 0 or frame.annotated_bgr is None:
+        if index == 0:
             pictures.append(Overlay().draw(_first_frame(recording, path)))
+        elif frame.annotated_bgr is None:
+            pictures.append(cv2.cvtColor(jpeg.decode(path.read_bytes()), cv2.COLOR_RGB2BGR))
         else:
             pictures.append(frame.annotated_bgr)
     return pictures
@@ -155,12 +156,14 @@ def _caption(recording: Recording, index: int) -> str:
 
 def _first_frame(recording: Recording, path: Path) -> TrackedFrame:
     image_rgb = jpeg.decode(path.read_bytes())
-    call = next((call for call in recording.calls if call.on_frame == 0), None)
     height, width = image_rgb.shape[:2]
     frame = Frame(0, recording.frames[0].stamp_ns, FrameHeader(0, ''), image_rgb, (height, width))
-    if call is None:
-        return TrackedFrame(frame, ())
-    masks: tuple[BoolArray, ...] = tuple(
-        np.equal(call.reply_label_image, item.id) for item in call.reply
+    answered = [
+        (item, np.equal(call.reply_label_image, item.id))
+        for call in recording.calls
+        if call.on_frame == 0
+        for item in call.reply
+    ]
+    return TrackedFrame(
+        frame, tuple(item for item, _ in answered), tuple(mask for _, mask in answered)
     )
-    return TrackedFrame(frame, call.reply, masks)
