@@ -40,13 +40,13 @@ class Predictor:
     """
     A segmentation model with memory, as `PredictorProtocol` describes it.
 
-    Not thread-safe: one thread owns it.
+    Not thread-safe, `encode` excepted: one thread owns it.
 
     :param model: with its weights, on its device, in eval mode
     :param precision: float32, or bfloat16 for automatic mixed precision
-    :param batched: track several objects in one pass: much faster on a GPU, and equal to one
-        after the other but for rounding; False is bit-identical to stock SAM 2; None is True on
-        CUDA
+    :param batched: track several objects in one pass, equal to one after the other but for
+        rounding; False is bit-identical to stock SAM 2; None is False for float32 on a CPU,
+        where a pass is no faster, and True otherwise
     :param max_batch: largest number of objects in one pass
     :param compile: none, encoder, or full: the encoder and batched tracking; done by `warm_up`
     :raises ModelError: if the model is set up so that results could not be exact
@@ -68,7 +68,8 @@ class Predictor:
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
         if batched is None:
-            batched = self._device.type == 'cuda' or compile == 'full'
+            batched = (self._device.type == 'cuda' or precision == 'bfloat16'
+                       or compile == 'full')
         self._batches = BatchTracker(model, max_batch) if batched else None
         self._steps = _compile(model, compile, self._batches)
         self._constants: dict[str, Any] = {}
@@ -120,6 +121,9 @@ class Predictor:
     def encode(self, image_rgb: UInt8Array) -> EncodedFrame:
         """
         Run the image encoder once; stock SAM 2's preprocessing, bit for bit.
+
+        After `warm_up` this may run in another thread than everything else, so that the next
+        picture is encoded while objects are tracked on this one.
 
         :param image_rgb: (height, width, 3) uint8, any size
         """

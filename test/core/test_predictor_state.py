@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,10 +25,13 @@ from stock import (
 import torch
 
 from sam2_tracker.core.cond_bank import CondBank
+from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
+from sam2_tracker.core.object_memory import Windows
 from sam2_tracker.core.predictor import Predictor
 from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
 from sam2_tracker.core.types import Prompt
+from sam2_tracker.models.loader import build_predictor
 
 
 def test_the_predictor_is_what_the_tracker_asks_for(predictor):
@@ -37,7 +41,8 @@ def test_the_predictor_is_what_the_tracker_asks_for(predictor):
 
 
 def test_the_bytes_of_a_memory_stay_the_same_over_300_frames(one_thread, clip_folder):
-    small = Predictor(build(target=OURS, image_size=64), batched=True)
+    nano = ModelConfig('nano', device='cpu', image_size=64)
+    small = Predictor(build_predictor(nano, random_weights=True), batched=True)
     encoded = [small.encode(picture) for picture in read_clip(clip_folder)[:8]]
     stream = Stream(small, lambda index: encoded[index % 8], look_back=3)
     stream.add(1, 0, disc_mask(0, 0))
@@ -49,19 +54,20 @@ def test_the_bytes_of_a_memory_stay_the_same_over_300_frames(one_thread, clip_fo
         stream.track(start, start + 46)
         assert [memory.nbytes for memory in stream.memories.values()] == held
     assert entries == [(len(memory.tracked), len(memory.cond))
-                       for memory in stream.memories.values()] == [(3 + 16, 1)] * 2
+                       for memory in stream.memories.values()]
+    assert entries == [(3 + Windows.of(small.model).longest + 1, 1)] * 2
 
 
 def test_the_bytes_of_a_memory_stay_bounded_over_many_corrections(predictor, encoded):
     stream = Stream(predictor, lambda index: encoded(index % CLIP_FRAMES), look_back=2)
     stream.add(1, 0, points([disc_xy(0, 0)]))
     held = []
-    for now in range(1, 61):
+    for now in range(1, 46):
         stream.track(now, now + 1)
         if now % 3 == 0:
             stream.refine(1, now - 1, points([disc_xy(0, now % CLIP_FRAMES)]), now)
         held.append(stream.memories[1].nbytes)
-    assert max(held[40:]) == max(held[50:]) == max(held[55:])
+    assert max(held[30:]) == max(held[36:]) == max(held[40:])
     assert len(stream.memories[1].cond_indices) <= 4 + 1 + (2 + 15) // 3 + 1
 
 
@@ -186,7 +192,7 @@ def test_a_model_that_could_not_be_exact_is_refused(predictor, monkeypatch, name
 
 
 def test_an_unknown_precision_is_refused(predictor):
-    with pytest.raises(ModelError, match="'float16' is neither"):
+    with pytest.raises(ModelError, match="precision 'float16' is none of float32, bfloat16"):
         Predictor(predictor.model, 'float16')
 
 
@@ -236,6 +242,29 @@ def test_the_same_weights_have_the_same_fingerprint_in_any_precision(predictor, 
     with torch.no_grad():
         other.no_obj_ptr[0, 0] += 1
     assert Predictor(other).fingerprint() != predictor.fingerprint()
+
+
+def test_pictures_can_be_encoded_in_another_thread_while_objects_are_tracked(
+        predictor, encoded, clip_folder):
+    pictures = read_clip(clip_folder)
+    predictor.warm_up()
+    alone = Stream(predictor, encoded)
+    together = Stream(predictor, lambda index: ahead.submit(predictor.encode, pictures[index])
+                      .result())
+    alone.add(1, 0, disc_mask(0, 0))
+    alone.track(1, 8)
+    with ThreadPoolExecutor(2) as ahead:
+        together.add(1, 0, disc_mask(0, 0))
+        busy = [ahead.submit(predictor.encode, pictures[index]) for index in range(8)]
+        together.track(1, 8)
+    assert differing(together.results, alone.results) == []
+    for index, future in enumerate(busy):
+        assert torch.equal(future.result().maps[-1], encoded(index).maps[-1])
+
+
+@pytest.mark.parametrize(('precision', 'batched'), [('float32', False), ('bfloat16', True)])
+def test_a_cpu_tracks_in_batches_only_where_that_is_faster(one_thread, precision, batched):
+    assert (Predictor(build(target=OURS), precision)._batches is not None) == batched
 
 
 def test_positions_nobody_reads_take_no_memory(one_thread):
