@@ -1,181 +1,39 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""A video file, a folder of pictures or a webcam as a camera topic."""
+"""The executable `video_source`: a video, a folder of pictures or a webcam as a camera topic."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-import contextlib
-from pathlib import Path
-import re
+from collections.abc import Sequence
+import queue
 import signal
 import sys
-import threading
-import time
 
-import rclpy
-from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-from std_srvs.srv import Trigger
-
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import ConfigError, FrameError
-from sam2_tracker.offline.source import SourceFrame
-from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
-from sam2_tracker.ros.image_conversion import image_to_msg, jpeg_to_msg
-from sam2_tracker.ros.image_subscription import topic_name
-from sam2_tracker.ros.message_conversion import stamp_to_msg
-from sam2_tracker.ros.parameter_table import Value
-from sam2_tracker.ros.parameters import declare_checked
-from sam2_tracker.ros.playback import Pacer, Section, timed_frames
-from sam2_tracker.ros.video_source_options import parser, SPECS
-
-# Deep enough that a subscriber that pauses for some seconds still gets everything.
-RELIABLE_DEPTH = 100
-BEST_EFFORT_DEPTH = 5
-JPEG_QUALITY = 95
-ACKNOWLEDGED_WITHIN_S = 10.0
-# From the moment a subscriber is seen until it surely sees this publisher.
-DISCOVERY_S = 0.5
-POLL_S = 0.05
 
 
-class VideoSourceNode(Node):
-    """Plays one source."""
+class StopRequest:
+    """What SIGINT and SIGTERM set; a SimpleQueue is safe where a handler interrupts a wait."""
 
     def __init__(self) -> None:
-        super().__init__('video_source')
-        for spec in SPECS:
-            declare_checked(self, spec)
-        self.source = open_source(str(self.value('path')))
-        compressed = self.value('image_transport') == 'compressed'
-        topic = topic_name(self.resolve_topic_name('image'), str(self.value('image_transport')))
-        self._publisher = self.create_publisher(
-            CompressedImage if compressed else Image, topic, self._qos()
-        )
-        self._to_msg = compressed_msg if compressed else raw_msg
-        self._released = threading.Event()
-        self.create_service(Trigger, '~/play', self.on_play)
+        self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
 
-    def value(self, name: str) -> Value:
-        """Return a parameter."""
-        return self.get_parameter(name).value
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._requests.put(number)
 
-    def on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """Let a source go on that holds its first frame."""
-        response.success = bool(self.value('hold_first')) and not self._released.is_set()
-        response.message = '' if response.success else 'it is playing already'
-        self._released.set()
-        return response
+    def is_made(self) -> bool:
+        """Tell whether the process was asked to stop."""
+        return not self._requests.empty()
 
-    def play(self, stop: threading.Event) -> None:
-        """
-        Publish every frame when it is due, until the end or until told to stop.
-
-        :raises FrameError: a frame is unreadable
-        """
-        if self.value('wait_for_subscriber') and not self._wait_for_subscriber(stop):
-            return
-        began, count = time.monotonic(), 0
-        for stamp_ns, frame in self._due_frames(stop):
-            header = Header(stamp=stamp_to_msg(stamp_ns), frame_id=str(self.value('frame_id')))
-            self._publisher.publish(self._to_msg(frame, header))
-            count += 1
-            if count == 1 and self.value('hold_first') and not self._hold(stop):
-                return
-        self._drain()
-        self.get_logger().info(f'{count} frames in {time.monotonic() - began:.1f} s')
-
-    def _due_frames(self, stop: threading.Event) -> Iterator[tuple[int, SourceFrame]]:
-        """Yield stamps and frames, each when it is due."""
-        if isinstance(self.source, WebcamSource):
-            yield from self._webcam_frames(self.source, stop)
-            return
-        pacer = Pacer(time.monotonic_ns, self.get_clock().now().nanoseconds)
-        for time_ns, frame in timed_frames(self.source, self._section()):
-            wait_s, stamp_ns = pacer.schedule(time_ns)
-            if stop.wait(wait_s):
-                return
-            yield stamp_ns, frame
-
-    def _webcam_frames(
-        self, source: WebcamSource, stop: threading.Event
-    ) -> Iterator[tuple[int, SourceFrame]]:
-        rate_hz = float(self.value('rate'))
-        due_ns = 0
-        for frame in source.frames():
-            if stop.is_set():
-                return
-            if frame.stamp_ns >= due_ns:
-                due_ns += round(1e9 / rate_hz) if rate_hz else 0
-                yield self.get_clock().now().nanoseconds, frame
-
-    def _section(self) -> Section:
-        first, last = int(self.value('first_frame')), int(self.value('last_frame'))
-        if -1 < last < first:
-            raise ConfigError(
-                f"parameter 'last_frame' is {last}: it is before first_frame {first}"
-            )
-        return Section(float(self.value('rate')), bool(self.value('loop')), first, last)
-
-    def _qos(self) -> QoSProfile:
-        reliable = self.value('reliability') == 'reliable'
-        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        depth = RELIABLE_DEPTH if reliable else BEST_EFFORT_DEPTH
-        return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
-
-    def _wait_for_subscriber(self, stop: threading.Event) -> bool:
-        self.get_logger().info(f'waiting for a subscriber of {self._publisher.topic_name}')
-        while not self._publisher.get_subscription_count():
-            if stop.wait(POLL_S):
-                return False
-        return not stop.wait(DISCOVERY_S)
-
-    def _hold(self, stop: threading.Event) -> bool:
-        while not self._released.is_set():
-            if stop.wait(POLL_S):
-                return False
+    def wait(self, timeout_s: float) -> bool:
+        """Wait; True as soon as the process was asked to stop."""
+        try:
+            self._requests.put(self._requests.get(timeout=timeout_s))
+        except queue.Empty:
+            return False
         return True
-
-    def _drain(self) -> None:
-        # The last frames are still on their way when the last one has been published.
-        if self.value('reliability') == 'reliable':
-            self._publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_WITHIN_S))
-
-
-def open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
-    """
-    Open a video file, a folder of pictures, or a webcam by its number.
-
-    :raises FrameError: there is no such thing, or it cannot be read
-    """
-    if re.fullmatch(r'\d+', path):
-        return WebcamSource(int(path))
-    place = Path(path).expanduser()
-    if place.is_dir():
-        return FolderSource(place)
-    if place.exists():
-        return VideoSource(place)
-    raise FrameError(
-        f'{path!r} is not there: give a video file, a folder of JPEGs or PNGs, or a '
-        "webcam's number"
-    )
-
-
-def raw_msg(frame: SourceFrame, header: Header) -> Image:
-    """Make an uncompressed message."""
-    return image_to_msg(frame.image_rgb, 'rgb8', header)
-
-
-def compressed_msg(frame: SourceFrame, header: Header) -> CompressedImage:
-    """Make a JPEG message; a stored JPEG stays as it is."""
-    payload = frame.payload or jpeg.encode(frame.image_rgb, JPEG_QUALITY)
-    return jpeg_to_msg(payload, header)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,40 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: 0 at the end of the source or when stopped by a signal, 1 if it cannot be read, 2
         for a parameter that is not accepted
     """
+    # Before the seconds that importing ROS takes.
+    stop = StopRequest()
+    from sam2_tracker.ros.video_source_options import parser
+
     arguments = list(sys.argv if arguments is None else arguments)
     parser().parse_known_args(arguments[1:])
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    from sam2_tracker.ros.video_source_node import run
+
     try:
-        return _run(stop)
+        run(arguments, stop)
     except (ConfigError, FrameError) as error:
         print(f'video_source: {error}', file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, ConfigError) else 1
-    finally:
-        rclpy.try_shutdown()
-
-
-def _run(stop: threading.Event) -> int:
-    node = VideoSourceNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
-    thread.start()
-    try:
-        node.play(stop)
-    finally:
-        executor.shutdown()
-        thread.join(timeout=2.0)
-        node.source.close()
-        node.destroy_node()
     return 0
-
-
-def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
 
 
 if __name__ == '__main__':

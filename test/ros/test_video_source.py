@@ -217,6 +217,19 @@ def test_an_interrupt_while_waiting_for_a_subscriber_ends_it(start, video):
     assert (process.returncode, output) == (0, '')
 
 
+def test_an_interrupt_while_it_starts_ends_it(start, video):
+    process = start(path=video, loop='true')
+    caught = f'/proc/{process.pid}/status'
+    # Only the executable's own handlers make the process catch SIGTERM.
+    while not int(re.search(r'SigCgt:\s*(\w+)', Path(caught).read_text())[1], 16) & 1 << 14:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert 'Traceback' not in output
+
+
 def test_the_reliability_offered_can_be_chosen(start, receiver, folder):
     start(path=folder, loop='true', reliability='best_effort')
     deadline = time.monotonic() + 30
