@@ -8,86 +8,17 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
-import signal
 import subprocess
 import sys
-import time
-from typing import Any
 
-from bag_making import compressed_image, FIRST_NS, jpeg_of, raw_messages, STEP_NS, write_bag
+from bag_making import raw_messages, write_bag
+from command_rig import content, FRAMES, whole_looking
 import numpy as np
 from PIL import Image
 import pytest
 from rosbags.rosbag2 import Reader
 
 from sam2_tracker.offline.command import main
-
-PROMPTS = """
-prompts:
-  - frame: 0
-    object: 1
-    label: red
-    points: [[{0:.0f}, {1:.0f}]]
-  - time_s: 0.12
-    object: 4
-    points: [[{2:.0f}, {3:.0f}]]
-"""
-FRAMES = 10
-
-
-@pytest.fixture(scope='module')
-def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give two recordings of discs that move, as JPEGs in bags, and both in one."""
-    from stock import read_clip, write_clip
-
-    folder = tmp_path_factory.mktemp('bags')
-    (folder / 'frames').mkdir()
-    pictures = read_clip(write_clip(folder / 'frames', 2 * FRAMES))
-    found = []
-    parts = {'first': pictures[:FRAMES], 'second': pictures[FRAMES:], 'whole': pictures}
-    for name, part in parts.items():
-        messages = []
-        for index, picture in enumerate(part):
-            stamp_ns = FIRST_NS + index * STEP_NS
-            message = compressed_image(jpeg_of(picture), stamp_ns)
-            messages.append(('/camera/compressed', stamp_ns, message))
-        found.append(write_bag(folder / name, messages))
-    return found
-
-
-@pytest.fixture(scope='module')
-def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from stock import disc_xy
-
-    path = tmp_path_factory.mktemp('prompts') / 'prompts.yaml'
-    path.write_text(PROMPTS.format(*disc_xy(0, 0), *disc_xy(1, 3)))
-    return path
-
-
-def outputs(folder: Path) -> list[str]:
-    """Name every kind of output."""
-    return [
-        *('--output', str(folder / 'bag'), '--masks', str(folder / 'masks')),
-        *('--coco', str(folder / 'out.json'), '--video', str(folder / 'out.mp4')),
-        *('--csv', str(folder / 'out.csv'), '--yolo', str(folder / 'yolo')),
-        *('--sheet', str(folder / 'sheet.png'), '--frames', str(folder / 'frames')),
-    ]
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Read every file, hidden ones too."""
-    files = (path for path in folder.rglob('*') if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-@pytest.fixture(scope='module')
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, bags: list[Path], prompts: Path
-) -> dict[str, bytes]:
-    """Give what an undisturbed run writes."""
-    folder = tmp_path_factory.mktemp('finished')
-    assert main([str(bags[0]), '--prompts', str(prompts), *outputs(folder)]) == 0
-    return content(folder)
 
 
 def test_a_run_writes_every_output_and_nothing_else(finished: dict[str, bytes]):
@@ -105,94 +36,6 @@ def test_a_run_writes_every_output_and_nothing_else(finished: dict[str, bytes]):
     assert [one['name'] for one in coco['categories']] == ['red', 'object']
 
 
-def start(bag: Path, prompts: Path, folder: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Begin a run in a process of its own and wait until some frames are written."""
-    command = [sys.executable, '-m', 'sam2_tracker.offline', str(bag), '--prompts', str(prompts)]
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(
-        [*command, *outputs(folder), *options],
-        cwd=root,
-        env={**os.environ, 'PYTHONPATH': str(root)},
-        stderr=subprocess.PIPE,
-    )
-    draft = folder / 'masks' / '.first.part' / 'first'
-    deadline_s = time.monotonic() + 120
-    while len(list(draft.glob('*.png'))) < 3:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
-    return process
-
-
-def whole_looking(folder: Path) -> list[str]:
-    """Name what a person would take for an output."""
-    return [name for name in content(folder) if not name.startswith('.') and '/.' not in name]
-
-
-def test_a_killed_run_leaves_no_half_output_and_resumes_to_the_same_bytes(
-    tmp_path: Path, bags: list[Path], prompts: Path, finished: dict[str, bytes]
-):
-    process = start(bags[0], prompts, tmp_path)
-    process.kill()
-    process.wait()
-    assert whole_looking(tmp_path) == []
-    arguments = [str(bags[0]), '--prompts', str(prompts), *outputs(tmp_path), '--resume']
-    assert main(arguments) == 0
-    assert content(tmp_path) == finished
-
-
-@pytest.mark.parametrize('direction', ['forward', 'both'])
-def test_a_resumed_run_does_not_track_again_what_was_tracked(
-    tmp_path: Path,
-    bags: list[Path],
-    prompts: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    direction: str,
-):
-    from sam2_tracker.core.tracker import Tracker
-
-    frames, bag = (FRAMES, bags[0]) if direction == 'forward' else (2 * FRAMES, bags[2])
-    arguments = [str(bag), '--prompts', str(prompts), '--direction', direction]
-    for folder in ('calm', 'broken'):
-        (tmp_path / folder).mkdir()
-    assert main([*arguments, *outputs(tmp_path / 'calm')]) == 0
-    tracked: list[int] = []
-    advance = Tracker.advance
-
-    def counted(self: Tracker, frame: Any) -> None:
-        if frame.index == stop:
-            raise KeyboardInterrupt
-        tracked.append(frame.index)
-        advance(self, frame)
-
-    monkeypatch.setattr(Tracker, 'advance', counted)
-    options = [*arguments, *outputs(tmp_path / 'broken'), '--save-every', '1e-9']
-    # Going back from frame 3 reads up to frame 18: only then there is a state to go on from.
-    stop = frames - 1
-    assert main(options) == 130
-    assert whole_looking(tmp_path / 'broken') == []
-    assert tracked == list(range(stop))
-    tracked[:], stop = [], -1
-    assert main([*options, '--resume']) == 0
-    assert 0 < len(tracked) < frames and tracked == list(range(tracked[0], frames))
-    assert content(tmp_path / 'broken') == content(tmp_path / 'calm')
-    assert f'({tracked[0]} of them by an earlier run)' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_run_says_how_to_go_on(
-    tmp_path: Path, bags: list[Path], prompts: Path, number: int, code: int
-):
-    process = start(bags[0], prompts, tmp_path)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == code
-    assert b'--resume' in said and b'Traceback' not in said
-    assert whole_looking(tmp_path) == []
-    assert not [name for name in content(tmp_path) if '.part' in name]
-
-
 def test_an_output_that_exists_is_kept_unless_overwriting_is_asked_for(
     tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -204,17 +47,6 @@ def test_an_output_that_exists_is_kept_unless_overwriting_is_asked_for(
     assert table.read_text() == 'mine'
     assert main([*arguments, '--overwrite']) == 0
     assert table.read_text().startswith('frame,')
-
-
-def test_resuming_a_complete_run_does_nothing(
-    tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
-):
-    table = tmp_path / 'out.csv'
-    table.write_text('complete')
-    options = ['--csv', str(table), '--resume']
-    assert main([str(bags[0]), '--prompts', str(prompts), *options]) == 0
-    assert 'complete already' in capsys.readouterr().err
-    assert table.read_text() == 'complete'
 
 
 def test_what_is_learnt_on_one_recording_is_found_on_another(
