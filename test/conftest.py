@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+import sys
 
 import pytest
 
@@ -35,6 +36,13 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f'no test video at {path}; SAM2_TRACKER_DATA names another place')
     return path
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _subnormal_numbers(request: pytest.FixtureRequest) -> None:
+    """Let hypothesis make floats again where tests before have set torch to flush subnormals."""
+    if request.path.parent.name == 'ros' and 'torch' in sys.modules:
+        sys.modules['torch'].set_flush_denormal(False)
 
 
 @pytest.fixture(scope='session')

@@ -126,7 +126,7 @@ class SetUp:
 
     def _package_files(self) -> list[Path]:
         from_pip = ('opencv', 'ros-wheels') if self._ros.uses_wheels else ()
-        return self._files('run', *from_pip, 'train', 'dev')
+        return self._files('run', *from_pip, 'ray', 'train', 'dev')
 
     def _constraints(self) -> list[Path]:
         return [] if self._ros.uses_wheels else self._files('ros-apt')
