@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+import logging
 from pathlib import Path
 import socket
 from typing import Any, TYPE_CHECKING
@@ -126,7 +127,7 @@ def _connect(address: str, workers: int) -> Any:
             runtime_env=environment,
             include_dashboard=False if address == LOCAL else None,
             log_to_driver=False,
-            logging_level='warning',
+            logging_level=logging.WARNING,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f'no Ray cluster at {address}: {error}') from error
