@@ -134,3 +134,29 @@ def test_the_bag_and_the_pngs_agree(out: Path, labels: list[np.ndarray]):
             message: Any = reader.deserialize(raw, connection.msgtype)
             pixels = message.data.view('<u2').reshape(message.height, message.width)
             assert np.array_equal(pixels, label)
+
+
+def test_the_three_dogs_score_what_the_accuracy_benchmark_says(
+    out: Path, truth: list[np.ndarray], data_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from supervision import rle_to_mask
+
+    from benchmarks.accuracy import measure_sequence
+    from benchmarks.davis import score_frames
+    from benchmarks.sequences import load_sequence
+    from sam2_tracker.models.runtime import build_tracking_predictor
+
+    height, width = truth[0].shape
+    found = {number: [np.zeros((height, width), bool)] * FRAMES for number in OBJECTS}
+    for one in json.loads((out / 'out.json').read_text())['annotations']:
+        mask = rle_to_mask(one['segmentation']['counts'], (width, height))
+        found[one['track_id']][one['image_id'] - 1] = mask
+    scores = [
+        score_frames(found[number], [label == number for label in truth]).region
+        for number in OBJECTS
+    ]
+    monkeypatch.setenv('SAM2_TRACKER_DATA', str(data_dir))
+    sequence = load_sequence('dogs-jump')
+    predictor = build_tracking_predictor(ModelConfig())
+    measured = measure_sequence(predictor, sequence, 'mask', None)
+    assert float(np.mean(scores)) == pytest.approx(measured.score.region, abs=0.005)
