@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -43,6 +44,10 @@ class AnnotatedOutput:
         """Tell whether somebody subscribes."""
         return bool(self._raw.get_subscription_count()
                     or self._compressed.get_subscription_count())
+
+    def publishers(self) -> tuple[Publisher, ...]:
+        """Return the publishers of both transports."""
+        return self._raw, self._compressed
 
     def publish(self, tracked: TrackedFrame, header: Header) -> None:
         """Draw and publish one result, if somebody subscribes."""

@@ -28,6 +28,10 @@ class MaskTopics:
         return any(publisher.get_subscription_count() for publisher in
                    tuple(self._publishers.values()))
 
+    def publishers(self) -> tuple[Publisher, ...]:
+        """Return every object's publisher."""
+        return tuple(self._publishers.values())
+
     def publish(self, tracked: TrackedFrame, header: Header) -> None:
         """Publish one frame's masks; topics of objects that are gone are removed."""
         self.keep([item.id for item in tracked.objects])

@@ -27,8 +27,8 @@ from sam2_tracker_msgs.msg import TrackedObjects
 # Results that wait for publishing; the worker waits beyond that, so that none is lost.
 QUEUE_LENGTH = 4
 JOIN_TIMEOUT_S = 2.0
-# ~/objects has depth 1: a result that is still on its way is lost when the next one is written.
-# Fast DDS repairs a loss after its heartbeat of 3 s at the latest.
+# Histories are shallow: what is still on its way is lost when the next ones are written. Fast DDS
+# repairs a loss after its heartbeat of 3 s at the latest.
 REPAIR_TIME = Duration(seconds=4.0)
 
 Record = Callable[[str, float], None]
@@ -106,7 +106,7 @@ class OutputPublishers:
         begun_ns = time.monotonic_ns()
         header = header_to_msg(tracked.frame.header)
         if self._lossless:
-            self._objects.wait_for_all_acked(REPAIR_TIME)
+            self._wait_until_arrived()
         self._objects.publish(tracked_objects_to_msg(tracked.frame.header, tracked.objects))
         self._publish_label_image(tracked, header)
         self._masks.publish(tracked, header)
@@ -117,6 +117,11 @@ class OutputPublishers:
         self._record('publish', (now_ns - begun_ns) / 1e9)
         if tracked.frame.received_ns:
             self._record('total', (now_ns - tracked.frame.received_ns) / 1e9)
+
+    def _wait_until_arrived(self) -> None:
+        for publisher in (self._objects, self._label_image, *self._masks.publishers(),
+                          *self._annotated.publishers()):
+            publisher.wait_for_all_acked(REPAIR_TIME)
 
     def _publish_label_image(self, tracked: TrackedFrame, header: Header) -> None:
         if tracked.label_image is not None and self._label_image.get_subscription_count():
