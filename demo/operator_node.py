@@ -126,9 +126,10 @@ class Operator(Node):
         """Tell whether a frame's result has arrived."""
         return self.frame_count > index
 
-    def has_last_picture(self) -> bool:
-        """Tell whether the newest frame's annotated picture has arrived."""
-        return self.stamps[-1] in self._annotated
+    def has_everything(self) -> bool:
+        """Tell whether every frame's result, label image and annotated picture has arrived."""
+        outputs = (self._objects, self._label_images, self._annotated)
+        return all(stamp in output for stamp in self._arrival_s for output in outputs)
 
     @property
     def stamps(self) -> list[int]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
 import os
@@ -129,7 +130,9 @@ def _play(operator: Operator, tracker: RosProcess, output: Path, show: Show) -> 
 
         _prompt(operator, check, show.steps)
         _wait_for_frame(operator, check, show.frame_count - 1)
-        operator.wait_until(operator.has_last_picture, check, 'waiting for the last picture')
+        # A picture that the network loses for good is one tile less, not the end of the demo.
+        with contextlib.suppress(DemoError):
+            operator.wait_until(operator.has_everything, check, 'waiting for pictures', 15.0)
         player.wait(20.0)
 
 
