@@ -259,7 +259,12 @@ def test_under_latest_an_overloaded_worker_stays_fresh(predictor, clip_folder, t
 
     worker._line.process = watched
     worker.start()
-    sent = 0
+    # Without an object no frame costs anything.
+    first = FrameHeader(stamp_ns(0), 'camera')
+    worker.append(EncodedImage(files[0]), first, time.monotonic_ns())
+    click = Prompt(points_xy=np.array([[64, 64]], np.float32), point_labels=np.ones(1, np.int32))
+    assert worker.add_prompts(PromptRequest((click,))).wait(PATIENCE_S)
+    sent = 1
     while not enough.is_set() and sent < 3000:
         worker.append(
             EncodedImage(files[sent % len(files)]),

@@ -15,7 +15,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader, StoragePlugin
 
-from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.errors import ConfigError, StorageError
 from sam2_tracker.offline import bag_types
 from sam2_tracker.offline.bag_messages import MessageFactory
 from sam2_tracker.offline.bag_sink import BagContent, ResultBag
@@ -193,10 +193,13 @@ def test_a_topic_of_a_type_that_nobody_defines_is_left_out_and_named(tmp_path: P
         BagKind(StoragePlugin.SQLITE3),
     )
     forget_definitions(source)
-    sink = ResultBag(tmp_path / 'out', BagContent(copied_from=source))
+    lines: list[str] = []
+    sink = ResultBag(
+        tmp_path / 'out', BagContent(copied_from=source), lambda _, line: lines.append(line)
+    )
     sink.write(result(0))
     sink.finish()
-    assert sink.left_out == ('/odd (odd_msgs/msg/Odd)',)
+    assert '/odd (odd_msgs/msg/Odd): not copied' in lines[0]
     assert '/camera/image' in read_all(tmp_path / 'out')
 
 
@@ -244,7 +247,7 @@ def test_detections_without_vision_msgs_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
-    with pytest.raises(StorageError, match='vision_msgs'):
+    with pytest.raises(ConfigError, match='vision_msgs'):
         ResultBag(tmp_path / 'out', BagContent(detections=True))
 
 
