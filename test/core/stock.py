@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from PIL import Image
@@ -97,17 +98,17 @@ def disc_mask(number: int, index: int, radius: float = 12) -> Prompt:
     return Prompt(mask_hw=(xs - x) ** 2 + (ys - y) ** 2 < radius ** 2)
 
 
-_STOCK_FEATURES: dict[tuple[int, Path], dict[int, object]] = {}
+_STOCK_FEATURES: WeakKeyDictionary[SAM2VideoPredictor, dict] = WeakKeyDictionary()
 
 
 @torch.inference_mode()
 def _stock_features(model: SAM2VideoPredictor, folder: Path,
                     images: torch.Tensor) -> dict[int, object]:
-    key = (id(model), folder)
-    if key not in _STOCK_FEATURES:
-        _STOCK_FEATURES[key] = {index: (image[None], model.forward_image(image[None]))
-                                for index, image in enumerate(images)}
-    return dict(_STOCK_FEATURES[key])
+    of_model = _STOCK_FEATURES.setdefault(model, {})
+    if folder not in of_model:
+        of_model[folder] = {index: (image[None], model.forward_image(image[None]))
+                            for index, image in enumerate(images)}
+    return dict(of_model[folder])
 
 
 class StockSession:
