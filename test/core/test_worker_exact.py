@@ -239,6 +239,15 @@ def test_features_computed_again_for_a_frame_beyond_the_look_back_are_exact(live
     assert torch.equal(live.last_logits(1), logits[END - 1, 1])
 
 
+def click_on_first_frame(worker: Worker, payload: bytes) -> None:
+    """Give the model something to do: without an object no frame costs anything."""
+    worker.append(
+        EncodedImage(payload), FrameHeader(stamp_ns(0), 'camera'), time.monotonic_ns()
+    )
+    click = Prompt(points_xy=np.array([[64, 64]], np.float32), point_labels=np.ones(1, np.int32))
+    assert worker.add_prompts(PromptRequest((click,))).wait(PATIENCE_S)
+
+
 def test_under_latest_an_overloaded_worker_stays_fresh(predictor, clip_folder, tmp_path):
     """A camera far faster than the model: each frame taken is the newest or the one before."""
     files = [path.read_bytes() for path in sorted(clip_folder.iterdir())]
@@ -259,11 +268,7 @@ def test_under_latest_an_overloaded_worker_stays_fresh(predictor, clip_folder, t
 
     worker._line.process = watched
     worker.start()
-    # Without an object no frame costs anything.
-    first = FrameHeader(stamp_ns(0), 'camera')
-    worker.append(EncodedImage(files[0]), first, time.monotonic_ns())
-    click = Prompt(points_xy=np.array([[64, 64]], np.float32), point_labels=np.ones(1, np.int32))
-    assert worker.add_prompts(PromptRequest((click,))).wait(PATIENCE_S)
+    click_on_first_frame(worker, files[0])
     sent = 1
     while not enough.is_set() and sent < 3000:
         worker.append(
