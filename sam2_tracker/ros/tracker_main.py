@@ -29,6 +29,9 @@ MISSING_MESSAGES = (
 USAGE_EXIT_CODE = 2
 
 
+WAKE_UP_S = 0.2
+
+
 class StopRequest:
     """What SIGINT and SIGTERM set; a SimpleQueue is safe where a handler interrupts a wait."""
 
@@ -46,7 +49,13 @@ class StopRequest:
 
     def wait(self) -> None:
         """Wait until the process is asked to stop."""
-        self._requests.get()
+        # A signal that another thread takes does not wake this one: it has to look by itself.
+        while True:
+            try:
+                self._requests.get(timeout=WAKE_UP_S)
+                return
+            except queue.Empty:
+                continue
 
 
 def missing_messages() -> str:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 N_THREADS = 4
 # `ros2 launch` sends SIGTERM 5 s after SIGINT.
 STOP_TIMEOUT_S = 4.0
+# Whatever hangs then, the process ends: what it left is removed by the next start.
+LAST_RESORT_S = 4.8
 USAGE_EXIT_CODE = 2
 
 
@@ -77,6 +79,9 @@ def run(arguments: Sequence[str], stop: StopRequest,
     starter = threading.Thread(target=node.autostart, name='autostart', daemon=True)
     starter.start()
     stop.wait()
+    last_resort = threading.Timer(LAST_RESORT_S, _leave)
+    last_resort.daemon = True
+    last_resort.start()
     # A model that is being loaded cannot be interrupted: the process ends all the same.
     if node.close(STOP_TIMEOUT_S):
         starter.join()
