@@ -73,7 +73,9 @@ def _arrays(tracked: TrackedFrame) -> dict[str, Any]:
     if tracked.masks:
         arrays['masks'] = np.packbits(np.stack(tracked.masks), axis=-1)
     if tracked.label_image is not None:
-        arrays['label_image'] = tracked.label_image
+        labels = tracked.label_image
+        is_small = labels.size == 0 or int(labels.max()) < 256
+        arrays['label_image'] = labels.astype(np.uint8) if is_small else labels
     return arrays
 
 
@@ -90,4 +92,6 @@ def _tracked(shot: Shot, kept: Any) -> TrackedFrame:
     if 'masks' in kept:
         width = shot.frame.source_hw[1]
         masks = tuple(np.unpackbits(kept['masks'], axis=-1, count=width).view(np.bool_))
-    return TrackedFrame(shot.frame, objects, masks, kept.get('label_image'))
+    labels = kept.get('label_image')
+    label_image = None if labels is None else labels.astype(np.uint16)
+    return TrackedFrame(shot.frame, objects, masks, label_image)

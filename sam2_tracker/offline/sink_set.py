@@ -31,25 +31,23 @@ class SinkThread:
     """
     One output: made, written and finished in the same thread, as SQLite wants it.
 
+    Making one imports libraries for up to a second: nobody waits for that.
+
     :param plan: with its place prepared
-    :raises TrackerError: if the output cannot be made
     """
 
     def __init__(self, plan: SinkPlan) -> None:
         self._plan = plan
         self._waiting: queue.Queue[Result | _End] = queue.Queue(DEPTH)
         self._error: BaseException | None = None
-        self._is_made = threading.Event()
         self._thread = threading.Thread(target=self._run, name='sink', daemon=True)
         self._thread.start()
-        self._is_made.wait()
-        self._raise_error()
 
     def put(self, result: Result) -> None:
         """
         Hand over a result; waits while too many are not yet written.
 
-        :raises TrackerError: if an earlier one could not be written
+        :raises TrackerError: if the output could not be made, or an earlier result not written
         """
         self._raise_error()
         self._waiting.put(result)
@@ -77,37 +75,23 @@ class SinkThread:
             raise self._error
 
     def _run(self) -> None:
+        sink: Sink | None = None
+        item: Result | _End | None = None
         try:
             with _writing(self._plan):
                 sink = self._plan.make(self._plan.target.draft)
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
-            self._error = error
-            return
-        finally:
-            self._is_made.set()
-        try:
-            self._write_all(sink)
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
-            self._error = error
-            self._let_go(sink)
-            # Nobody may wait for room for ever.
-            while not isinstance(self._waiting.get(), _End):
-                pass
-
-    def _write_all(self, sink: Sink) -> None:
-        while isinstance(item := self._waiting.get(), Result):
-            if self._error is None:
-                with _writing(self._plan):
+                while isinstance(item := self._waiting.get(), Result):
                     sink.write(item)
-        if item is _End.ABORT:
-            self._let_go(sink)
-            return
-        try:
-            with _writing(self._plan):
-                sink.finish()
+                if item is _End.FINISH:
+                    sink.finish()
+                    return
         except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
             self._error = error
+        if sink is not None:
             self._let_go(sink)
+        # Nobody may wait for room for ever.
+        while not isinstance(item, _End):
+            item = self._waiting.get()
 
     @staticmethod
     def _let_go(sink: Sink) -> None:
