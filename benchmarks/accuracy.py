@@ -27,7 +27,7 @@ from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Sequence
 from benchmarks.speed_of_engine import measure_fps
 from benchmarks.tracking import read_rgb, Run, run_engine
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_predictor

@@ -30,8 +30,8 @@ import torch
 
 from benchmarks.tracking import Mask, run_engine
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.predictor import Predictor
-from sam2_tracker.core.stream_predictor import StreamPredictor
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.types import Prompt, UInt8Array
 from sam2_tracker.models.loader import build_predictor, build_stock_predictor
 

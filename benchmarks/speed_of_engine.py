@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.tracking import run_engine
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 
 FRAMES = 60

@@ -29,7 +29,7 @@ from demo.scene import Step
 from demo.session import record, Show, THREADS
 from demo.verify import mask_iou
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import BoolArray, Prompt
 from sam2_tracker.models.loader import build_predictor
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from demo.recording import Recording
 from demo.scene import box_iou, HAND_BOXES
-from sam2_tracker.core import jpeg
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import (
     Frame,
     FrameHeader,

@@ -35,22 +35,15 @@ MAY_IMPORT = {
 }
 ROS_PACKAGE = re.compile(r'(rcl|ros|ament|launch|cv_bridge|tf2|message_filters|\w+_(msgs|srvs)$)')
 NOT_ROS = {'rosbags'}
-# The parts of the core that run SAM 2.
-PREDICTOR = {
-    f'sam2_tracker/core/{name}.py'
-    for name in (
-        'backward',
-        'batching',
-        'compiling',
-        'cond_bank',
-        'cpu_attention',
-        'features',
-        'mask_summary',
-        'memory_state',
-        'object_memory',
-        'predictor',
-        'stream_predictor',
-    )
+# The only room of the core that runs SAM 2.
+ENGINE = Path('sam2_tracker/core/engine')
+# What each room of the core may import of the others, besides itself and what lies in none.
+ROOM_MAY_IMPORT = {
+    'frames': set(),
+    'prompts': set(),
+    'engine': set(),
+    'tracking': {'frames', 'prompts'},
+    'worker': {'frames', 'prompts', 'tracking'},
 }
 
 
@@ -108,6 +101,33 @@ def test_imports_point_towards_the_core() -> None:
     assert not wrong
 
 
+def test_rooms_of_the_core_import_each_other_in_one_direction() -> None:
+    core = PACKAGE / 'core'
+    assert {path.name for path in core.iterdir() if path.is_dir()} - {'__pycache__'} == set(
+        ROOM_MAY_IMPORT
+    )
+    wrong = {
+        f'{path.relative_to(ROOT)} imports {module}'
+        for room, may_import in ROOM_MAY_IMPORT.items()
+        for path in python_files(core / room)
+        for module in imported_modules(path)
+        if module.startswith('sam2_tracker.core.')
+        and (target := module.split('.')[2]) in ROOM_MAY_IMPORT
+        and target not in {room, *may_import}
+    }
+    assert not wrong
+
+
+def test_nothing_else_in_the_core_imports_a_room() -> None:
+    wrong = {
+        f'{path.relative_to(ROOT)} imports {module}'
+        for path in (PACKAGE / 'core').glob('*.py')
+        for module in imported_modules(path)
+        if module.startswith('sam2_tracker.core.') and module.split('.')[2] in ROOM_MAY_IMPORT
+    }
+    assert not wrong
+
+
 def test_only_the_ros_folder_imports_ros() -> None:
     wrong = {
         f'{path} imports {module}'
@@ -119,13 +139,13 @@ def test_only_the_ros_folder_imports_ros() -> None:
     assert not wrong
 
 
-def test_only_the_predictor_and_the_models_import_torch_and_sam2() -> None:
+def test_only_the_engine_and_the_models_import_torch_and_sam2() -> None:
     wrong = {
         f'{path} imports {module}'
         for path, part, module in imports_by_part()
         if uses(module, 'torch', 'sam2', 'hydra', 'omegaconf')
         and part != 'models'
-        and str(path) not in PREDICTOR
+        and ENGINE not in path.parents
     }
     assert not wrong
 

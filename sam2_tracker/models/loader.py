@@ -28,9 +28,9 @@ from sam2_tracker.models.weights import load_weights, randomise, read_weights
 from sam2_tracker.models.zoo import model_spec, ModelSpec
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.stream_predictor import StreamPredictor
+    from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
-STREAM_PREDICTOR = 'sam2_tracker.core.stream_predictor.StreamPredictor'
+STREAM_PREDICTOR = 'sam2_tracker.core.engine.stream_predictor.StreamPredictor'
 # The coarsest feature map has stride 32, and Hiera's windows and the mask encoder need as much.
 IMAGE_SIZE_STEP = 32
 

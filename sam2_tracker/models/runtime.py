@@ -10,7 +10,7 @@ import gc
 import torch
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.models.device import resolve_device, resolve_precision
 from sam2_tracker.models.loader import build_predictor
 

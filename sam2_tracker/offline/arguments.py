@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
-from sam2_tracker.core.prompt_file import FilePrompt, load_prompt_file
+from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 from sam2_tracker.offline.argument_groups import add_options
 from sam2_tracker.offline.bag_sink import BagContent
 from sam2_tracker.offline.job import Direction, Settings

@@ -15,8 +15,8 @@ import apsw
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.serde import SerdeError
 
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.bag_types import make_typestore
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.image_decoding import rgb_from_image, rgb_from_payload

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.protocols import MaskOutput, TrackStep
-from sam2_tracker.core.results import summaries_of, summarised, tracked_frame
-from sam2_tracker.core.track import shown_object
+from sam2_tracker.core.tracking.results import summaries_of, summarised, tracked_frame
+from sam2_tracker.core.tracking.track import shown_object
+from sam2_tracker.core.tracking.visibility import next_visibility, Visibility
 from sam2_tracker.core.types import ObjectState, TrackedFrame, Wanted
-from sam2_tracker.core.visibility import next_visibility, Visibility
 from sam2_tracker.offline.clip import Clip, result_of
 from sam2_tracker.offline.flow import ReadAhead
 from sam2_tracker.offline.sink import Result
@@ -27,9 +27,9 @@ from sam2_tracker.offline.spool import BACKWARD, FORWARD, Spool, StoredObject
 from sam2_tracker.offline.timeline import Shot
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.backward import ForwardTrace
-    from sam2_tracker.core.object_memory import ObjectMemory
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.backward import ForwardTrace
+    from sam2_tracker.core.engine.object_memory import ObjectMemory
+    from sam2_tracker.core.engine.predictor import Predictor
 
 _READ_AHEAD = 4
 _NUMBERS = Wanted(label_image=False, masks=False)
@@ -91,7 +91,7 @@ class BothWays:
 
     def _keep(self, shot: Shot) -> None:
         """Let a frame and its raw results wait, and gather what the pass back reads."""
-        from sam2_tracker.core.backward import ForwardTrace, StoredMask
+        from sam2_tracker.core.engine.backward import ForwardTrace, StoredMask
 
         tracker, index = self._clip.tracker, shot.frame.index
         tracked, stored = tracker.result(_NUMBERS), []
@@ -137,7 +137,7 @@ class BothWays:
     def _step_back(
         self, shot: Shot, memories: dict[int, ObjectMemory], seen: dict[int, Visibility]
     ) -> None:
-        from sam2_tracker.core.backward import mirrored_index, StoredMask
+        from sam2_tracker.core.engine.backward import mirrored_index, StoredMask
 
         index, frame = mirrored_index(shot.frame.index), shot.frame
         features = self._predictor.encode(frame.image_rgb)

@@ -9,22 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sam2_tracker.core.config import TrackingConfig
-from sam2_tracker.core.drafting import PromptTarget
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Log
-from sam2_tracker.core.prompt_file import FilePrompt
-from sam2_tracker.core.tracker import Tracker
+from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.tracking.drafting import PromptTarget
+from sam2_tracker.core.tracking.tracker import Tracker
+from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import TrackedFrame, UInt8Array, Wanted
-from sam2_tracker.core.visibility import Visibility
 from sam2_tracker.offline.clip_prompts import ClipPrompts
 from sam2_tracker.offline.clip_state import ClipState, KnownObject
 from sam2_tracker.offline.sink import Result
 from sam2_tracker.offline.timeline import Shot
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.memory_file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
 
 
 class Clip:
@@ -120,7 +120,7 @@ class Clip:
         :param visibility: of every object on that frame
         :returns: None where that is not possible: after a frame with a prompt
         """
-        from sam2_tracker.core.memory_state import state_of
+        from sam2_tracker.core.engine.memory_state import state_of
 
         objects = []
         for item in self.tracker.objects():
@@ -140,7 +140,7 @@ class Clip:
 
         :raises ModelError: if the state is damaged
         """
-        from sam2_tracker.core.memory_state import restored
+        from sam2_tracker.core.engine.memory_state import restored
 
         self.tracker = self._new_tracker(state.index + 1)
         for each in state.objects:
@@ -150,7 +150,7 @@ class Clip:
 
     def remembered(self) -> tuple[SavedObject, ...]:
         """Return what was learnt of the objects that were prompted here."""
-        from sam2_tracker.core.memory_file import SavedObject
+        from sam2_tracker.core.engine.memory_file import SavedObject
 
         labels = {item.id: item.label for item in self.tracker.objects()}
         return tuple(

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.frame_lookup import format_stamp
-from sam2_tracker.core.prompt_file import FilePrompt
-from sam2_tracker.core.prompt_schedule import TIME_ROUNDING_NS
-from sam2_tracker.core.prompts import validate_prompt
+from sam2_tracker.core.frames.lookup import format_stamp
+from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.prompts.schedule import TIME_ROUNDING_NS
+from sam2_tracker.core.prompts.validation import validate_prompt
 
 # A stamp that is farther than this from the nearest frame's means another recording.
 STAMP_TOLERANCE_NS = 100_000_000

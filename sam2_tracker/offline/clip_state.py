@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import ObjectState
-from sam2_tracker.core.visibility import Visibility
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.staging import write_whole
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from sam2_tracker.core.frame_lookup import format_stamp
+from sam2_tracker.core.frames.lookup import format_stamp
 from sam2_tracker.core.types import BoolArray, TrackedObject, Wanted
 from sam2_tracker.offline.classes import Classes
 from sam2_tracker.offline.frame_sink import file_name

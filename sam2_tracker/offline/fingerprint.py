@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam2_tracker.core.prompt_file import FilePrompt
+from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.offline.job import Job, Settings, SourceJob
 
 

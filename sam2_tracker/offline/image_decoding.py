@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import UInt8Array
 
 MONO16_WHITE = 65535

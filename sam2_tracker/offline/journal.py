@@ -18,7 +18,7 @@ from sam2_tracker.offline.progress_keeper import STATE
 from sam2_tracker.offline.staging import write_whole
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
+    from sam2_tracker.core.engine.memory_file import SavedObject
 
 Fingerprint = Mapping[str, str]
 
@@ -105,7 +105,7 @@ class Journal:
 
     def finish(self, name: str, learnt: Sequence[SavedObject], model_name: str) -> None:
         """Remember that a recording is done, and what was learnt from it."""
-        from sam2_tracker.core.memory_file import save_memory
+        from sam2_tracker.core.engine.memory_file import save_memory
 
         if learnt:
             save_memory(self._memory(name), learnt, model_name)
@@ -114,7 +114,7 @@ class Journal:
 
     def learnt(self, name: str) -> tuple[SavedObject, ...]:
         """Return what was learnt from a finished recording."""
-        from sam2_tracker.core.memory_file import load_memory
+        from sam2_tracker.core.engine.memory_file import load_memory
 
         path = self._memory(name)
         return load_memory(path) if path.exists() else ()

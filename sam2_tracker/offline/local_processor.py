@@ -16,8 +16,8 @@ from sam2_tracker.offline.run_job import Outcome
 from sam2_tracker.offline.run_source import Progress, run_source, Surroundings
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.memory_file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
 
 
 def build_model(settings: Settings) -> Predictor:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from sam2_tracker.core.errors import ModelError
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.memory_file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
 
 
 def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
@@ -23,7 +23,7 @@ def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
     :raises StorageError: if it cannot be read
     :raises ModelError: if another model made it, or the same one with another image size
     """
-    from sam2_tracker.core.memory_file import load_memory, model_name_of
+    from sam2_tracker.core.engine.memory_file import load_memory, model_name_of
 
     objects = load_memory(path)
     for each in objects:
@@ -48,7 +48,7 @@ def names_in(path: Path) -> list[tuple[int, str]]:
     :raises StorageError: if it cannot be read
     :raises ModelError: if it is no file of object memories
     """
-    from sam2_tracker.core.memory_file import load_memory
+    from sam2_tracker.core.engine.memory_file import load_memory
 
     return [(each.object_id, each.label) for each in load_memory(path)]
 

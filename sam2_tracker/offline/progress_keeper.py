@@ -10,8 +10,8 @@ from pathlib import Path
 import shutil
 import time
 
+from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import ObjectState, Wanted
-from sam2_tracker.core.visibility import Visibility
 from sam2_tracker.offline.clip import Clip, result_of
 from sam2_tracker.offline.clip_state import ClipState, load_state, save_state
 from sam2_tracker.offline.result_log import ResultLog

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.prompt_file import FilePrompt
+from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.types import Prompt
 
 

@@ -21,8 +21,8 @@ from sam2_tracker.offline.run_job import Outcome
 from sam2_tracker.offline.run_source import Surroundings
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.memory_file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
 
 LOCAL = 'local'
 # How often a recording is begun again whose worker process died.
@@ -70,7 +70,7 @@ class RayProcessor:
 
         :raises TrackerError: if they cannot be read
         """
-        from sam2_tracker.core.memory_file import load_memory
+        from sam2_tracker.core.engine.memory_file import load_memory
 
         path = self._job.settings.load_memory
         return load_memory(path) if path is not None else ()

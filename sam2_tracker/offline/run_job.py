@@ -18,7 +18,7 @@ from sam2_tracker.offline.memories import merged
 from sam2_tracker.offline.report import SourceReport
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
+    from sam2_tracker.core.engine.memory_file import SavedObject
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class JobRun:
         return Outcome(name, learnt=self._journal.learnt(name))
 
     def _save(self, objects: Sequence[SavedObject]) -> None:
-        from sam2_tracker.core.memory_file import save_memory
+        from sam2_tracker.core.engine.memory_file import save_memory
 
         path = self._job.settings.save_memory
         if path is not None:

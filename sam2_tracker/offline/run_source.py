@@ -32,8 +32,8 @@ from sam2_tracker.offline.timeline import Shot, Timeline
 from sam2_tracker.offline.yolo_sink import write_names
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.memory_file import SavedObject
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.memory_file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
 
 # Frames in memory at a time: so many read ahead, so many waiting to be written.
 DEPTH = 4

@@ -13,8 +13,8 @@ import time
 import cv2
 import numpy as np
 
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.offline.source import SourceFrame
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sam2_tracker.core import jpeg
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import Frame, FrameHeader, ObjectState
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.source import SourceFrame
 from sam2_tracker.offline.timeline import Shot
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.backward import StoredMask
+    from sam2_tracker.core.engine.backward import StoredMask
 
 FORWARD, BACKWARD = 'forward', 'backward'
 
@@ -104,7 +104,7 @@ class Spool:
 
     def objects(self, way: str, index: int) -> list[StoredObject]:
         """Return a frame's results, none if none were kept."""
-        from sam2_tracker.core.backward import StoredMask
+        from sam2_tracker.core.engine.backward import StoredMask
 
         path = self._path(way, index, 'npz')
         if not path.exists():

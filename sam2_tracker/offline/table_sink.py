@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from sam2_tracker.core.frame_lookup import format_stamp
+from sam2_tracker.core.frames.lookup import format_stamp
 from sam2_tracker.core.types import Box, TrackedObject, Wanted
 from sam2_tracker.offline.sink import Result
 

@@ -12,9 +12,9 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.requests import PromptRequest, Ticket
 from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
-from sam2_tracker.core.worker import Worker
+from sam2_tracker.core.worker.requests import PromptRequest, Ticket
+from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.message_conversion import stamp_from_msg
 
 

@@ -11,9 +11,9 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from sam2_tracker.core.statistics import StageLatency
-from sam2_tracker.core.stored_frame import BufferStatistics
-from sam2_tracker.core.worker import WorkerReport
+from sam2_tracker.core.frames.stored_frame import BufferStatistics
+from sam2_tracker.core.worker.statistics import StageLatency
+from sam2_tracker.core.worker.worker import WorkerReport
 from sam2_tracker.ros.engine import Engine
 from sam2_tracker.ros.image_input import ImageInput
 from sam2_tracker.ros.readiness import ACTIVE, Readiness

@@ -12,14 +12,14 @@ from typing import Protocol
 
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import WithdrawnError
-from sam2_tracker.core.frame_buffer import FrameBuffer
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import BufferStatistics
 from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.prompt_file import load_prompt_file
+from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.core.protocols import PredictorProtocol
-from sam2_tracker.core.stored_frame import BufferStatistics
 from sam2_tracker.core.types import TrackedFrame, Wanted
-from sam2_tracker.core.worker import Worker
+from sam2_tracker.core.worker.worker import Worker
 
 STOP_TIMEOUT_S = 2.0
 

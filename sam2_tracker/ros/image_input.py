@@ -13,7 +13,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.stored_frame import Arrival, EncodedImage, Outcome, RawImage
+from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.core.types import FrameHeader
 from sam2_tracker.ros.image_conversion import image_from_msg, payload_from_msg
 from sam2_tracker.ros.image_subscription import ImageSubscription

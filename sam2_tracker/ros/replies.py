@@ -13,7 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 
-from sam2_tracker.core.requests import Ticket
+from sam2_tracker.core.worker.requests import Ticket
 
 T = TypeVar('T')
 

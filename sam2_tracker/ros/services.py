@@ -12,8 +12,8 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.core.errors import ModelError, StorageError, TrackerError
-from sam2_tracker.core.requests import PromptRequest
-from sam2_tracker.core.worker import Worker
+from sam2_tracker.core.worker.requests import PromptRequest
+from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.image_conversion import label_image_to_msg
 from sam2_tracker.ros.message_conversion import (
     header_to_msg,

@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.worker import Worker
+from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.clicks import ClickedPoints
 from sam2_tracker.ros.diagnostics import Diagnostics
 from sam2_tracker.ros.engine import Engine, EngineHooks, ModelLoader

@@ -22,8 +22,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import ConfigError, FrameError
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.source import SourceFrame
 from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.ros.image_conversion import image_to_msg, jpeg_to_msg

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.frame_buffer import FrameBuffer
-from sam2_tracker.core.stored_frame import Arrival, EncodedImage, RawImage, StoredFrame
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, RawImage, StoredFrame
 from sam2_tracker.core.types import FrameHeader, UInt8Array
 
 SECOND_NS = 10**9

@@ -45,7 +45,7 @@ def predictor(one_thread: None, stock_model: Any) -> Any:
     """Give our predictor with the same weights, looped: bit-identical."""
     from stock import build, OURS
 
-    from sam2_tracker.core.predictor import Predictor
+    from sam2_tracker.core.engine.predictor import Predictor
 
     model = build(target=OURS)
     model.load_state_dict(stock_model.state_dict())

@@ -21,16 +21,16 @@ from sam2.modeling.memory_encoder import CXBlock
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 import torch
 
-from sam2_tracker.core.features import EncodedFrame
-from sam2_tracker.core.mask_summary import upsample
-from sam2_tracker.core.object_memory import LowResMask, ObjectMemory, Windows
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.mask_summary import upsample
+from sam2_tracker.core.engine.object_memory import LowResMask, ObjectMemory, Windows
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, UInt8Array
 
 CLIP_HW = (96, 144)
 CLIP_FRAMES = 34
-OURS = 'sam2_tracker.core.stream_predictor.StreamPredictor'
+OURS = 'sam2_tracker.core.engine.stream_predictor.StreamPredictor'
 
 
 def build(max_cond_frames: int = 4, target: str | None = None,

@@ -16,14 +16,14 @@ import pytest
 from stock import differing, disc_mask, read_clip, Stream
 import torch
 
-from sam2_tracker.core import compiling
-from sam2_tracker.core import predictor as predictor_module
-from sam2_tracker.core.batching import StepInputs, StepOutputs
 from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine import compiling
+from sam2_tracker.core.engine import predictor as predictor_module
+from sam2_tracker.core.engine.batching import StepInputs, StepOutputs
+from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import ModelError
-from sam2_tracker.core.features import EncodedFrame
-from sam2_tracker.core.predictor import Predictor
-from sam2_tracker.core.stream_predictor import StreamPredictor
 from sam2_tracker.models.loader import build_predictor
 
 

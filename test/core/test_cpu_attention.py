@@ -10,7 +10,7 @@ import pytest
 from sam2.modeling.sam.transformer import RoPEAttention
 import torch
 
-from sam2_tracker.core.cpu_attention import attend, fold_values
+from sam2_tracker.core.engine.cpu_attention import attend, fold_values
 
 
 @pytest.fixture

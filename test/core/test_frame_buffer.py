@@ -13,8 +13,8 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frame_buffer import FrameBuffer
-from sam2_tracker.core.stored_frame import EncodedImage, Outcome, RawImage
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import EncodedImage, Outcome, RawImage
 from sam2_tracker.core.types import FrameHeader
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY

@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from camera import send_all
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.frame_buffer import FrameBuffer
+from sam2_tracker.core.frames.buffer import FrameBuffer
 directory = Path(sys.argv[1]) if sys.argv[1] else None
 buffer = FrameBuffer(BufferConfig(directory=directory, keep=sys.argv[2] == 'keep'),
                      FramePolicy.EVERY)

@@ -8,8 +8,8 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.frame_ledger import FrameLedger, HeldFrame
-from sam2_tracker.core.stored_frame import Session, StoredFrame
+from sam2_tracker.core.frames.ledger import FrameLedger, HeldFrame
+from sam2_tracker.core.frames.stored_frame import Session, StoredFrame
 from sam2_tracker.core.types import FrameHeader
 
 MAX_FRAMES = 3

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.config import FramePolicy
-from sam2_tracker.core.frame_buffer import FrameBuffer
-from sam2_tracker.core.frame_shelf import MAX_PICTURES
-from sam2_tracker.core.stored_frame import EncodedImage, RawImage, StoredFrame
+from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.shelf import MAX_PICTURES
+from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage, StoredFrame
 from sam2_tracker.core.types import Frame, UInt8Array
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY

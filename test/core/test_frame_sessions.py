@@ -11,7 +11,7 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.stored_frame import Outcome, Session
+from sam2_tracker.core.frames.stored_frame import Outcome, Session
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 

@@ -13,8 +13,8 @@ from PIL import Image
 import pytest
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.frame_buffer import FrameBuffer
-from sam2_tracker.core.stored_frame import EncodedImage, RawImage
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage
 from sam2_tracker.core.types import UInt8Array
 
 torch = pytest.importorskip('torch')

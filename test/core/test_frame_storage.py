@@ -18,10 +18,10 @@ from camera import header, opened, payload, picture, process, send, send_all
 import numpy as np
 import pytest
 
-from sam2_tracker.core import frame_shelf
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import StorageError
-from sam2_tracker.core.stored_frame import Outcome, RawImage
+from sam2_tracker.core.frames import shelf
+from sam2_tracker.core.frames.stored_frame import Outcome, RawImage
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,7 +147,7 @@ def test_trouble_is_said_again_when_it_comes_back(tmp_path: Path,
 @pytest.mark.usefixtures('full_disk')
 def test_every_loses_new_frames_beyond_what_memory_takes(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_shelf, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
+    monkeypatch.setattr(shelf, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
     with opened(tmp_path) as buffer:
         outcomes = [send(buffer, 1 + number / 10).outcome for number in range(4)]
         assert outcomes == [Outcome.STORED] * 2 + [Outcome.LOST] * 2
@@ -158,7 +158,7 @@ def test_every_loses_new_frames_beyond_what_memory_takes(
 @pytest.mark.usefixtures('full_disk')
 def test_latest_keeps_the_newest_frames_in_memory(tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_shelf, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
+    monkeypatch.setattr(shelf, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
     with opened(tmp_path, LATEST) as buffer:
         for index in range(4):
             send_all(buffer, [1 + index / 10])

@@ -15,8 +15,8 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frame_buffer import FrameBuffer
-from sam2_tracker.core.stored_frame import Outcome, StoredFrame
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import Outcome, StoredFrame
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 FRAMES = 300

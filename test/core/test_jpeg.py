@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from sam2_tracker.core import jpeg
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames import jpeg
 
 
 def as_stock_decodes(data: bytes) -> np.ndarray:

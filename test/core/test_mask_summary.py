@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sam2_tracker.core.mask_summary import fill_holes, summarise_masks, upsample
-from sam2_tracker.core.object_memory import LowResMask
+from sam2_tracker.core.engine.mask_summary import fill_holes, summarise_masks, upsample
+from sam2_tracker.core.engine.object_memory import LowResMask
 from sam2_tracker.core.protocols import MaskSummary
 from sam2_tracker.core.types import Box, Wanted
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import BoolArray, Prompt, UInt8Array, Wanted
 from sam2_tracker.models.checkpoints import find_checkpoint

@@ -12,9 +12,9 @@ from stock import CLIP_HW, differing, disc_mask, disc_xy, points, Stream
 from test_windows import skip_missing_maps
 import torch
 
-from sam2_tracker.core import batching
-from sam2_tracker.core.object_memory import Windows
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine import batching
+from sam2_tracker.core.engine.object_memory import Windows
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 
 TOLERANCE = 1e-4

@@ -10,7 +10,7 @@ import pytest
 from stock import differing, disc_mask, disc_xy, points, read_clip, StockSession, Stream
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.models.loader import build_predictor, build_stock_predictor
 
 END, REFINED, NOW = 26, 18, 22

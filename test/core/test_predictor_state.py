@@ -24,11 +24,11 @@ from stock import (
 )
 import torch
 
-from sam2_tracker.core.cond_bank import CondBank
 from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.cond_bank import CondBank
+from sam2_tracker.core.engine.object_memory import Windows
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
-from sam2_tracker.core.object_memory import Windows
-from sam2_tracker.core.predictor import Predictor
 from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.models.loader import build_predictor

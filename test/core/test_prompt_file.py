@@ -15,8 +15,8 @@ from worker_rig import answer, running, WorkerRig
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.prompt_file import load_prompt_file, PromptFile
-from sam2_tracker.core.prompt_schedule import PromptSchedule
+from sam2_tracker.core.prompts.file import load_prompt_file, PromptFile
+from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.types import ObjectState
 
 

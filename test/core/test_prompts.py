@@ -11,7 +11,7 @@ import pytest
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.prompts import is_renaming, validate_prompts
+from sam2_tracker.core.prompts.validation import is_renaming, validate_prompts
 from sam2_tracker.core.types import Prompt
 
 HW = (480, 640)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_tracker.core.backoff import Backoff
-from sam2_tracker.core.statistics import percentile, Statistics
+from sam2_tracker.core.worker.backoff import Backoff
+from sam2_tracker.core.worker.statistics import percentile, Statistics
 
 
 class Clock:

@@ -14,10 +14,10 @@ from fakes import click, FakeMemory, FakePredictor, frame
 import pytest
 from tracker_rig import Rig, token_of
 
-from sam2_tracker.core.drafting import PromptTarget
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.protocols import TrackStep
-import sam2_tracker.core.tracker
+from sam2_tracker.core.tracking.drafting import PromptTarget
+import sam2_tracker.core.tracking.tracker
 from sam2_tracker.core.types import Prompt
 
 LOOK_BACK = 9
@@ -169,12 +169,12 @@ def imported_by(path: Path) -> set[str]:
 
 
 def test_the_tracker_has_no_clock_no_thread_and_no_chance():
-    folder = Path(sam2_tracker.core.tracker.__file__).parent
-    seen, todo = set(), {'sam2_tracker.core.tracker'}
+    root = Path(sam2_tracker.core.tracking.tracker.__file__).parents[3]
+    seen, todo = set(), {'sam2_tracker.core.tracking.tracker'}
     while todo:
         module = todo.pop()
         seen.add(module)
         if module.startswith('sam2_tracker.core.'):
-            todo |= imported_by(folder / f'{module.rsplit(".", 1)[1]}.py') - seen
-    assert 'sam2_tracker.core.catch_up' in seen
+            todo |= imported_by(root / f'{module.replace(".", "/")}.py') - seen
+    assert 'sam2_tracker.core.tracking.catch_up' in seen
     assert not seen & {'time', 'datetime', 'threading', 'random', 'secrets', 'torch', 'sam2'}

@@ -17,10 +17,10 @@ from stock import CLIP_HW, disc_xy, points, read_clip, StockSession
 import torch
 
 from sam2_tracker.core.config import TrackingConfig
-from sam2_tracker.core.drafting import PromptTarget
+from sam2_tracker.core.engine.mask_summary import upsample
 from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.mask_summary import upsample
-from sam2_tracker.core.tracker import Tracker
+from sam2_tracker.core.tracking.drafting import PromptTarget
+from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Frame, FrameHeader, TrackedFrame, UInt8Array, Wanted
 
 # On shorter clips stock SAM 2 scales the ages of its pointers differently.

@@ -9,7 +9,7 @@ from fakes import click, frame
 import pytest
 from tracker_rig import ALL, Rig
 
-from sam2_tracker.core.carry_over import same_aspect
+from sam2_tracker.core.tracking.carry_over import same_aspect
 from sam2_tracker.core.types import ObjectState, Prompt
 
 

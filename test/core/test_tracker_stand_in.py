@@ -11,8 +11,8 @@ from fakes import click, FakeMemory, frame
 import pytest
 from tracker_rig import reference, Rig, token_of
 
-from sam2_tracker.core.drafting import PromptTarget
 from sam2_tracker.core.protocols import TrackStep
+from sam2_tracker.core.tracking.drafting import PromptTarget
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from tracker_rig import Rig
 
 from sam2_tracker.core.log import Level
+from sam2_tracker.core.tracking.visibility import next_visibility, Visibility
 from sam2_tracker.core.types import ObjectState
-from sam2_tracker.core.visibility import next_visibility, Visibility
 
 
 @pytest.fixture

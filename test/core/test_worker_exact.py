@@ -24,13 +24,13 @@ from sam2_tracker.core.config import (
     PromptConfig,
     TrackingConfig,
 )
-from sam2_tracker.core.frame_buffer import FrameBuffer
+from sam2_tracker.core.engine.mask_summary import upsample
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import EncodedImage
 from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.mask_summary import upsample
-from sam2_tracker.core.requests import PromptRequest, Ticket
-from sam2_tracker.core.stored_frame import EncodedImage
 from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame, UInt8Array
-from sam2_tracker.core.worker import Worker
+from sam2_tracker.core.worker.requests import PromptRequest, Ticket
+from sam2_tracker.core.worker.worker import Worker
 
 PATIENCE_S = 60.0
 END = CLIP_FRAMES

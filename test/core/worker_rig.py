@@ -22,12 +22,11 @@ from sam2_tracker.core.config import (
     PromptConfig,
     TrackingConfig,
 )
-from sam2_tracker.core.frame_buffer import FrameBuffer
+from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.stored_frame import Arrival, RawImage, StoredFrame
 from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Level
-from sam2_tracker.core.prompt_file import PromptFile
-from sam2_tracker.core.requests import ObjectList, PromptRequest, Ticket
-from sam2_tracker.core.stored_frame import Arrival, RawImage, StoredFrame
+from sam2_tracker.core.prompts.file import PromptFile
 from sam2_tracker.core.types import (
     Frame,
     FrameHeader,
@@ -36,7 +35,8 @@ from sam2_tracker.core.types import (
     TrackedObject,
     UInt8Array,
 )
-from sam2_tracker.core.worker import Worker
+from sam2_tracker.core.worker.requests import ObjectList, PromptRequest, Ticket
+from sam2_tracker.core.worker.worker import Worker
 
 T = TypeVar('T')
 

@@ -21,7 +21,7 @@ from demo.outputs import (
 )
 from demo.recording import Call, load, RecordedFrame, Recording, save
 from demo.scene import box_iou, FRAME_COUNT, HAND_BOXES, STEPS
-from sam2_tracker.core import jpeg
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import Box, ObjectState, Prompt, TrackedObject
 
 HW = (272, 640)

@@ -15,7 +15,7 @@ import pytest
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.log import silent
-from sam2_tracker.core.prompt_file import FilePrompt
+from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.types import ObjectState, Prompt, Wanted
 from sam2_tracker.offline.both_ways import BothWays
 from sam2_tracker.offline.clip import Clip

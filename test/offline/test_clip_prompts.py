@@ -10,7 +10,7 @@ from bag_making import FIRST_NS, stamps
 import pytest
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.prompt_file import load_prompt_file
+from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.offline.clip_prompts import ClipPrompts
 
 COUNT = 6

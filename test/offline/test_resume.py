@@ -58,7 +58,7 @@ def test_a_resumed_run_does_not_track_again_what_was_tracked(
     capsys: pytest.CaptureFixture[str],
     direction: str,
 ):
-    from sam2_tracker.core.tracker import Tracker
+    from sam2_tracker.core.tracking.tracker import Tracker
 
     frames, bag = (FRAMES, bags[0]) if direction == 'forward' else (2 * FRAMES, bags[2])
     arguments = [str(bag), '--prompts', str(prompts), '--direction', direction]

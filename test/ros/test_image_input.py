@@ -19,7 +19,7 @@ from ros_graph import wait_until
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.config import FramePolicy
-from sam2_tracker.core.stored_frame import Arrival, EncodedImage, Outcome, RawImage
+from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.ros.image_conversion import image_to_msg
 from sam2_tracker.ros.image_input import ImageInput
 from sam2_tracker.ros.image_subscription import fitting_reliability, topic_name

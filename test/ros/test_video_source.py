@@ -25,7 +25,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
-from sam2_tracker.core import jpeg
+from sam2_tracker.core.frames import jpeg
 
 DOMAIN_ID = 71
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,246 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tracking many objects in one forward pass, each with the memory that stock SAM 2 would read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sam2.modeling.sam2_utils import get_1d_sine_pe, select_closest_cond_frames
+import torch
+
+from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.object_memory import Entry, ObjectMemory
+from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One object to be tracked on one frame."""
+
+    memory: ObjectMemory
+    frame_index: int
+    features: EncodedFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """
+    What one object's memory holds for one frame, in the order in which stock SAM 2 reads it.
+
+    :param maps: (1, mem_dim, h, w) each
+    :param map_times: for each map its row in the model's temporal encoding
+    :param pointers: (1, hidden_dim) each
+    :param ages: for each pointer how many frames ago it was made
+    """
+
+    maps: list[torch.Tensor]
+    map_times: list[int]
+    pointers: list[torch.Tensor]
+    ages: list[int]
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Return the numbers of maps and pointers: equal ones fit into one batch."""
+        return len(self.maps), len(self.pointers)
+
+
+@dataclass(frozen=True, eq=False)
+class StepInputs:
+    """
+    One batch for the model, all (tokens, B, channels) as SAM 2 has it.
+
+    :param maps: the frames' feature maps, finest first, (B, C, H, W)
+    :param position: position encoding of the last one, (1, C, H, W)
+    :param memory: memory maps and pointers as tokens
+    :param memory_position: their encoding in space and time
+    :param pointer_tokens: how many of the tokens, the last ones, are pointers
+    """
+
+    maps: list[torch.Tensor]
+    position: torch.Tensor
+    memory: torch.Tensor
+    memory_position: torch.Tensor
+    pointer_tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class StepOutputs:
+    """What the model makes of a batch, (B, ...) each."""
+
+    logits: torch.Tensor
+    score_logits: torch.Tensor
+    pointers: torch.Tensor
+    memory_maps: torch.Tensor
+
+
+def read_memory(model: StreamPredictor, memory: ObjectMemory, frame_index: int) -> Reading:
+    """Gather what stock SAM 2 would read to track an object forward onto a frame."""
+    selected, left_out = select_closest_cond_frames(frame_index, memory.cond,
+                                                    model.max_cond_frames_in_attn)
+    reading = Reading([], [], [], [])
+    for entry in selected.values():
+        reading.maps.append(entry['maskmem_features'])
+        reading.map_times.append(model.num_maskmem - 1)
+    for back, index in _map_frames(model, frame_index):
+        found = memory.tracked.get(index, left_out.get(index))
+        if found is not None:
+            reading.maps.append(found['maskmem_features'])
+            reading.map_times.append(back - 1)
+    if model.use_obj_ptrs_in_encoder:
+        _read_pointers(model, memory.tracked, selected, left_out, frame_index, reading)
+    return reading
+
+
+def _map_frames(model: StreamPredictor, frame_index: int) -> Iterator[tuple[int, int]]:
+    """Yield (how many steps back, frame) of the plain memory maps, oldest first."""
+    stride = model.memory_temporal_stride_for_eval
+    for back in range(model.num_maskmem - 1, 1, -1):
+        yield back, ((frame_index - 2) // stride) * stride - (back - 2) * stride
+    yield 1, frame_index - 1
+
+
+def _read_pointers(model: StreamPredictor, tracked: dict[int, Entry], selected: dict[int, Entry],
+                   left_out: dict[int, Entry], frame_index: int, reading: Reading) -> None:
+    for index, entry in selected.items():
+        if index <= frame_index or not model.only_obj_ptrs_in_the_past_for_eval:
+            age = frame_index - index
+            reading.ages.append(age if model.use_signed_tpos_enc_to_obj_ptrs else abs(age))
+            reading.pointers.append(entry['obj_ptr'])
+    for age in range(1, min(model.max_obj_ptrs_in_encoder, frame_index + 1)):
+        found = tracked.get(frame_index - age, left_out.get(frame_index - age))
+        if found is not None:
+            reading.ages.append(age)
+            reading.pointers.append(found['obj_ptr'])
+
+
+class BatchTracker:
+    """
+    Track jobs of different objects, frames and cameras in as few forward passes as possible.
+
+    Jobs whose memories have equally many maps and pointers go together; 16 frames after their
+    last prompts that is all objects with as many prompted frames. Nothing is padded, since a mask
+    would turn the fast attention kernels off.
+
+    :param max_batch: largest number of objects in one pass
+    :ivar step: what runs a batch: `forward` or something compiled of it
+    """
+
+    def __init__(self, model: StreamPredictor, max_batch: int) -> None:
+        self._model = model
+        self.max_batch = max_batch
+        self.step: Callable[[StepInputs], StepOutputs] = self.forward
+
+    def track(self, jobs: Sequence[Job]) -> None:
+        """Track all jobs and store the results in their memories."""
+        groups = defaultdict(list)
+        for job in jobs:
+            reading = read_memory(self._model, job.memory, job.frame_index)
+            groups[reading.layout].append((job, reading))
+        for group in groups.values():
+            for start in range(0, len(group), self.max_batch):
+                batch = group[start:start + self.max_batch]
+                together = [job for job, _ in batch]
+                inputs = self._inputs(together, [reading for _, reading in batch])
+                self._store(together, self.step(inputs))
+
+    def read(self, jobs: Sequence[Job]) -> StepInputs:
+        """Gather what the model needs for jobs of one layout."""
+        return self._inputs(jobs, [read_memory(self._model, job.memory, job.frame_index)
+                                   for job in jobs])
+
+    def _inputs(self, jobs: Sequence[Job], readings: Sequence[Reading]) -> StepInputs:
+        memory, tokens = self._memory_tokens(readings)
+        return StepInputs(_batch_features(jobs), jobs[0].features.position, memory,
+                          self._memory_position(jobs[0], readings), tokens)
+
+    def _memory_tokens(self, readings: Sequence[Reading]) -> tuple[torch.Tensor, int]:
+        """Return memory as (tokens, B, mem_dim), and how many of them are pointers."""
+        width = self._model.mem_dim
+        count = len(readings)
+        columns = list(zip(*(reading.maps for reading in readings), strict=True))
+        maps = torch.cat([tensor for column in columns for tensor in column])
+        maps = maps.view(len(columns), count, width, -1).permute(0, 3, 1, 2)
+        maps = maps.reshape(-1, count, width)
+        columns = list(zip(*(reading.pointers for reading in readings), strict=True))
+        if not columns:
+            return maps, 0
+        pointers = torch.cat([tensor for column in columns for tensor in column])
+        pointers = pointers.view(len(columns), count, -1, width).transpose(1, 2)
+        pointers = pointers.reshape(-1, count, width)
+        return torch.cat([maps, pointers]), len(pointers)
+
+    def _memory_position(self, job: Job, readings: Sequence[Reading]) -> torch.Tensor:
+        """Return the encoding of each token in space and time, (tokens, B, mem_dim)."""
+        model, count = self._model, len(readings)
+        numbers = [reading.map_times + reading.ages for reading in readings]
+        times = _upload(numbers, job.features.position.device).T
+        n_maps = len(readings[0].maps)
+        space = _map_position(job.memory)[-1].flatten(2).permute(2, 0, 1)
+        maps = space + model.maskmem_tpos_enc[:, 0, 0][times[:n_maps]][:, None]
+        maps = maps.reshape(-1, count, model.mem_dim)
+        pointers = self._pointer_position(times[n_maps:])
+        return torch.cat([maps, pointers]) if len(pointers) else maps
+
+    def _pointer_position(self, ages: torch.Tensor) -> torch.Tensor:
+        """Encode the ages (pointers, B) of pointers, once for each token of one."""
+        model = self._model
+        split = model.hidden_dim // model.mem_dim
+        if not model.add_tpos_enc_to_obj_ptrs:
+            return model.maskmem_tpos_enc.new_zeros(len(ages) * split, ages.shape[1],
+                                                    model.mem_dim)
+        width = model.hidden_dim if model.proj_tpos_enc_in_obj_ptrs else model.mem_dim
+        encoded = get_1d_sine_pe(ages / (model.max_obj_ptrs_in_encoder - 1), dim=width)
+        return model.obj_ptr_tpos_proj(encoded).repeat_interleave(split, dim=0)
+
+    def forward(self, inputs: StepInputs) -> StepOutputs:
+        """Attend to memory, decode the masks, encode them as memories."""
+        model = self._model
+        sizes = [(x.shape[-2], x.shape[-1]) for x in inputs.maps]
+        tokens = inputs.maps[-1].flatten(2).permute(2, 0, 1)
+        position = inputs.position.flatten(2).permute(2, 0, 1).expand(-1, tokens.shape[1], -1)
+        attended = model.memory_attention(
+            curr=[tokens], curr_pos=[position], memory=inputs.memory,
+            memory_pos=inputs.memory_position, num_obj_ptr_tokens=inputs.pointer_tokens)
+        attended = attended.permute(1, 2, 0).view_as(inputs.maps[-1])
+        _, _, _, logits, large, pointers, score_logits = model._forward_sam_heads(
+            backbone_features=attended, high_res_features=inputs.maps[:-1] or None,
+            multimask_output=model._use_multimask(False, None))
+        memory_maps, _ = model._encode_new_memory(
+            current_vision_feats=[tokens], feat_sizes=sizes[-1:], pred_masks_high_res=large,
+            object_score_logits=score_logits, is_mask_from_pts=False)
+        return StepOutputs(logits, score_logits, pointers, memory_maps.to(torch.bfloat16))
+
+    def _store(self, jobs: Sequence[Job], found: StepOutputs) -> None:
+        for row, job in enumerate(jobs):
+            one = slice(row, row + 1)
+            job.memory.tracked[job.frame_index] = {
+                'maskmem_features': found.memory_maps[one],
+                'maskmem_pos_enc': _map_position(job.memory),
+                'pred_masks': found.logits[one], 'obj_ptr': found.pointers[one],
+                'object_score_logits': found.score_logits[one]}
+
+
+def _batch_features(jobs: Sequence[Job]) -> list[torch.Tensor]:
+    """Return the frames' maps, (B, C, H, W) each: a view if it is one frame for all."""
+    first = jobs[0].features
+    if all(job.features is first for job in jobs):
+        return [tensor.expand(len(jobs), -1, -1, -1) for tensor in first.maps]
+    return [torch.cat(tensors) for tensors in zip(*(job.features.maps for job in jobs),
+                                                  strict=True)]
+
+
+def _upload(numbers: list[list[int]], device: torch.device) -> torch.Tensor:
+    tensor = torch.tensor(numbers)
+    if device.type == 'cuda':
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def _map_position(memory: ObjectMemory) -> list[torch.Tensor]:
+    """Return the memory maps' position encoding, which is the same for all."""
+    position: list[torch.Tensor] = next(iter(memory.cond.values()))['maskmem_pos_enc']
+    return position

@@ -1,0 +1,300 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One object's memory: a stock SAM 2 inference state of its own, kept bounded and exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
+
+import torch
+
+from sam2_tracker.core.engine.features import EncodedFrame
+
+if TYPE_CHECKING:
+    from sam2.modeling.sam2_base import SAM2Base
+
+# SAM 2 names objects within a state; here every state has just the one.
+OBJECT_ID = 1
+# The pointers' time encoding is scaled by min(num_frames, 16), so a stream must look endless.
+NUM_FRAMES = 2**31
+# What the model remembers of one frame, as SAM 2 keeps it.
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """
+    How far back SAM 2 reads from any frame.
+
+    :param maps: frames back to the oldest memory map read
+    :param pointers: frames back to the oldest object pointer read
+    :param max_cond_frames: prompted frames that are read, -1 for all
+    """
+
+    maps: int
+    pointers: int
+    max_cond_frames: int
+
+    @property
+    def longest(self) -> int:
+        """Return how many frames back anything is read."""
+        return max(self.maps, self.pointers)
+
+    @classmethod
+    def of(cls, model: SAM2Base) -> Windows:
+        """Return the windows that a model's own settings make exact."""
+        stride = int(model.memory_temporal_stride_for_eval)
+        maps = (int(model.num_maskmem) - 2) * stride + 1
+        pointers = int(model.max_obj_ptrs_in_encoder) - 1
+        return cls(maps, pointers, int(model.max_cond_frames_in_attn))
+
+
+@dataclass(frozen=True, eq=False)
+class LowResMask:
+    """
+    One object's result on one frame.
+
+    :param logits: (1, 1, side / 4, side / 4) float32 on the device
+    :param score_logits: (1, 1), the object score before the sigmoid, on the device
+    """
+
+    logits: torch.Tensor
+    score_logits: torch.Tensor
+
+    @property
+    def score(self) -> float:
+        """Return the sigmoid of the object score, 0 to 1; waits for the device."""
+        return float(self.score_logits.double().sigmoid())
+
+
+class ObjectMemory:
+    """
+    All that SAM 2 knows of one object.
+
+    :param state: a stock inference state with this one object
+    :param windows: how far back the model reads
+    :param oldest_index: no earlier frame can be prompted or tracked exactly any more
+    """
+
+    def __init__(self, state: dict[str, Any], windows: Windows, oldest_index: int = 0) -> None:
+        self.state = state
+        self.windows = windows
+        self.oldest_index = oldest_index
+
+    @classmethod
+    def empty(cls, video_hw: tuple[int, int], device: torch.device, windows: Windows,
+              constants: dict[str, Any]) -> ObjectMemory:
+        """
+        Return the memory of an object that has not been seen yet.
+
+        :param video_hw: height and width of the source images
+        :param constants: shared by all memories of a model: SAM 2 keeps its position map there
+        """
+        height, width = video_hw
+        state: dict[str, Any] = {
+            'images': (), 'num_frames': NUM_FRAMES, 'video_height': height, 'video_width': width,
+            'offload_video_to_cpu': False, 'offload_state_to_cpu': False, 'device': device,
+            'storage_device': device, 'cached_features': {}, 'constants': constants,
+            'obj_id_to_idx': {OBJECT_ID: 0}, 'obj_idx_to_id': {0: OBJECT_ID},
+            'obj_ids': [OBJECT_ID], 'point_inputs_per_obj': {0: {}},
+            'mask_inputs_per_obj': {0: {}}, 'frames_tracked_per_obj': {0: {}},
+            'output_dict_per_obj': {0: _no_outputs()},
+            'temp_output_dict_per_obj': {0: _no_outputs()},
+        }
+        return cls(state, windows)
+
+    @property
+    def outputs(self) -> dict[str, dict[int, Entry]]:
+        """Return SAM 2's own store of this object's results."""
+        outputs: dict[str, dict[int, Entry]] = self.state['output_dict_per_obj'][0]
+        return outputs
+
+    @property
+    def cond(self) -> dict[int, Entry]:
+        """Return what is remembered of prompted frames."""
+        return self.outputs['cond_frame_outputs']
+
+    @property
+    def tracked(self) -> dict[int, Entry]:
+        """Return what is remembered of frames that were only tracked."""
+        return self.outputs['non_cond_frame_outputs']
+
+    @property
+    def unsettled(self) -> dict[int, Entry]:
+        """Return prompted frames whose memory has not been encoded yet."""
+        temporary = self.state['temp_output_dict_per_obj'][0]
+        unsettled: dict[int, Entry] = temporary['cond_frame_outputs']
+        return unsettled
+
+    @property
+    def frames_tracked(self) -> dict[int, dict[str, bool]]:
+        """Return SAM 2's marks: a prompt on such a frame is a correction."""
+        marks: dict[int, dict[str, bool]] = self.state['frames_tracked_per_obj'][0]
+        return marks
+
+    @property
+    def video_hw(self) -> tuple[int, int]:
+        """Return height and width of the source images: prompts are in their pixels."""
+        return self.state['video_height'], self.state['video_width']
+
+    @property
+    def cond_indices(self) -> tuple[int, ...]:
+        """Return the remembered prompted frames in ascending order; imported ones are < 0."""
+        return tuple(sorted(self.cond.keys() | self.unsettled.keys()))
+
+    @property
+    def first_index(self) -> int | None:
+        """Return the oldest remembered prompted frame (imported ones excepted), None before."""
+        return next((index for index in self.cond_indices if index >= 0), None)
+
+    @property
+    def last_index(self) -> int | None:
+        """Return the newest frame with a result, None if there is none."""
+        seen = (*self.cond_indices, *self.tracked)
+        return max((index for index in seen if index >= 0), default=None)
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all tensors remembered, shared ones (position maps) excepted."""
+        shared = {id(tensor) for tensor in _tensors(self.state['constants'])}
+        held = {tensor.data_ptr(): tensor.nbytes for tensor in self._held_tensors()
+                if id(tensor) not in shared}
+        return sum(held.values())
+
+    def _held_tensors(self) -> Iterator[torch.Tensor]:
+        for entry in (*self.cond.values(), *self.tracked.values(), *self.unsettled.values()):
+            yield from _tensors({key: value for key, value in entry.items()
+                                 if key != 'maskmem_pos_enc'})
+        yield from _tensors(self.state['point_inputs_per_obj'])
+        yield from _tensors(self.state['mask_inputs_per_obj'])
+        for image_and_maps in self.state['cached_features'].values():
+            yield from _tensors(image_and_maps[1]['backbone_fpn'])
+
+    def output(self, frame_index: int) -> LowResMask | None:
+        """Return the result on a frame, None if there is none or it is too old."""
+        for outputs in (self.unsettled, self.cond, self.tracked):
+            entry = outputs.get(frame_index)
+            if entry is not None and entry['pred_masks'] is not None:
+                return LowResMask(entry['pred_masks'], entry['object_score_logits'])
+        return None
+
+    def fork(self) -> ObjectMemory:
+        """Return an independent copy: cheap, the tensors are shared and never changed."""
+        state = dict(self.state)
+        for key in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
+            state[key] = {0: dict(self.state[key][0])}
+        state['output_dict_per_obj'] = {
+            0: {key: dict(entries) for key, entries in self.outputs.items()}}
+        temporary = self.state['temp_output_dict_per_obj'][0]
+        # SAM 2 completes these entries in place.
+        state['temp_output_dict_per_obj'] = {
+            0: {key: {index: dict(entry) for index, entry in entries.items()}
+                for key, entries in temporary.items()}}
+        state['cached_features'] = dict(self.state['cached_features'])
+        return ObjectMemory(state, self.windows, self.oldest_index)
+
+    def rewind(self, frame_index: int) -> None:
+        """Forget what was tracked after a frame; prompts there stay."""
+        for index in [index for index in self.tracked if index > frame_index]:
+            del self.tracked[index]
+        kept = self.cond.keys() | self.unsettled.keys()
+        for index in [index for index in self.frames_tracked
+                      if index > frame_index and index not in kept]:
+            del self.frames_tracked[index]
+
+    def mark_passed(self, frame_index: int) -> None:
+        """Mark a frame, and prompted ones before it: prompts there are corrections from now on."""
+        self.frames_tracked[frame_index] = {'reverse': False}
+        for index in self.cond:
+            if 0 <= index < frame_index:
+                self.frames_tracked.setdefault(index, {'reverse': False})
+
+    def adopt(self, frame_index: int, other: ObjectMemory) -> None:
+        """Take over the tracked result on a frame from another memory of the same object."""
+        if frame_index in other.tracked:
+            self.tracked[frame_index] = other.tracked[frame_index]
+            self.frames_tracked[frame_index] = {'reverse': False}
+
+    def forget_output(self, frame_index: int) -> None:
+        """Forget the result on one frame, so that a prompt there is not hinted at by it."""
+        self.tracked.pop(frame_index, None)
+
+    def hold_features(self, frame_index: int, features: EncodedFrame) -> None:
+        """Let SAM 2 find a frame's features; dropped when its memory is encoded."""
+        self.state['cached_features'][frame_index] = features.as_cached()
+
+    def drop_features(self) -> None:
+        """Let go of the features of all frames but those whose memory is to be encoded."""
+        cached = self.state['cached_features']
+        self.state['cached_features'] = {index: cached[index] for index in self.unsettled}
+
+    def prune(self, newest_index: int, look_back: int) -> None:
+        """
+        Forget what no frame from `newest_index - look_back` on can read any more.
+
+        Results are then bit-identical to those without pruning, for tracking on from
+        `newest_index` and for prompts and replays on any of the last `look_back` frames.
+        """
+        oldest = self.oldest_index = max(newest_index - look_back, self.oldest_index)
+        self._prune_tracked(oldest)
+        self._prune_cond(oldest)
+        for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
+            by_frame = self.state[name][0]
+            for index in [index for index in by_frame if index < oldest]:
+                del by_frame[index]
+
+    def _prune_tracked(self, oldest: int) -> None:
+        for index, entry in list(self.tracked.items()):
+            if index >= oldest:
+                continue
+            if index < oldest - self.windows.longest:
+                del self.tracked[index]
+            elif index < oldest - self.windows.maps:
+                self.tracked[index] = _without(entry, 'pred_masks', 'maskmem_features')
+            else:
+                self.tracked[index] = _without(entry, 'pred_masks')
+
+    def _prune_cond(self, oldest: int) -> None:
+        """
+        Keep the prompted frames that any frame from `oldest` on can select.
+
+        SAM 2 selects K by distance, hence the K newest of the old ones; those that it leaves out
+        still serve as plain memories within the windows. One more than K is kept because SAM 2
+        orders its memories differently once there is something to leave out.
+        """
+        max_cond_frames = self.windows.max_cond_frames
+        reach = oldest - self.windows.longest
+        old = sorted(index for index in self.cond if index < oldest)
+        surplus = old[:-(max_cond_frames + 1)] if max_cond_frames > 0 else []
+        for index in surplus:
+            if index < reach:
+                del self.cond[index]
+        for index in old:
+            if index in self.cond:
+                self.cond[index] = _without(self.cond[index], 'pred_masks')
+
+
+def _no_outputs() -> dict[str, dict[int, Entry]]:
+    return {'cond_frame_outputs': {}, 'non_cond_frame_outputs': {}}
+
+
+def _without(entry: Entry, *names: str) -> Entry:
+    """Return an entry that has None for some names: entries are shared between forks."""
+    if all(entry[name] is None for name in names):
+        return entry
+    return {**entry, **dict.fromkeys(names)}
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield all tensors in nested dicts and lists."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)

@@ -1,0 +1,287 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Streaming SAM 2: what the tracker uses of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import contextlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from sam2_tracker.core.engine.batching import BatchTracker, Job
+from sam2_tracker.core.engine.checks import (
+    own_features,
+    own_memory,
+    own_output,
+    refuse_forgotten,
+    refuse_unfit,
+    refuse_unknown,
+)
+from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
+from sam2_tracker.core.engine.cond_bank import CondBank, export_cond, fingerprint, import_cond
+from sam2_tracker.core.engine.cpu_attention import fold_values
+from sam2_tracker.core.engine.features import encode_image, EncodedFrame, Preprocessor
+from sam2_tracker.core.engine.mask_summary import summarise_masks
+from sam2_tracker.core.engine.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
+from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+from sam2_tracker.core.errors import FrameError, ModelError, PromptError
+from sam2_tracker.core.protocols import FrameFeatures, FrameMasks, MaskOutput, Memory, TrackStep
+from sam2_tracker.core.types import Prompt, UInt8Array, Wanted
+
+_COMPILE = ('none', 'encoder', 'full')
+_PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
+
+
+class Predictor:
+    """
+    A segmentation model with memory, as `PredictorProtocol` describes it.
+
+    Not thread-safe, `encode` excepted: one thread owns it.
+
+    :param model: with its weights, on its device, in eval mode
+    :param precision: float32, or bfloat16 for automatic mixed precision
+    :param batched: track several objects in one pass, equal to one after the other but for
+        rounding; False is bit-identical to stock SAM 2; None is False for float32 on a CPU,
+        where a pass is no faster, and True otherwise
+    :param max_batch: largest number of objects in one pass
+    :param compile: none, encoder, or full: the encoder and batched tracking; done by `warm_up`
+    :raises ModelError: if the model is set up so that results could not be exact
+    """
+
+    def __init__(self, model: StreamPredictor, precision: str = 'float32',
+                 batched: bool | None = None, max_batch: int = 16,
+                 compile: str = 'none') -> None:  # noqa: A002 - the parameter's name
+        refuse_unfit(model)
+        refuse_unknown('precision', precision, _PRECISIONS)
+        refuse_unknown('compile', compile, _COMPILE)
+        self._model = model
+        self._device = torch.device(model.device)
+        self._dtype = _PRECISIONS[precision]
+        if precision == 'bfloat16':
+            model.lower_precision(torch.bfloat16)
+            if self._device.type == 'cpu':
+                fold_values(model)
+        self._windows = Windows.of(model)
+        self._preprocess = Preprocessor(self.image_size, self._device)
+        if batched is None:
+            batched = (self._device.type == 'cuda' or precision == 'bfloat16'
+                       or compile == 'full')
+        self._batches = BatchTracker(model, max_batch) if batched else None
+        self._steps = _compile(model, compile, self._batches)
+        self._constants: dict[str, Any] = {}
+        self._fingerprint: str | None = None
+
+    @property
+    def image_size(self) -> int:
+        """Return the side of the square that the model sees, in pixels."""
+        return int(self._model.image_size)
+
+    @property
+    def model(self) -> StreamPredictor:
+        """Return the model itself."""
+        return self._model
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the model runs."""
+        return self._device
+
+    @contextlib.contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Compute on this predictor's device and with its precision."""
+        on_device = (torch.cuda.device(self._device) if self._device.type == 'cuda'
+                     else contextlib.nullcontext())
+        with on_device, torch.autocast(self._device.type, self._dtype,
+                                       enabled=self._dtype is not torch.float32):
+            yield
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Run every stage once, so that the first frame is not slower than the rest."""
+        side = self.image_size
+        features = self.encode(np.zeros((side, side, 3), np.uint8))
+        memory = self.new_memory((side, side))
+        middle = np.full((1, 2), side / 2, np.float32)
+        prompt = Prompt(points_xy=middle, point_labels=np.ones(1, np.int32))
+        output: MaskOutput = self.prompt(memory, 0, features, prompt, clear_previous=False)
+        # Only with full windows is there a layout that stays.
+        frames = self._windows.longest + 1 if self._steps else 3
+        for index in range(1, frames):
+            output = self.track([TrackStep(memory, index, features)])[0]
+        if self._steps and self._batches:
+            with self._arithmetic():
+                self._steps.prepare(self._batches.read([Job(memory, frames, features)]))
+        self.summarise([output], [1], (side, side), Wanted())
+
+    @torch.inference_mode()
+    def encode(self, image_rgb: UInt8Array) -> EncodedFrame:
+        """
+        Run the image encoder once; stock SAM 2's preprocessing, bit for bit.
+
+        After `warm_up` this may run in another thread than everything else, so that the next
+        picture is encoded while objects are tracked on this one.
+
+        :param image_rgb: (height, width, 3) uint8, any size
+        """
+        with self._arithmetic():
+            return encode_image(self._model, self._preprocess(image_rgb))
+
+    def new_memory(self, video_hw: tuple[int, int]) -> ObjectMemory:
+        """
+        Return an empty memory for one object.
+
+        :param video_hw: height and width of the source images
+        """
+        return ObjectMemory.empty(video_hw, self._device, self._windows, self._constants)
+
+    @torch.inference_mode()
+    def prompt(self, memory: Memory, frame_index: int, features: FrameFeatures,
+               prompt: Prompt, clear_previous: bool) -> LowResMask:
+        """
+        Prompt one object on one frame; the memory is changed, so give a fork for a draft.
+
+        Its memory map is encoded by the next `track`, as stock SAM 2's propagation does.
+
+        :param prompt: pixels of the memory's `video_hw`; `object_id` and `label` are not read
+        :param clear_previous: drop this object's prompts and its old mask on this frame first
+        :raises FrameError: if what such an old frame would read was pruned
+        """
+        own = own_memory(memory)
+        refuse_forgotten(own, frame_index)
+        with self._arithmetic():
+            if clear_previous:
+                self._model.clear_all_prompts_in_frame(own.state, frame_index, OBJECT_ID,
+                                                       need_output=False)
+                own.forget_output(frame_index)
+            own.hold_features(frame_index, own_features(features))
+            self._apply(own, frame_index, prompt)
+        output = own.output(frame_index)
+        assert output is not None
+        return output
+
+    def _apply(self, memory: ObjectMemory, frame_index: int, prompt: Prompt) -> None:
+        """Give SAM 2 a prompt; a box or a mask replaces this frame's prompts."""
+        if prompt.mask_hw is not None:
+            self._model.add_new_mask(memory.state, frame_index, OBJECT_ID,
+                                     torch.tensor(prompt.mask_hw))
+            # SAM 2 keeps the mask at its input's size on the device and never reads it.
+            memory.state['mask_inputs_per_obj'][0].clear()
+            return
+        has_points = len(prompt.points_xy) > 0
+        self._model.add_new_points_or_box(
+            memory.state, frame_index, OBJECT_ID,
+            points=torch.tensor(prompt.points_xy) if has_points else None,
+            labels=torch.tensor(prompt.point_labels) if has_points else None,
+            box=None if prompt.box_xyxy is None else torch.tensor(prompt.box_xyxy),
+            clear_old_points=prompt.box_xyxy is not None)
+
+    @torch.inference_mode()
+    def track(self, steps: Sequence[TrackStep]) -> list[MaskOutput]:
+        """
+        Track each step's object on its frame and remember the result.
+
+        On a prompted frame that prompt's result is returned as it is.
+        """
+        jobs = [Job(own_memory(step.memory), step.frame_index, own_features(step.features))
+                for step in steps]
+        if len({id(job.memory) for job in jobs}) < len(jobs):
+            raise ValueError('an object can be tracked on one frame at a time')
+        with self._arithmetic():
+            for job in jobs:
+                self._settle(job.memory)
+            self._run([job for job in jobs if job.frame_index not in job.memory.cond])
+        return [_finished(job) for job in jobs]
+
+    def _run(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if not job.memory.cond:
+                raise PromptError(f'frame {job.frame_index}: an object that was never prompted '
+                                  'cannot be tracked')
+            refuse_forgotten(job.memory, job.frame_index)
+        if self._batches is not None:
+            self._batches.track(jobs)
+            return
+        for job in jobs:
+            self._run_as_stock(job)
+
+    def _run_as_stock(self, job: Job) -> None:
+        memory = job.memory
+        memory.hold_features(job.frame_index, job.features)
+        memory.tracked[job.frame_index], _ = self._model._run_single_frame_inference(
+            inference_state=memory.state, output_dict=memory.outputs, frame_idx=job.frame_index,
+            batch_size=1, is_init_cond_frame=False, point_inputs=None, mask_inputs=None,
+            reverse=False, run_mem_encoder=True)
+        memory.drop_features()
+
+    def _settle(self, memory: ObjectMemory) -> None:
+        """Encode the memory of frames that were prompted since the last tracking."""
+        if memory.unsettled:
+            self._model.propagate_in_video_preflight(memory.state)
+            memory.drop_features()
+
+    def summarise(self, outputs: Sequence[MaskOutput], object_ids: Sequence[int],
+                  video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
+                  fill_hole_area: int = 0) -> FrameMasks:
+        """Turn results of one frame into pixels; see `PredictorProtocol.summarise`."""
+        with torch.inference_mode():
+            return summarise_masks([own_output(output) for output in outputs], object_ids,
+                                   video_hw, wanted, mask_threshold, fill_hole_area)
+
+    @torch.inference_mode()
+    def export_cond(self, memory: Memory) -> CondBank:
+        """
+        Return what an object's prompted frames taught, for use in other sequences.
+
+        :raises PromptError: if the object was never prompted
+        """
+        own = own_memory(memory)
+        with self._arithmetic():
+            self._settle(own)
+        return export_cond(own, self.fingerprint(), self.image_size)
+
+    @torch.inference_mode()
+    def import_cond(self, memory: Memory, bank: CondBank) -> None:
+        """
+        Let an object start from what it was elsewhere, as the frames before the first.
+
+        :param memory: an empty one
+        :raises ModelError: if the bank was made by other weights or another input size
+        """
+        if (bank.model, bank.image_size) != (self.fingerprint(), self.image_size):
+            raise ModelError(
+                f'the object memory was made by the model {bank.model[:12]} at {bank.image_size} '
+                f'px, this is {self.fingerprint()[:12]} at {self.image_size} px')
+        maps = bank.maps[:1].to(self._device, self._dtype)
+        position = self._model.memory_encoder.position_encoding(maps)
+        import_cond(own_memory(memory), bank, position)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the model's weights; the first call takes a moment."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self._model)
+        return self._fingerprint
+
+
+def _compile(model: StreamPredictor, what: str,
+             batches: BatchTracker | None) -> CompiledStep | None:
+    if what == 'none':
+        return None
+    compile_encoder(model)
+    if what == 'encoder':
+        return None
+    if batches is None:
+        raise ModelError('compile full is for batched tracking')
+    batches.step = CompiledStep(batches.forward, batches.max_batch)
+    return batches.step
+
+
+def _finished(job: Job) -> LowResMask:
+    job.memory.mark_passed(job.frame_index)
+    output = job.memory.output(job.frame_index)
+    if output is None:
+        raise FrameError(f'frame {job.frame_index} was prompted too long ago to be shown again')
+    return output

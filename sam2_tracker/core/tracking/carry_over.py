@@ -1,0 +1,96 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Objects across a change of the picture's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.prompts.validation import size_text
+from sam2_tracker.core.protocols import FrameFeatures, PredictorProtocol
+from sam2_tracker.core.tracking.announcements import object_name
+from sam2_tracker.core.tracking.results import summarised
+from sam2_tracker.core.tracking.track import Track
+from sam2_tracker.core.tracking.visibility import VisibilityHistory
+from sam2_tracker.core.types import BoolArray, Frame, Prompt, Wanted
+
+MASK_ONLY = Wanted(label_image=False, masks=True)
+
+
+def same_aspect(before_hw: tuple[int, int], after_hw: tuple[int, int]) -> bool:
+    """Return whether one size is the other scaled, each side rounded to whole pixels."""
+    (height, width), (new_height, new_width) = before_hw, after_hw
+    return 2 * abs(width * new_height - new_width * height) <= max(
+        height + width, new_height + new_width
+    )
+
+
+def carry_over(
+    tracks: Iterable[Track],
+    newest_index: int,
+    before_hw: tuple[int, int],
+    after_hw: tuple[int, int],
+    predictor: PredictorProtocol,
+    config: TrackingConfig,
+    log: Log,
+) -> None:
+    """
+    Make each object's last mask, at the new size, its prompt on the next frame.
+
+    Where the aspect changed, or there is no last mask, the object is lost.
+    """
+    for track in tracks:
+        mask_hw = None
+        if same_aspect(before_hw, after_hw):
+            mask_hw = _last_mask(track, newest_index, after_hw, predictor, config)
+        if mask_hw is None:
+            track.lose()
+            log(
+                Level.WARN,
+                f'{object_name(track.shown)} is lost: the picture changed from '
+                f'{size_text(before_hw)} to {size_text(after_hw)}',
+            )
+            continue
+        track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
+        track.pictures.clear()
+        track.history = VisibilityHistory()
+
+
+def take_up_carried(
+    tracks: Iterable[Track], frame: Frame, features: FrameFeatures, predictor: PredictorProtocol
+) -> None:
+    """Prompt the objects that were carried over with their masks on the first new frame."""
+    for track in tracks:
+        if track.carried_mask_hw is not None:
+            memory = predictor.new_memory(frame.source_hw)
+            prompt = Prompt(track.id, mask_hw=track.carried_mask_hw)
+            predictor.prompt(memory, frame.index, features, prompt, False)
+            track.memory, track.carried_mask_hw = memory, None
+
+
+def _last_mask(
+    track: Track,
+    newest_index: int,
+    after_hw: tuple[int, int],
+    predictor: PredictorProtocol,
+    config: TrackingConfig,
+) -> BoolArray | None:
+    output = None if track.memory is None else track.memory.output(newest_index)
+    if output is None:
+        # The size changed again before a frame of the one before was tracked.
+        return None if track.carried_mask_hw is None else _scaled(track.carried_mask_hw, after_hw)
+    masks = summarised(predictor, [output], [track.id], after_hw, MASK_ONLY, config)
+    return masks.masks[0] if masks.objects[0].visible else None
+
+
+def _scaled(mask_hw: BoolArray, after_hw: tuple[int, int]) -> BoolArray | None:
+    (height, width), (new_height, new_width) = mask_hw.shape, after_hw
+    rows = np.arange(new_height) * height // new_height
+    columns = np.arange(new_width) * width // new_width
+    scaled: BoolArray = mask_hw[rows[:, np.newaxis], columns]
+    return scaled if scaled.any() else None

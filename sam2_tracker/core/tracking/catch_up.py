@@ -1,0 +1,133 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Prompts on past frames, replayed up to the live one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames.source import FrameLookup
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.protocols import MaskSummary, PredictorProtocol, TrackStep
+from sam2_tracker.core.tracking.announcements import announce
+from sam2_tracker.core.tracking.drafting import ObjectDraft
+from sam2_tracker.core.tracking.feature_cache import FeatureCache
+from sam2_tracker.core.tracking.look_back import LookBack
+from sam2_tracker.core.tracking.results import summaries_of
+from sam2_tracker.core.tracking.track import Replay, shown_object, state_on, Track
+
+
+class CatchUp:
+    """Begins replays and takes them forward, one frame of every object at a time."""
+
+    def __init__(
+        self,
+        predictor: PredictorProtocol,
+        features: FeatureCache,
+        frames: FrameLookup,
+        look_back: LookBack,
+        log: Log,
+    ) -> None:
+        self._predictor = predictor
+        self._features = features
+        self._frames = frames
+        self._look_back = look_back
+        self._log = log
+
+    def begin(self, track: Track, draft: ObjectDraft, newest_index: int) -> None:
+        """Replay an object from its oldest prompt that has not caught up yet."""
+        assert draft.memory is not None
+        before = track.replay
+        start = draft.place if before is None else min(before.start, draft.place)
+        memory = draft.memory.fork()
+        memory.rewind(start)
+        track.replay = Replay(
+            draft.memory, draft.history, memory, draft.history.fork(), start, start, draft.shown
+        )
+        track.shown = replace(track.shown, catching_up=True)
+        if start == newest_index:
+            track.settle()
+
+    def hold(self, tracks: Iterable[Track], starting_at: int | None = None) -> None:
+        """
+        Hold the frames that replays need, or may need again for a further prompt.
+
+        :param starting_at: where one that is about to begin starts
+        :raises FrameError: if one of them is gone already
+        """
+        starts = [track.replay.start for track in tracks if track.replay is not None]
+        if starting_at is not None:
+            starts.append(starting_at)
+        self._frames.keep_from(min(starts) + 1 if starts else None)
+
+    def advance(
+        self,
+        tracks: Iterable[Track],
+        newest_index: int,
+        source_hw: tuple[int, int],
+        config: TrackingConfig,
+    ) -> bool:
+        """
+        Replay one frame of each object that is behind; return whether any still is.
+
+        An object whose frames are gone gives up: it keeps the track that it had, or is lost.
+        """
+        steps = [
+            (track, step)
+            for track in tracks
+            if track.replay is not None and (step := self._step(track, track.replay)) is not None
+        ]
+        outputs = self._predictor.track([step for _, step in steps])
+        summaries = summaries_of(
+            self._predictor, outputs, [track.id for track, _ in steps], source_hw, config
+        )
+        for (track, step), summary in zip(steps, summaries, strict=True):
+            replay = track.replay
+            assert replay is not None
+            self._take_in(replay, step.frame_index, summary, newest_index, config)
+            if replay.position == newest_index:
+                before = track.shown.state
+                track.settle()
+                announce(track.shown, before, config.lost_after_s, self._log)
+        self.hold(tracks)
+        return any(track.replay is not None for track in tracks)
+
+    def _take_in(
+        self,
+        replay: Replay,
+        index: int,
+        summary: MaskSummary,
+        newest_index: int,
+        config: TrackingConfig,
+    ) -> None:
+        visibility = state_on(
+            replay.history, index, self._frames.stamp_ns(index), summary, config.lost_after_s
+        )
+        replay.position = index
+        replay.shown = shown_object(replay.shown.id, replay.shown.label, summary, visibility)
+        replay.memory.prune(index, newest_index - self._look_back.oldest_index)
+
+    def _step(self, track: Track, replay: Replay) -> TrackStep | None:
+        index = replay.position + 1
+        try:
+            self._frames.stamp_ns(index)
+            return TrackStep(replay.memory, index, self._features.of_index(index))
+        except FrameError as error:
+            self._give_up(track, error)
+            return None
+
+    def _give_up(self, track: Track, error: FrameError) -> None:
+        if track.memory is None:
+            track.lose()
+            outcome = 'it is lost'
+        else:
+            track.replay = None
+            track.shown = replace(track.shown, catching_up=False)
+            outcome = 'it keeps the track that it had'
+        self._log(
+            Level.ERROR, f'object {track.id} cannot catch up with its prompt, {outcome}: {error}'
+        )

@@ -1,0 +1,265 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Prompts worked out in full before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.frames.lookup import format_stamp
+from sam2_tracker.core.prompts.validation import is_renaming
+from sam2_tracker.core.protocols import (
+    FrameFeatures,
+    MaskOutput,
+    MaskSummary,
+    Memory,
+    PredictorProtocol,
+    TrackStep,
+)
+from sam2_tracker.core.tracking.feature_cache import FeatureCache
+from sam2_tracker.core.tracking.look_back import LookBack
+from sam2_tracker.core.tracking.results import summarised
+from sam2_tracker.core.tracking.track import nothing_shown, shown_object, state_on, Track
+from sam2_tracker.core.tracking.visibility import VisibilityHistory
+from sam2_tracker.core.types import (
+    Frame,
+    ObjectState,
+    Prompt,
+    TrackedFrame,
+    TrackedObject,
+    Wanted,
+)
+
+REPLY = Wanted(label_image=True, masks=False)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTarget:
+    """
+    The frame that prompts are for.
+
+    :param index: its number among the processed frames; one more than the newest for a preview on
+        a frame that is still to be processed
+    :param frame: its picture
+    :param stands_in: it was skipped, and takes the place of the processed frame `index` in the
+        prompted objects' own sequences
+    """
+
+    index: int
+    frame: Frame
+    stands_in: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectDraft:
+    """
+    What one prompt would do.
+
+    :param place: the number of the prompted frame in this object's own sequence
+    :param picture_stamp_ns: the stamp of the picture that stands in there, None if none does
+    :param memory: a fork with the prompt in it, None for a renaming
+    :param history: its states, up to the prompted frame
+    :param shown: the object on the prompted frame
+    """
+
+    place: int
+    picture_stamp_ns: int | None
+    memory: Memory | None
+    history: VisibilityHistory
+    shown: TrackedObject
+
+
+@dataclass(frozen=True, eq=False)
+class PromptDraft:
+    """
+    What a request would do; `Tracker.commit` does it.
+
+    :param newest_index: the newest processed frame at the time
+    :param result: the prompted objects on the prompted frame, in the order of the prompts
+    """
+
+    newest_index: int
+    objects: tuple[ObjectDraft, ...]
+    result: TrackedFrame
+
+
+@dataclass(frozen=True, eq=False)
+class _Prompted:
+    """A prompt's raw result, before all are summarised at once."""
+
+    object_id: int
+    label: str
+    place: int
+    picture_stamp_ns: int | None
+    memory: Memory | None
+    history: VisibilityHistory
+    output: MaskOutput | None
+
+
+class Drafter:
+    """Works prompts out on forks of the objects' memories."""
+
+    def __init__(
+        self, predictor: PredictorProtocol, features: FeatureCache, look_back: LookBack
+    ) -> None:
+        self._predictor = predictor
+        self._features = features
+        self._look_back = look_back
+
+    def draft(
+        self,
+        target: PromptTarget,
+        newest_index: int,
+        tracks: Mapping[int, Track],
+        prompts: Sequence[Prompt],
+        clear_previous: bool,
+        config: TrackingConfig,
+    ) -> PromptDraft:
+        """
+        Return what prompts would do.
+
+        :param prompts: valid, and with the ids that new objects are to have
+        :raises PromptError: if an object cannot be refined on that frame
+        :raises FrameError: if the frame is gone
+        """
+        for prompt in prompts:
+            self._check_look_back(target, tracks.get(prompt.object_id), prompt)
+        prompted = [
+            self._prompt(
+                target, newest_index, tracks.get(prompt.object_id), prompt, clear_previous
+            )
+            for prompt in prompts
+        ]
+        return self._summarise(target, newest_index, prompted, config)
+
+    def _check_look_back(self, target: PromptTarget, track: Track | None, prompt: Prompt) -> None:
+        if track is None or track.newest_memory is None or is_renaming(prompt):
+            return
+        if target.index < self._look_back.oldest_index:
+            raise PromptError(
+                f'object {track.id}: a refinement can go back {self._look_back.frames} processed '
+                f'frames (tracking.look_back_frames), to stamp '
+                f'{format_stamp(self._look_back.oldest_stamp_ns)}; '
+                f'{format_stamp(target.frame.stamp_ns)} is older'
+            )
+
+    def _prompt(
+        self,
+        target: PromptTarget,
+        newest_index: int,
+        track: Track | None,
+        prompt: Prompt,
+        clear_previous: bool,
+    ) -> _Prompted:
+        label = prompt.label or (track.shown.label if track is not None else '')
+        history = (VisibilityHistory() if track is None else track.newest_history).fork()
+        if track is not None and is_renaming(prompt):
+            output = None if track.memory is None else track.memory.output(target.index)
+            return _Prompted(track.id, label, target.index, None, None, history, output)
+        place, memory = self._fork(target, newest_index, track)
+        picture_stamp_ns = (
+            target.frame.stamp_ns if target.stands_in or (place != target.index) else None
+        )
+        output = self._predictor.prompt(
+            memory, place, self._features_of(target, newest_index), prompt, clear_previous
+        )
+        return _Prompted(prompt.object_id, label, place, picture_stamp_ns, memory, history, output)
+
+    def _features_of(self, target: PromptTarget, newest_index: int) -> FrameFeatures:
+        if target.stands_in or target.index > newest_index:
+            return self._features.of_frame(target.frame)
+        return self._features.of_index(target.index, target.frame)
+
+    def _fork(
+        self, target: PromptTarget, newest_index: int, track: Track | None
+    ) -> tuple[int, Memory]:
+        """Return where a prompt goes and a memory to change, tracked up to that picture."""
+        before = None if track is None else track.newest_memory
+        if track is None or before is None:
+            return target.index, self._predictor.new_memory(target.frame.source_hw)
+        memory = before.fork()
+        place = self._place(target, track, before)
+        is_tracked = place <= newest_index and (
+            track.pictures.get(place) == target.frame.stamp_ns
+            or (place == target.index and not target.stands_in)
+        )
+        # An imported memory has its prompted frames before frame 0.
+        if not is_tracked and min(memory.cond_indices, default=place) < place:
+            features = self._features_of(target, newest_index)
+            self._predictor.track([TrackStep(memory, place, features)])
+        return place, memory
+
+    def _place(self, target: PromptTarget, track: Track, memory: Memory) -> int:
+        """
+        Return the index at which an object's own sequence has, or can take, a picture.
+
+        A place is the nearest in time that does not hold a prompt on another picture.
+        """
+        stamp_ns = target.frame.stamp_ns
+        for index, picture_stamp_ns in track.pictures.items():
+            if picture_stamp_ns == stamp_ns:
+                return index
+        if not target.stands_in and target.index not in track.pictures:
+            return target.index
+        stamps = self._look_back.stamps_by_index
+        free = stamps.keys() - set(memory.cond_indices)
+        if not free:
+            raise PromptError(
+                f'object {track.id}: all {len(stamps)} frames that a refinement '
+                'can go back to hold prompts on other pictures'
+            )
+        return min(free, key=lambda index: (abs(stamps[index] - stamp_ns), index))
+
+    def _summarise(
+        self,
+        target: PromptTarget,
+        newest_index: int,
+        prompted: Sequence[_Prompted],
+        config: TrackingConfig,
+    ) -> PromptDraft:
+        seen = [each for each in prompted if each.output is not None]
+        masks = summarised(
+            self._predictor,
+            [each.output for each in seen if each.output is not None],
+            [each.object_id for each in seen],
+            target.frame.source_hw,
+            REPLY,
+            config,
+        )
+        summaries = dict(zip((each.object_id for each in seen), masks.objects, strict=True))
+        objects = tuple(
+            _object_draft(
+                each,
+                summaries.get(each.object_id),
+                target.frame.stamp_ns,
+                newest_index,
+                config.lost_after_s,
+            )
+            for each in prompted
+        )
+        result = TrackedFrame(
+            target.frame, tuple(each.shown for each in objects), (), masks.label_image
+        )
+        return PromptDraft(newest_index, objects, result)
+
+
+def _object_draft(
+    prompted: _Prompted,
+    summary: MaskSummary | None,
+    stamp_ns: int,
+    newest_index: int,
+    lost_after_s: float,
+) -> ObjectDraft:
+    catching_up = prompted.memory is not None and prompted.place < newest_index
+    if summary is None:
+        shown = nothing_shown(prompted.object_id, prompted.label, ObjectState.UNKNOWN)
+    else:
+        visibility = state_on(prompted.history, prompted.place, stamp_ns, summary, lost_after_s)
+        shown = shown_object(prompted.object_id, prompted.label, summary, visibility, catching_up)
+    return ObjectDraft(
+        prompted.place, prompted.picture_stamp_ns, prompted.memory, prompted.history, shown
+    )

@@ -1,0 +1,84 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Image features of the frames within the look-back; others are computed when asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from sam2_tracker.core.frames.source import FrameLookup
+from sam2_tracker.core.protocols import FrameFeatures, PredictorProtocol
+from sam2_tracker.core.types import Frame
+
+# Several objects that catch up from far back share what is computed again.
+RECOMPUTED_FRAMES = 4
+
+
+class FeatureCache:
+    """
+    Hands out the features of any processed frame that is still buffered.
+
+    :param frames: where the pixels of frames beyond the look-back come from
+    """
+
+    def __init__(self, predictor: PredictorProtocol, frames: FrameLookup) -> None:
+        self._predictor = predictor
+        self._frames = frames
+        self._recent: dict[int, FrameFeatures] = {}
+        self._oldest_index = 0
+        self._recomputed: OrderedDict[tuple[str, int], FrameFeatures] = OrderedDict()
+
+    def add(self, index: int, features: FrameFeatures) -> None:
+        """Keep a processed frame's features as long as it is within the look-back."""
+        self._recent[index] = features
+
+    def forget_before(self, oldest_index: int) -> None:
+        """Forget the features of frames before the look-back."""
+        self._oldest_index = oldest_index
+        for old in [known for known in self._recent if known < oldest_index]:
+            del self._recent[old]
+
+    def of_index(self, index: int, picture: Frame | None = None) -> FrameFeatures:
+        """
+        Return the features of a processed frame.
+
+        :param picture: that frame, if it is at hand
+        :raises FrameError: if neither they nor the frame are there any more
+        """
+        if index in self._recent:
+            return self._recent[index]
+        key = ('index', index)
+        if key not in self._recomputed:
+            image_rgb = self._frames.image(index) if picture is None else picture.image_rgb
+            features = self._predictor.encode(image_rgb)
+            if index >= self._oldest_index:
+                self.add(index, features)
+                return features
+            self._keep(key, features)
+        return self._recomputed[key]
+
+    def of_frame(self, frame: Frame) -> FrameFeatures:
+        """Return the features of a frame that was not processed; its index means nothing."""
+        key = ('stamp', frame.stamp_ns)
+        if key not in self._recomputed:
+            self._keep(key, self._predictor.encode(frame.image_rgb))
+        return self._recomputed[key]
+
+    def _keep(self, key: tuple[str, int], features: FrameFeatures) -> None:
+        self._recomputed[key] = features
+        while len(self._recomputed) > RECOMPUTED_FRAMES:
+            self._recomputed.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything, for a new session."""
+        self._recent.clear()
+        self._recomputed.clear()
+        self._oldest_index = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes held on the device."""
+        return sum(
+            features.nbytes for features in (*self._recent.values(), *self._recomputed.values())
+        )

@@ -1,0 +1,109 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From the model's outputs to results that are complete in themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.log import Log
+from sam2_tracker.core.protocols import FrameMasks, MaskOutput, MaskSummary, PredictorProtocol
+from sam2_tracker.core.tracking.announcements import announce
+from sam2_tracker.core.tracking.track import Track
+from sam2_tracker.core.types import BoolArray, Frame, TrackedFrame, TrackedObject, Wanted
+
+NUMBERS_ONLY = Wanted(label_image=False, masks=False)
+
+
+def summarised(
+    predictor: PredictorProtocol,
+    outputs: Sequence[MaskOutput],
+    object_ids: Sequence[int],
+    source_hw: tuple[int, int],
+    wanted: Wanted,
+    config: TrackingConfig,
+) -> FrameMasks:
+    """
+    Return the masks of any number of objects, none included.
+
+    :param source_hw: height and width of the masks wanted
+    """
+    if outputs:
+        return predictor.summarise(
+            outputs, object_ids, source_hw, wanted, config.mask_threshold, config.fill_hole_area
+        )
+    label_image = np.zeros(source_hw, np.uint16) if wanted.label_image else None
+    return FrameMasks((), (), label_image)
+
+
+def summaries_of(
+    predictor: PredictorProtocol,
+    outputs: Sequence[MaskOutput],
+    object_ids: Sequence[int],
+    source_hw: tuple[int, int],
+    config: TrackingConfig,
+) -> tuple[MaskSummary, ...]:
+    """Return the masks' numbers only; they may be of different frames."""
+    return summarised(predictor, outputs, object_ids, source_hw, NUMBERS_ONLY, config).objects
+
+
+def show(
+    frame: Frame,
+    tracks: Iterable[Track],
+    predictor: PredictorProtocol,
+    wanted: Wanted,
+    config: TrackingConfig,
+    log: Log,
+) -> TrackedFrame:
+    """
+    Make the newest results of all tracks what is shown of them, and return that.
+
+    :param frame: the newest one
+    """
+    seen = [
+        (track, output)
+        for track in tracks
+        if track.memory is not None and (output := track.memory.output(frame.index)) is not None
+    ]
+    masks = summarised(
+        predictor,
+        [output for _, output in seen],
+        [track.id for track, _ in seen],
+        frame.source_hw,
+        wanted,
+        config,
+    )
+    for (track, _), summary in zip(seen, masks.objects, strict=True):
+        before = track.shown.state
+        track.show(frame.index, frame.stamp_ns, summary, config.lost_after_s)
+        announce(track.shown, before, config.lost_after_s, log)
+    ids = [track.id for track, _ in seen]
+    by_id = dict(zip(ids, masks.masks, strict=True)) if masks.masks else {}
+    return tracked_frame(frame, [track.shown for track in tracks], by_id, masks, wanted)
+
+
+def tracked_frame(
+    frame: Frame,
+    objects: Sequence[TrackedObject],
+    masks_by_id: Mapping[int, BoolArray],
+    masks: FrameMasks,
+    wanted: Wanted,
+) -> TrackedFrame:
+    """
+    Return a frame's result, with an empty mask for each object that has none.
+
+    :param objects: every object, in the order of their ids
+    """
+    blank = np.zeros(frame.source_hw, np.bool_)
+    shown = tuple(masks_by_id.get(each.id, blank) for each in objects) if wanted.masks else ()
+    return TrackedFrame(frame, tuple(objects), shown, masks.label_image)
+
+
+def without_masks(frame: Frame, objects: Sequence[TrackedObject], wanted: Wanted) -> TrackedFrame:
+    """Return a result on which no object can be seen."""
+    label_image = np.zeros(frame.source_hw, np.uint16) if wanted.label_image else None
+    return tracked_frame(frame, objects, {}, FrameMasks((), (), label_image), wanted)

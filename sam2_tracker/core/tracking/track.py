@@ -1,0 +1,159 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One object as it is tracked and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from sam2_tracker.core.protocols import MaskSummary, Memory
+from sam2_tracker.core.tracking.visibility import next_visibility, Visibility, VisibilityHistory
+from sam2_tracker.core.types import BoolArray, ObjectState, TrackedObject
+
+
+@dataclass(eq=False)
+class Replay:
+    """
+    A prompt on a past frame on its way to the live one.
+
+    :param base: the memory with all prompts so far and nothing replayed: where a further prompt
+        begins, so that its result does not depend on how far the replay has come
+    :param base_history: the states that go with it
+    :param memory: what is being replayed
+    :param start: the oldest frame prompted
+    :param position: the newest frame replayed
+    :param shown: the object there
+    """
+
+    base: Memory
+    base_history: VisibilityHistory
+    memory: Memory
+    history: VisibilityHistory
+    start: int
+    position: int
+    shown: TrackedObject
+
+
+@dataclass(eq=False)
+class Track:
+    """
+    One object: what is remembered of it, and what is shown of it.
+
+    :param memory: None while there is nothing to track: a new object that catches up, or one
+        that was lost with its stream
+    :param history: its states within the look-back
+    :param shown: its state on the newest processed frame
+    :param replay: a prompt that catches up, None otherwise; `memory` goes on meanwhile
+    :param pictures: for frames on which another picture stands in, that picture's stamp
+    :param carried_mask_hw: its mask, to be prompted with on the next frame
+    """
+
+    shown: TrackedObject
+    memory: Memory | None = None
+    history: VisibilityHistory = field(default_factory=VisibilityHistory)
+    replay: Replay | None = None
+    pictures: dict[int, int] = field(default_factory=dict)
+    carried_mask_hw: BoolArray | None = None
+
+    @property
+    def id(self) -> int:
+        """Return the object's id."""
+        return self.shown.id
+
+    @property
+    def newest_memory(self) -> Memory | None:
+        """Return the memory that a further prompt begins with, None if there is none."""
+        return self.replay.base if self.replay is not None else self.memory
+
+    @property
+    def newest_history(self) -> VisibilityHistory:
+        """Return the states that go with `newest_memory`."""
+        return self.replay.base_history if self.replay is not None else self.history
+
+    def show(self, index: int, stamp_ns: int, summary: MaskSummary, lost_after_s: float) -> None:
+        """Take the result on the newest frame as what is shown."""
+        visibility = state_on(self.history, index, stamp_ns, summary, lost_after_s)
+        if self.replay is not None:
+            self.replay.base_history.record(index, visibility)
+        self.shown = shown_object(
+            self.id, self.shown.label, summary, visibility, catching_up=self.replay is not None
+        )
+
+    def rename(self, label: str) -> None:
+        """Give it a display name."""
+        self.shown = replace(self.shown, label=label)
+
+    def settle(self) -> None:
+        """Let a replay that has reached the newest frame take over."""
+        assert self.replay is not None
+        replay, self.replay = self.replay, None
+        self.memory, self.history = replay.memory, replay.history
+        self.shown = replace(replay.shown, label=self.shown.label, catching_up=False)
+
+    def lose(self) -> None:
+        """Forget everything but the name: listed as LOST until removed or prompted again."""
+        self.memory, self.replay, self.carried_mask_hw = None, None, None
+        self.history = VisibilityHistory()
+        self.pictures.clear()
+        self.shown = nothing_shown(self.id, self.shown.label, ObjectState.LOST)
+
+    def prune(self, newest_index: int, oldest_index: int) -> None:
+        """Forget what neither tracking nor a prompt within the look-back can read."""
+        look_back = newest_index - oldest_index
+        if self.memory is not None:
+            self.memory.prune(newest_index, look_back)
+        if self.replay is not None:
+            oldest_needed = min(oldest_index, self.replay.start)
+            self.replay.base.prune(newest_index, newest_index - oldest_needed)
+        self.history.prune(oldest_index)
+        for index in [index for index in self.pictures if index < oldest_index]:
+            del self.pictures[index]
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of all memories; tensors that a fork shares count twice."""
+        memories = [self.memory]
+        if self.replay is not None:
+            memories += [self.replay.base, self.replay.memory]
+        return sum(memory.nbytes for memory in memories if memory is not None)
+
+
+def shown_object(
+    object_id: int,
+    label: str,
+    summary: MaskSummary,
+    visibility: Visibility,
+    catching_up: bool = False,
+) -> TrackedObject:
+    """Return an object as it is on a frame with a result."""
+    return TrackedObject(
+        object_id,
+        label,
+        visibility.state,
+        summary.score,
+        summary.box,
+        summary.area_px,
+        summary.centroid_xy,
+        catching_up,
+    )
+
+
+def nothing_shown(
+    object_id: int, label: str, state: ObjectState, catching_up: bool = False
+) -> TrackedObject:
+    """Return an object on a frame without a result of it."""
+    return TrackedObject(object_id, label, state, 0.0, catching_up=catching_up)
+
+
+def state_on(
+    history: VisibilityHistory,
+    index: int,
+    stamp_ns: int,
+    summary: MaskSummary,
+    lost_after_s: float,
+) -> Visibility:
+    """Return, and remember, an object's state on a frame."""
+    visibility = next_visibility(history.before(index), summary.visible, stamp_ns, lost_after_s)
+    history.record(index, visibility)
+    return visibility

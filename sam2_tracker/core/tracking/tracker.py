@@ -1,0 +1,296 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tracks every object of one stream, frame by frame; no threads, clocks or randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.frames.source import FrameLookup
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.log import Log, silent
+from sam2_tracker.core.prompts.validation import check_room, validate_prompts
+from sam2_tracker.core.protocols import Memory, PredictorProtocol, TrackStep
+from sam2_tracker.core.stages import StageTimer, untimed
+from sam2_tracker.core.tracking.announcements import announce
+from sam2_tracker.core.tracking.carry_over import carry_over, take_up_carried
+from sam2_tracker.core.tracking.catch_up import CatchUp
+from sam2_tracker.core.tracking.drafting import Drafter, ObjectDraft, PromptDraft, PromptTarget
+from sam2_tracker.core.tracking.feature_cache import FeatureCache
+from sam2_tracker.core.tracking.look_back import LookBack
+from sam2_tracker.core.tracking.results import show, without_masks
+from sam2_tracker.core.tracking.roster import Roster
+from sam2_tracker.core.tracking.visibility import Visibility
+from sam2_tracker.core.types import Frame, Prompt, TrackedFrame, TrackedObject, Wanted
+
+
+class Tracker:
+    """
+    The objects of one stream; not thread-safe.
+
+    :param frames: pixels of processed frames, for replays from beyond the look-back
+    :param ids: shared by all trackers of a process, so that no id is used twice
+    :param stages: measures 'encode', 'track' and 'summarise'
+    :param first_index: number of the first frame; above 0 to go on where another tracker was
+    """
+
+    def __init__(
+        self,
+        predictor: PredictorProtocol,
+        frames: FrameLookup,
+        config: TrackingConfig,
+        ids: IdAllocator,
+        log: Log = silent,
+        stages: StageTimer = untimed,
+        first_index: int = 0,
+    ) -> None:
+        self._predictor = predictor
+        self._config = config
+        self._log = log
+        self._stages = stages
+        self._roster = Roster(ids)
+        self._look_back = LookBack(config.look_back_frames)
+        self._features = FeatureCache(predictor, frames)
+        self._drafter = Drafter(predictor, self._features, self._look_back)
+        self._catch_up = CatchUp(predictor, self._features, frames, self._look_back, log)
+        self._newest: Frame | None = None
+        self._next_index = first_index
+
+    @property
+    def newest(self) -> Frame | None:
+        """Return the newest processed frame, None before the first."""
+        return self._newest
+
+    @property
+    def next_index(self) -> int:
+        """Return the number that the next frame must have."""
+        return self._next_index
+
+    @property
+    def config(self) -> TrackingConfig:
+        """Return the settings."""
+        return self._config
+
+    @config.setter
+    def config(self, config: TrackingConfig) -> None:
+        self._config = config
+        self._look_back.fixed_frames = config.look_back_frames
+
+    @property
+    def state_bytes(self) -> int:
+        """Return the bytes held for objects and features on the device."""
+        return self._features.nbytes + sum(track.nbytes for track in self._roster)
+
+    @property
+    def catching_up(self) -> bool:
+        """Return whether there is something to replay."""
+        return any(track.replay is not None for track in self._roster)
+
+    def objects(self) -> tuple[TrackedObject, ...]:
+        """Return every object as it is on the newest frame, in the order of the ids."""
+        return self._roster.shown
+
+    def advance(self, frame: Frame) -> None:
+        """
+        Track every object on a frame; `result` makes masks of that.
+
+        While there is no object the frame is not even encoded: an idle robot pays nothing.
+        If this raises nothing has moved on: try the next frame under the same number.
+
+        :param frame: numbered `next_index`
+        """
+        if frame.index != self._next_index:
+            raise ValueError(f'frame {frame.index} came where {self._next_index} was next')
+        if len(self._roster):
+            self._track(frame)
+        self._newest = frame
+        self._next_index += 1
+        self._look_back.add(frame.index, frame.stamp_ns)
+        self._features.forget_before(self._look_back.oldest_index)
+        for track in self._roster:
+            if track.replay is not None and track.memory is not None:
+                track.replay.base.adopt(frame.index, track.memory)
+            track.prune(frame.index, self._look_back.oldest_index)
+
+    def _track(self, frame: Frame) -> None:
+        with self._stages('encode'):
+            features = self._predictor.encode(frame.image_rgb)
+        with self._stages('track'):
+            take_up_carried(self._roster, frame, features, self._predictor)
+            memories = [track.memory for track in self._roster if track.memory is not None]
+            self._predictor.track(
+                [TrackStep(memory, frame.index, features) for memory in memories]
+            )
+        self._features.add(frame.index, features)
+
+    def result(self, wanted: Wanted) -> TrackedFrame:
+        """Return all objects on the newest frame, prompts committed on it included."""
+        frame = self._newest
+        if frame is None:
+            raise ValueError('no frame has been processed yet')
+        with self._stages('summarise'):
+            return show(frame, self._roster, self._predictor, wanted, self._config, self._log)
+
+    def draft(
+        self,
+        target: PromptTarget,
+        prompts: Sequence[Prompt],
+        clear_previous: bool = False,
+        nameable_ids: Collection[int] = (),
+    ) -> PromptDraft:
+        """
+        Work out what prompts would do, all of them or none; nothing is changed.
+
+        The draft is good until the next frame is processed or another one is committed.
+
+        :param nameable_ids: claimed ids that new objects may be given by name
+        :raises PromptError: if one of them is not valid
+        :raises FrameError: if the frame is not there any more
+        """
+        valid = self.validate(target.frame.source_hw, prompts, nameable_ids)
+        new_ids = iter(self._roster.next_ids(sum(prompt.object_id == 0 for prompt in valid)))
+        named = [replace(prompt, object_id=prompt.object_id or next(new_ids)) for prompt in valid]
+        return self._drafter.draft(
+            target, self._next_index - 1, self._roster.by_id, named, clear_previous, self._config
+        )
+
+    def validate(
+        self,
+        source_hw: tuple[int, int],
+        prompts: Sequence[Prompt],
+        nameable_ids: Collection[int] = (),
+    ) -> tuple[Prompt, ...]:
+        """
+        Return the prompts with their boxes clipped.
+
+        :param source_hw: height and width of the source image that they are for
+        :raises PromptError: if one of them is not valid
+        """
+        return validate_prompts(
+            prompts, source_hw, self._roster.by_id.keys(), self._config.max_objects, nameable_ids
+        )
+
+    def commit(self, draft: PromptDraft) -> None:
+        """
+        Do what was drafted.
+
+        :raises FrameError: if a frame to be replayed is gone; then nothing is changed
+        """
+        if draft.newest_index != self._next_index - 1:
+            raise ValueError('the draft is older than the newest frame')
+        places = [each.place for each in draft.objects if each.memory is not None]
+        if places:
+            self._catch_up.hold(self._roster, min(places))
+        for each in draft.objects:
+            self._commit_object(each, draft.newest_index)
+        self._catch_up.hold(self._roster)
+
+    def _commit_object(self, draft: ObjectDraft, newest_index: int) -> None:
+        track = self._roster.enter(draft.shown.id, draft.shown.label)
+        if draft.memory is None:
+            return
+        if draft.picture_stamp_ns is not None:
+            track.pictures[draft.place] = draft.picture_stamp_ns
+        before = track.shown.state
+        self._catch_up.begin(track, draft, newest_index)
+        announce(track.shown, before, self._config.lost_after_s, self._log)
+
+    def catch_up(self) -> bool:
+        """Replay one frame of each object that is behind; return whether any still is."""
+        if self._newest is None or not self.catching_up:
+            return False
+        with self._stages('replay'):
+            return self._catch_up.advance(
+                self._roster, self._next_index - 1, self._newest.source_hw, self._config
+            )
+
+    def memory(self, object_id: int) -> Memory:
+        """
+        Return a fork of what is remembered of an object, to be saved or tracked elsewhere.
+
+        :raises PromptError: if there is no such object, or nothing is remembered of it
+        """
+        memory = self._roster.known(object_id).newest_memory
+        if memory is None:
+            raise PromptError(
+                f'object {object_id} was lost with its stream: nothing is remembered of it'
+            )
+        return memory.fork()
+
+    def adopt(
+        self,
+        memory: Memory,
+        label: str = '',
+        object_id: int = 0,
+        visibility: Visibility | None = None,
+    ) -> int:
+        """
+        Track an object from the next frame on by what is remembered of it; return its id.
+
+        :param object_id: an unused one, 0 for the next
+        :param visibility: as it was on the frame before, None if it is new to this stream
+        :raises PromptError: if the id was used before or there are too many objects
+        """
+        check_room(1, len(self._roster), self._config.max_objects)
+        new_id = self._roster.adopt(memory, label, object_id)
+        if visibility is not None:
+            self._roster.known(new_id).history.record(self._next_index - 1, visibility)
+        return new_id
+
+    def remove(self, object_id: int) -> None:
+        """
+        Forget one object.
+
+        :raises PromptError: if there is no such object
+        """
+        del self._roster.by_id[self._roster.known(object_id).id]
+        self._catch_up.hold(self._roster)
+
+    def reset(self) -> None:
+        """Forget every object; the stream goes on."""
+        self._roster.by_id.clear()
+        self._catch_up.hold(())
+
+    def restart(self, wanted: Wanted) -> TrackedFrame | None:
+        """
+        Drop every object and begin again at frame 0: the stream went back in time.
+
+        :returns: a last result for the newest frame with every object LOST; None if there was no
+            object
+        """
+        lost = None
+        for track in self._roster:
+            track.lose()
+        if self._newest is not None and len(self._roster):
+            lost = without_masks(self._newest, self.objects(), wanted)
+        self.reset()
+        self._begin_session()
+        return lost
+
+    def resize(self, source_hw: tuple[int, int]) -> None:
+        """
+        Begin again at frame 0 with pictures of another size.
+
+        Objects are carried over by their last masks, or LOST if the aspect changed too.
+        """
+        if self._newest is not None:
+            carry_over(
+                self._roster,
+                self._next_index - 1,
+                self._newest.source_hw,
+                source_hw,
+                self._predictor,
+                self._config,
+                self._log,
+            )
+        self._catch_up.hold(())
+        self._begin_session()
+
+    def _begin_session(self) -> None:
+        self._next_index = 0
+        self._look_back.clear()
+        self._features.clear()

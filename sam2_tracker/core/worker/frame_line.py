@@ -1,0 +1,117 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The way of one frame: from the buffer through the tracker to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import time
+
+from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.frames.source import FrameSource, PinnedFrames
+from sam2_tracker.core.frames.stored_frame import Session, StoredFrame
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.prompts.schedule import PromptSchedule
+from sam2_tracker.core.tracking.tracker import Tracker
+from sam2_tracker.core.types import Frame, TrackedFrame, Wanted
+from sam2_tracker.core.worker.prompt_desk import PromptDesk
+from sam2_tracker.core.worker.statistics import Statistics
+
+
+class FrameLine:
+    """
+    Takes stored frames, one after the other, through all that happens to them.
+
+    :param pinned: told which frames were processed
+    :param desk: answers the prompts that waited for a frame
+    :param schedule: has the prompts of a file
+    :param on_result: takes every result; its time is the stage 'hand_over'
+    :param wanted: says which of the costly outputs to make
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        source: FrameSource,
+        pinned: PinnedFrames,
+        desk: PromptDesk,
+        schedule: PromptSchedule,
+        on_result: Callable[[TrackedFrame], None],
+        wanted: Callable[[], Wanted],
+        log: Log,
+        statistics: Statistics,
+    ) -> None:
+        self._tracker = tracker
+        self._source = source
+        self._pinned = pinned
+        self._desk = desk
+        self._schedule = schedule
+        self._on_result = on_result
+        self._wanted = wanted
+        self._log = log
+        self._statistics = statistics
+        self._session: Session | None = None
+
+    def process(self, stored: StoredFrame) -> None:
+        """
+        Track a frame, apply the prompts that are due on it and hand over its result.
+
+        :raises FrameError: if it cannot be read; the stream goes on with the next
+        """
+        self._statistics.record('wait', (time.monotonic_ns() - stored.received_ns) / 1e9)
+        self._enter(stored)
+        self._desk.passed(stored)
+        with self._statistics.stage('decode'):
+            frame = self._source.frame(stored, self._tracker.next_index)
+        self._tracker.advance(frame)
+        self._source.mark_processed(stored, frame.index)
+        self._pinned.processed(frame.index)
+        try:
+            self._apply_due(frame)
+            self._desk.processed(stored, frame)
+        finally:
+            self.hand_over_newest()
+            self._statistics.published()
+
+    def _enter(self, stored: StoredFrame) -> None:
+        before, self._session = self._session, stored.session
+        if before is None or before == stored.session:
+            return
+        self._pinned.restart()
+        if before.timeline == stored.session.timeline:
+            self._tracker.resize(stored.source_hw)
+        else:
+            self._restart()
+
+    def _restart(self) -> None:
+        lost = self._tracker.restart(self._wanted())
+        self._schedule.restart()
+        count = 0 if lost is None else len(lost.objects)
+        self._log(
+            Level.WARN,
+            f'the stream went back in time: a new session begins, {count} objects are lost',
+        )
+        if lost is not None:
+            self._on_result(lost)
+
+    def _apply_due(self, frame: Frame) -> None:
+        for due in self._schedule.due(frame):
+            try:
+                draft = self._desk.apply(due, frame)
+            except TrackerError as refusal:
+                self._log(Level.WARN, f'{due.source.where}: {refusal}')
+            else:
+                self._schedule.applied(due)
+                self._log(
+                    Level.INFO,
+                    f'{due.source.where}: applied to object {draft.result.objects[0].id}',
+                )
+
+    def hand_over_newest(self) -> None:
+        """Hand over the newest frame's result as it is now; nothing before the first frame."""
+        if self._tracker.newest is None:
+            return
+        result = self._tracker.result(self._wanted())
+        with self._statistics.stage('hand_over'):
+            self._on_result(result)

@@ -1,0 +1,196 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The thread that owns the model: requests first, then frames, then what has to catch up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+import threading
+import time
+import traceback
+
+from sam2_tracker.core.errors import FrameError, TrackerError
+from sam2_tracker.core.frames.source import FrameSource
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.tracking.tracker import Tracker
+from sam2_tracker.core.types import TrackedObject
+from sam2_tracker.core.worker.backoff import Backoff
+from sam2_tracker.core.worker.frame_line import FrameLine
+from sam2_tracker.core.worker.request_queue import RequestQueue
+from sam2_tracker.core.worker.statistics import Statistics
+
+# Frames replayed per live frame for each object that catches up: D frames take D / 3 live ones.
+REPLAYS_PER_FRAME = 4
+# A source that was closed gives nothing and does not wait either.
+EMPTY_SOURCE_PAUSE_S = 0.05
+WEIGHING_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What the worker may be busy with, and when to try that again if it fails."""
+
+    name: str
+    backoff: Backoff
+
+
+def fault_sentence(error: Exception, doing: str) -> str:
+    """Say what went wrong; torch's own error for a full GPU is known by its name."""
+    first_line = (str(error).splitlines() or [''])[0]
+    if type(error).__name__ == 'OutOfMemoryError':
+        return (
+            f'out of GPU memory during {doing}: track fewer objects, use a smaller model or '
+            f'image_size, or free the GPU ({first_line})'
+        )
+    return f'unexpected {type(error).__name__} during {doing}: {first_line}'
+
+
+class WorkerLoop:
+    """
+    Takes turns, each of which is one request, one frame or one slice of the replays.
+
+    :ivar paused: frames stay in the buffer; set by requests only
+    :ivar objects: as they were after the newest turn; may be read from any thread
+    :ivar state_bytes: held on the device, at most a second ago
+    :ivar fault: the newest unexpected error, '' once frames go through again
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        tracker: Tracker,
+        line: FrameLine,
+        timeout_s: float,
+        statistics: Statistics,
+        log: Log,
+    ) -> None:
+        self.requests = RequestQueue(timeout_s, self._wake)
+        self.paused = False
+        self.objects: tuple[TrackedObject, ...] = ()
+        self.state_bytes = 0
+        self.fault = ''
+        self._source = source
+        self._tracker = tracker
+        self._line = line
+        self._statistics = statistics
+        self._log = log
+        self._frame_turn = _Turn('the tracking of a frame', Backoff())
+        self._replay_turn = _Turn('a replay', Backoff())
+        self._request_turn = self._doing = _Turn('a request', Backoff())
+        self._replays_due = self._empty_turns = 0
+        self._weighed_at_s = -math.inf
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """
+        Begin to take turns.
+
+        :raises TrackerError: if the turn that was under way at the last stop still is
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise TrackerError(
+                'the frame that was under way when tracking stopped is not done '
+                'yet; try again in a moment'
+            )
+        self._stopping = threading.Event()
+        self.requests.open()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._stopping,), name='worker', daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Withdraw all requests and end after the turn under way; False if that takes longer."""
+        self._stopping.set()
+        self.requests.close(
+            'the tracker was stopped: the request was withdrawn, nothing was changed'
+        )
+        self._wake()
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _wake(self) -> None:
+        self._woken.set()
+        self._source.wake()
+
+    def _run(self, stopping: threading.Event) -> None:
+        while True:
+            # Cleared first: what comes from here on wakes the turn that begins now.
+            self._woken.clear()
+            if stopping.is_set():
+                break
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001  A stream outlives a frame that fails.
+                self._report_fault(error)
+            self.objects = self._tracker.objects()
+
+    def _turn(self) -> None:
+        self._doing = self._request_turn
+        if self.requests.run_next():
+            return
+        wait_s = self._frame_turn.backoff.wait_s(time.monotonic())
+        if self.paused or wait_s > 0:
+            self._woken.wait(None if self.paused else wait_s)
+        elif self._replays_due > 0 or not self._process_next():
+            self._replay()
+
+    def _replay(self) -> None:
+        self._replays_due = max(0, self._replays_due - 1)
+        if self._replay_wait_s() > 0:
+            return
+        self._doing = self._replay_turn
+        if not self._tracker.catch_up():
+            self._replays_due = 0
+        self._replay_turn.backoff.succeeded()
+
+    def _replay_wait_s(self) -> float:
+        """Return when there is something to replay: seconds from now, infinity for never."""
+        if not self._tracker.catching_up:
+            return math.inf
+        return self._replay_turn.backoff.wait_s(time.monotonic())
+
+    def _process_next(self) -> bool:
+        wait_s = self._replay_wait_s()
+        stored = self._source.next(None if wait_s == math.inf else wait_s)
+        if stored is None:
+            self._rest_if_empty(wait_s)
+            return False
+        self._empty_turns = 0
+        self._doing = self._frame_turn
+        try:
+            self._line.process(stored)
+        except FrameError as error:
+            self._statistics.failed()
+            self._log(Level.ERROR, f'a frame is lost: {error}')
+        self._frame_turn.backoff.succeeded()
+        self.fault = ''
+        self._replays_due = REPLAYS_PER_FRAME
+        self._weigh()
+        return True
+
+    def _rest_if_empty(self, wait_s: float) -> None:
+        self._empty_turns += 1
+        # A wake-up or two are no sign of it.
+        if wait_s > 0 and self._empty_turns > 3:
+            self._woken.wait(EMPTY_SOURCE_PAUSE_S)
+
+    def _weigh(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._weighed_at_s >= WEIGHING_PERIOD_S:
+            self._weighed_at_s = now_s
+            self.state_bytes = self._tracker.state_bytes
+
+    def _report_fault(self, error: Exception) -> None:
+        self._doing.backoff.failed(time.monotonic())
+        if self._doing is self._frame_turn:
+            self._statistics.failed()
+        self.fault = fault_sentence(error, self._doing.name)
+        trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
+        self._log(Level.ERROR, f'{self.fault}\n{trace}')

@@ -1,0 +1,221 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The tracker at work: frames in, requests in, results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from sam2_tracker.core.config import CoreConfig, TrackingConfig
+from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.frames.source import FrameSource, PinnedFrames
+from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.log import Log, silent
+from sam2_tracker.core.prompts.file import PromptFile
+from sam2_tracker.core.prompts.schedule import PromptSchedule
+from sam2_tracker.core.protocols import PredictorProtocol
+from sam2_tracker.core.tracking.tracker import Tracker
+from sam2_tracker.core.types import FrameHeader, TrackedFrame, Wanted
+from sam2_tracker.core.worker.frame_line import FrameLine
+from sam2_tracker.core.worker.loop import WorkerLoop
+from sam2_tracker.core.worker.prompt_desk import answer, PromptDesk
+from sam2_tracker.core.worker.requests import ObjectList, PromptRequest, Ticket
+from sam2_tracker.core.worker.statistics import Statistics, StatisticsSnapshot
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class WorkerReport:
+    """
+    The worker in numbers, for diagnostics.
+
+    :param catching_up: objects whose newest prompt is being replayed
+    :param waiting_prompts: requests whose frame is still to be tracked
+    :param state_bytes: held for objects and features on the device; up to a second old
+    :param fault: the newest unexpected error in one sentence, '' once frames go through again
+    """
+
+    statistics: StatisticsSnapshot
+    paused: bool
+    objects: int
+    catching_up: int
+    waiting_prompts: int
+    state_bytes: int
+    fault: str
+
+
+class Worker:
+    """
+    Tracks a buffer's frames in a thread of its own and answers requests from any other.
+
+    :param buffer: `append` images here rather than there, so that they are counted
+    :param ids: one for the whole process
+    :param on_result: called from the worker's thread with the result of every frame, with a last
+        one when a session ends, and with an empty one after a reset
+    :param wanted: says which of the costly outputs to make; asked once per result
+    :param prompts: applied by themselves, in every session
+    """
+
+    def __init__(
+        self,
+        predictor: PredictorProtocol,
+        buffer: FrameSource,
+        config: CoreConfig,
+        ids: IdAllocator,
+        on_result: Callable[[TrackedFrame], None],
+        wanted: Callable[[], Wanted] = Wanted,
+        prompts: PromptFile | None = None,
+        log: Log = silent,
+    ) -> None:
+        self.statistics = Statistics()
+        self._buffer = buffer
+        self._pinned = PinnedFrames(buffer)
+        self._tracker = Tracker(
+            predictor, self._pinned, config.tracking, ids, log, self.statistics.stage
+        )
+        self._desk = PromptDesk(
+            self._tracker, buffer, round(config.prompt.stamp_tolerance_s * 1e9)
+        )
+        live = prompts.for_source().prompts if prompts is not None else ()
+        self._line = FrameLine(
+            self._tracker,
+            buffer,
+            self._pinned,
+            self._desk,
+            PromptSchedule(live, ids),
+            on_result,
+            wanted,
+            log,
+            self.statistics,
+        )
+        self._loop = WorkerLoop(
+            buffer, self._tracker, self._line, config.prompt.timeout_s, self.statistics, log
+        )
+
+    def start(self) -> None:
+        """
+        Begin to track; objects, frames and the pause of an earlier run are kept.
+
+        :raises TrackerError: if the frame that was under way at the last stop still is
+        """
+        self._loop.start()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """
+        Withdraw what waits and end the thread after the frame under way.
+
+        :returns: False if that outlasted the timeout; the thread ends as soon as it is done
+        """
+        return self._loop.stop(timeout_s)
+
+    def append(
+        self,
+        image: RawImage | EncodedImage,
+        header: FrameHeader,
+        received_ns: int,
+        arrival_stamp_ns: int = 0,
+    ) -> Arrival:
+        """
+        Take in an image of the stream; from any thread.
+
+        :param received_ns: `time.monotonic_ns()` of its arrival
+        :param arrival_stamp_ns: its arrival on the clock of the stamps, for headers without one
+        :raises FrameError: if the image is empty, truncated or not a picture
+        """
+        arrival = self._buffer.append(image, header, received_ns, arrival_stamp_ns or None)
+        if arrival.outcome is not Outcome.DROPPED:
+            self.statistics.received()
+        return arrival
+
+    def add_prompts(self, request: PromptRequest) -> Ticket[TrackedFrame]:
+        """Ask for prompts; the answer has the prompted objects on their frame, in that order."""
+
+        def work(ticket: Ticket[TrackedFrame]) -> None:
+            if self._loop.paused and not request.preview_only:
+                ticket.fail(_paused_error())
+                return
+            with self.statistics.stage('prompt'):
+                self._desk.take(request, ticket)
+
+        return self._loop.requests.submit(work)
+
+    def remove_object(self, object_id: int) -> Ticket[None]:
+        """Ask to forget one object."""
+        return self.call(lambda tracker: tracker.remove(object_id))
+
+    def list_objects(self) -> Ticket[ObjectList]:
+        """Ask for every object as it is on the newest tracked frame."""
+        return self.call(_listed)
+
+    def reset(self) -> Ticket[None]:
+        """Ask to forget every object; an empty result of the newest frame is handed over."""
+
+        def work(tracker: Tracker) -> None:
+            tracker.reset()
+            self._desk.refuse_waiting(
+                PromptError('the tracker was reset before the prompted frame was tracked')
+            )
+            self._line.hand_over_newest()
+
+        return self.call(work)
+
+    def set_paused(self, paused: bool) -> Ticket[None]:
+        """Ask to pause or go on: frames are buffered and previews answered meanwhile."""
+
+        def work(_: Tracker) -> None:
+            self._loop.paused = paused
+            if paused:
+                self._desk.refuse_waiting(_paused_error())
+
+        return self.call(work)
+
+    def snapshot(self) -> Ticket[Path]:
+        """Ask for a folder with the buffered frames, from which nothing is evicted."""
+        return self.call(lambda _: self._buffer.snapshot())
+
+    def set_tracking(self, config: TrackingConfig) -> Ticket[None]:
+        """Ask for other settings; `max_cond_frames` is the model's and stays."""
+
+        def work(tracker: Tracker) -> None:
+            tracker.config = replace(config, max_cond_frames=tracker.config.max_cond_frames)
+
+        return self.call(work)
+
+    def call(self, work: Callable[[Tracker], T]) -> Ticket[T]:
+        """Ask for something to be done with the tracker, in the worker's thread."""
+
+        def run(ticket: Ticket[T]) -> None:
+            if ticket.commit():
+                answer(ticket, lambda: work(self._tracker))
+
+        return self._loop.requests.submit(run)
+
+    def report(self) -> WorkerReport:
+        """Return the state in numbers; from any thread."""
+        objects = self._loop.objects
+        return WorkerReport(
+            self.statistics.snapshot(),
+            self._loop.paused,
+            len(objects),
+            sum(each.catching_up for each in objects),
+            self._desk.waiting_count,
+            self._loop.state_bytes,
+            self._loop.fault,
+        )
+
+
+def _listed(tracker: Tracker) -> ObjectList:
+    newest = tracker.newest
+    if newest is None:
+        return ObjectList(None, 0, tracker.objects())
+    return ObjectList(newest.header, newest.stamp_ns, tracker.objects())
+
+
+def _paused_error() -> PromptError:
+    return PromptError('tracking is paused: only previews are answered until it goes on')
