@@ -176,3 +176,25 @@ def test_a_prompt_behind_the_end_is_refused_before_the_pass_back(
     prompts = [at(99, 1, points([disc_xy(0, 0)]))]
     with pytest.raises(PromptError, match='outside the source'):
         track_both_ways(predictor, clip, tmp_path / 'spool', prompts)
+
+
+@pytest.mark.parametrize('stride', [3, 5])
+def test_the_pass_back_equals_stocks_whatever_the_stride_of_the_memories(
+    predictor: Any,
+    stock_model: Any,
+    short_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stride: int,
+) -> None:
+    from stock import disc_xy, points
+
+    from sam2_tracker.core.engine.predictor import Predictor
+
+    for model in (stock_model, predictor.model):
+        monkeypatch.setattr(model, 'memory_temporal_stride_for_eval', stride)
+    prompts = [at(index, 1, points([disc_xy(1, index)])) for index in (14, 17)]
+    ways = track_both_ways(Predictor(predictor.model), short_clip, tmp_path / 'spool', prompts)
+    expected = stock_both_ways(stock_model, short_clip, 1, prompts)
+    for result in ways:
+        assert np.array_equal(result.tracked.masks[0], expected[result.number] > 0)

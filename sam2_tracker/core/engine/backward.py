@@ -12,6 +12,7 @@ is mirrored, and tracked on as any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import torch
@@ -20,8 +21,10 @@ from sam2_tracker.core.engine.object_memory import Entry, LowResMask, ObjectMemo
 from sam2_tracker.core.protocols import MaskOutput, Memory
 from sam2_tracker.core.types import Float32Array
 
-# Frames 0, 1, 2, ... become ORIGIN, ORIGIN - 1, ORIGIN - 2, ...: positive, as SAM 2 wants them.
-ORIGIN = 2**30
+# Frames 0, 1, 2, ... become ORIGIN, ORIGIN - 1, ORIGIN - 2, ...: positive, as SAM 2 wants them. It
+# reads memories at multiples of its stride, which are the same frames counted from either end only
+# where the stride divides ORIGIN: all up to 16 do.
+ORIGIN = math.lcm(*range(1, 17)) * 1024
 
 
 def mirrored_index(frame_index: int) -> int:
