@@ -142,6 +142,13 @@ class PredictorProtocol(Protocol):
         :param image_rgb: (height, width, 3) uint8, any size
         """
 
+    def encode_ahead(self, image_rgb: UInt8Array) -> None:
+        """
+        Begin to encode a picture in another thread; `encode` of this array then waits for it.
+
+        :param image_rgb: (height, width, 3) uint8, not to be written to until then
+        """
+
     def new_memory(self, video_hw: tuple[int, int]) -> Memory:
         """
         Return an empty memory for one object.

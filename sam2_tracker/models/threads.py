@@ -10,9 +10,9 @@ import os
 import torch
 
 
-def spare_core_count() -> int:
-    """Return the cores of this process but one, which is left to reading and writing."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
+def core_count_for_two() -> int:
+    """Return half the cores of this process, for work that is done in two threads at a time."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def use_threads(count: int) -> None:

@@ -123,7 +123,7 @@ def _add_model_options(group: Group) -> None:
         type=_whole,
         default=0,
         metavar='N',
-        help='processor threads of the model (0: the cores but one)',
+        help='processor threads of each of encoding and tracking (0: half the cores)',
     )
 
 

@@ -73,7 +73,7 @@ class Clip:
         if shot.frame.index == 0:
             self._prompts.check_pixels(shot.frame.source_hw)
             self._adopt(shot.frame.source_hw)
-        self.tracker.advance(shot.frame)
+        self.tracker.advance(shot.frame, shot.following)
         for each in self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns):
             self._apply(each, PromptTarget(shot.frame.index, shot.frame))
         if shot.frame.index == 0:

@@ -27,9 +27,9 @@ def build_model(settings: Settings) -> Predictor:
     :raises ModelError: if that is impossible
     """
     from sam2_tracker.models.runtime import build_tracking_predictor
-    from sam2_tracker.models.threads import spare_core_count, use_threads
+    from sam2_tracker.models.threads import core_count_for_two, use_threads
 
-    use_threads(settings.threads or spare_core_count())
+    use_threads(settings.threads or core_count_for_two())
     return build_tracking_predictor(settings.model, settings.tracking.max_cond_frames)
 
 

@@ -34,11 +34,13 @@ class Shot:
 
     :param source: as it was read
     :param next_stamp_ns: stamp of the frame after it, None for the last
+    :param following: the frame after it, where it is at hand
     """
 
     frame: Frame
     source: SourceFrame
     next_stamp_ns: int | None
+    following: Frame | None = None
 
 
 class Timeline:
@@ -66,7 +68,7 @@ class Timeline:
         for source in frames:
             frame = self._frame(source)
             if before is not None:
-                yield Shot(*before, frame.stamp_ns)
+                yield Shot(*before, frame.stamp_ns, frame)
             before = frame, source
         if before is None:
             raise FrameError(f'{self._path} has no frame')

@@ -167,6 +167,9 @@ class FakePredictor:
         self.encoded.append(picture)
         return FakeFeatures(picture, bool(first[2] == EMPTY_SCENE))
 
+    def encode_ahead(self, image_rgb: UInt8Array) -> None:
+        """Do nothing: `encode` takes no time here."""
+
     def new_memory(self, video_hw: tuple[int, int]) -> FakeMemory:
         return FakeMemory(video_hw)
 

@@ -67,9 +67,9 @@ def stock_logits(
     import torch
 
     from sam2_tracker.models.loader import build_stock_predictor
-    from sam2_tracker.models.threads import spare_core_count
+    from sam2_tracker.models.threads import core_count_for_two
 
-    torch.set_num_threads(spare_core_count())
+    torch.set_num_threads(core_count_for_two())
     frames = tmp_path_factory.mktemp('frames')
     for number, frame in enumerate(BagSource(bag).frames()):
         (frames / f'{number:05d}.jpg').write_bytes(frame.payload)

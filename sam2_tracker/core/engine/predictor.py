@@ -24,6 +24,7 @@ from sam2_tracker.core.engine.checks import (
 from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
 from sam2_tracker.core.engine.cond_bank import CondBank, export_cond, fingerprint, import_cond
 from sam2_tracker.core.engine.cpu_attention import fold_values
+from sam2_tracker.core.engine.encode_ahead import EncodeAhead
 from sam2_tracker.core.engine.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.engine.mask_summary import summarise_masks
 from sam2_tracker.core.engine.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
@@ -40,7 +41,7 @@ class Predictor:
     """
     A segmentation model with memory, as `PredictorProtocol` describes it.
 
-    Not thread-safe, `encode` excepted: one thread owns it.
+    Not thread-safe: one thread owns it.
 
     :param model: with its weights, on its device, in eval mode
     :param precision: float32, or bfloat16 for automatic mixed precision
@@ -67,6 +68,7 @@ class Predictor:
                 fold_values(model)
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
+        self._ahead = EncodeAhead(self._encode)
         if batched is None:
             batched = (self._device.type == 'cuda' or precision == 'bfloat16'
                        or compile == 'full')
@@ -117,16 +119,27 @@ class Predictor:
                 self._steps.prepare(self._batches.read([Job(memory, frames, features)]))
         self.summarise([output], [1], (side, side), Wanted())
 
-    @torch.inference_mode()
     def encode(self, image_rgb: UInt8Array) -> EncodedFrame:
         """
         Run the image encoder once; stock SAM 2's preprocessing, bit for bit.
 
-        After `warm_up` this may run in another thread than everything else, so that the next
-        picture is encoded while objects are tracked on this one.
+        :param image_rgb: (height, width, 3) uint8, any size
+        """
+        begun = self._ahead.take(image_rgb)
+        return self._encode(image_rgb) if begun is None else begun
+
+    def encode_ahead(self, image_rgb: UInt8Array) -> None:
+        """
+        Begin to encode a picture in another thread; `encode` of this array then waits for it.
 
         :param image_rgb: (height, width, 3) uint8, any size
         """
+        # CUDA graphs of a compiled encoder belong to the thread that recorded them.
+        if not self._model.encoder_is_compiled:
+            self._ahead.begin(image_rgb)
+
+    @torch.inference_mode()
+    def _encode(self, image_rgb: UInt8Array) -> EncodedFrame:
         with self._arithmetic():
             return encode_image(self._model, self._preprocess(image_rgb))
 

@@ -94,7 +94,7 @@ class Tracker:
         """Return every object as it is on the newest frame, in the order of the ids."""
         return self._roster.shown
 
-    def advance(self, frame: Frame) -> None:
+    def advance(self, frame: Frame, following: Frame | None = None) -> None:
         """
         Track every object on a frame; `result` makes masks of that.
 
@@ -102,11 +102,12 @@ class Tracker:
         If this raises nothing has moved on: try the next frame under the same number.
 
         :param frame: numbered `next_index`
+        :param following: the next one, if it is at hand: it is encoded meanwhile
         """
         if frame.index != self._next_index:
             raise ValueError(f'frame {frame.index} came where {self._next_index} was next')
         if len(self._roster):
-            self._track(frame)
+            self._track(frame, following)
         self._newest = frame
         self._next_index += 1
         self._look_back.add(frame.index, frame.stamp_ns)
@@ -116,9 +117,11 @@ class Tracker:
                 track.replay.base.adopt(frame.index, track.memory)
             track.prune(frame.index, self._look_back.oldest_index)
 
-    def _track(self, frame: Frame) -> None:
+    def _track(self, frame: Frame, following: Frame | None) -> None:
         with self._stages('encode'):
             features = self._predictor.encode(frame.image_rgb)
+        if following is not None:
+            self._predictor.encode_ahead(following.image_rgb)
         with self._stages('track'):
             take_up_carried(self._roster, frame, features, self._predictor)
             memories = [track.memory for track in self._roster if track.memory is not None]
