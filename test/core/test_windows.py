@@ -129,20 +129,23 @@ def test_old_prompted_frames_are_dropped_but_for_one_more_than_are_attended_to(
                      expected) != []
 
 
+# A correction on a frame that reads as far back as any does, and the look-back that it takes.
+@pytest.mark.parametrize(('stride', 'maps', 'corrected', 'look_back'), [
+    (3, 16, 22, LOOK_BACK), (5, 26, 31, 2)])
 def test_memories_several_frames_apart_equal_stock(
-        predictor, encoded, stock_model, clip_folder, monkeypatch):
+        predictor, encoded, stock_model, clip_folder, monkeypatch, stride, maps, corrected,
+        look_back):
     for model in (stock_model, predictor.model):
-        monkeypatch.setattr(model, 'memory_temporal_stride_for_eval', 3)
+        monkeypatch.setattr(model, 'memory_temporal_stride_for_eval', stride)
     windows = Windows.of(predictor.model)
-    assert windows.maps == 16
-    # The frame of those three that reads farthest back.
-    script = [Correction(22, 22 + LOOK_BACK, points([disc_xy(1, 22)]))]
+    assert windows.maps == maps
+    script = [Correction(corrected, corrected + look_back, points([disc_xy(1, corrected)]))]
     expected = run_stock(stock_model, clip_folder, script)
     for batched in (False, True):
-        stream = Stream(Predictor(predictor.model, batched=batched), encoded, LOOK_BACK)
+        stream = Stream(Predictor(predictor.model, batched=batched), encoded, look_back)
         assert differing(run_ours(stream, script), expected) == []
 
-    cut = Stream(Predictor(predictor.model), encoded, LOOK_BACK, replace(windows, maps=15),
+    cut = Stream(Predictor(predictor.model), encoded, look_back, replace(windows, maps=maps - 1),
                  after_prune=skip_missing_maps)
     assert differing(run_ours(cut, script), expected) != []
 
