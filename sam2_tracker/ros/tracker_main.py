@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-import queue
-import signal
 import sys
+
+from sam2_tracker.ros.stop_request import StopRequest
 
 DESCRIPTION = """\
 Track the objects that you point at in a camera stream, with SAM 2.
@@ -27,35 +27,6 @@ MISSING_MESSAGES = (
     'sam2_tracker/sam2_tracker_msgs src/sam2_tracker_msgs`, run `colcon build` and source '
     'install/setup.bash')
 USAGE_EXIT_CODE = 2
-
-
-WAKE_UP_S = 0.2
-
-
-class StopRequest:
-    """What SIGINT and SIGTERM set; a SimpleQueue is safe where a handler interrupts a wait."""
-
-    def __init__(self) -> None:
-        self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, _frame: object) -> None:
-        self._requests.put(number)
-
-    def is_made(self) -> bool:
-        """Tell whether the process was asked to stop."""
-        return not self._requests.empty()
-
-    def wait(self) -> None:
-        """Wait until the process is asked to stop."""
-        # A signal that another thread takes does not wake this one: it has to look by itself.
-        while True:
-            try:
-                self._requests.get(timeout=WAKE_UP_S)
-                return
-            except queue.Empty:
-                continue
 
 
 def missing_messages() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import os
 import sys
 import threading
-from typing import NoReturn, TYPE_CHECKING
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
@@ -17,10 +17,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.ros.engine import ModelLoader
+from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker.ros.tracker_node import TrackerNode
-
-if TYPE_CHECKING:
-    from sam2_tracker.ros.tracker_main import StopRequest
 
 # Images, one transition, and two for everything that only awaits.
 N_THREADS = 4

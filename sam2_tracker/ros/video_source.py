@@ -5,35 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-import queue
-import signal
 import sys
 
 from sam2_tracker.core.errors import ConfigError, FrameError
-
-
-class StopRequest:
-    """What SIGINT and SIGTERM set; a SimpleQueue is safe where a handler interrupts a wait."""
-
-    def __init__(self) -> None:
-        self._requests: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, _frame: object) -> None:
-        self._requests.put(number)
-
-    def is_made(self) -> bool:
-        """Tell whether the process was asked to stop."""
-        return not self._requests.empty()
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait; True as soon as the process was asked to stop."""
-        try:
-            self._requests.put(self._requests.get(timeout=timeout_s))
-        except queue.Empty:
-            return False
-        return True
+from sam2_tracker.ros.stop_request import StopRequest
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 import re
 import threading
 import time
-from typing import TYPE_CHECKING
 
 import rclpy
 from rclpy.duration import Duration
@@ -32,10 +31,8 @@ from sam2_tracker.ros.message_conversion import stamp_to_msg
 from sam2_tracker.ros.parameter_table import Value
 from sam2_tracker.ros.parameters import declare_checked
 from sam2_tracker.ros.playback import Pacer, Section, timed_frames
+from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker.ros.video_source_options import SPECS
-
-if TYPE_CHECKING:
-    from sam2_tracker.ros.video_source import StopRequest
 
 # Deep enough that a subscriber that pauses for some seconds still gets everything.
 RELIABLE_DEPTH = 100
@@ -90,7 +87,7 @@ class VideoSourceNode(Node):
             count += 1
             if count == 1 and self.value('hold_first') and not self._hold(stop):
                 return
-        self._drain()
+        self._drain(stop)
         self.get_logger().info(f'{count} frames in {time.monotonic() - began:.1f} s')
 
     def _due_frames(self, stop: StopRequest) -> Iterator[tuple[int, SourceFrame]]:
@@ -144,10 +141,12 @@ class VideoSourceNode(Node):
                 return False
         return True
 
-    def _drain(self) -> None:
-        # The last frames are still on their way when the last one has been published.
-        if self.value('reliability') == 'reliable':
-            self._publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGED_WITHIN_S))
+    def _drain(self, stop: StopRequest) -> None:
+        """Wait until the last frames, which are still on their way, have arrived."""
+        end_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
+        while not stop.is_made() and time.monotonic() < end_s:
+            if self._publisher.wait_for_all_acked(Duration(seconds=POLL_S)):
+                return
 
 
 def open_source(path: str) -> VideoSource | FolderSource | WebcamSource:

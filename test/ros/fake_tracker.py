@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-from sam2_tracker.ros.tracker_main import StopRequest
+from sam2_tracker.ros.stop_request import StopRequest
 
 if __name__ == '__main__':
     stop = StopRequest()
