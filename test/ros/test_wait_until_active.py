@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -71,6 +73,16 @@ def test_wait_gives_up_after_its_timeout_with_a_sentence() -> None:
     done = subprocess.run(command, env=ENVIRONMENT, timeout=60, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == 'The tracker is not active after 0.5 s.\n'
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda sig: sig.name)
+def test_a_signal_ends_the_wait_without_a_traceback(number: signal.Signals) -> None:
+    command = [*COMMAND, '--ros-args', '-r', '__ns:=/nobody']
+    process = subprocess.Popen(command, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE)
+    time.sleep(3.0)
+    process.send_signal(number)
+    _, output = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, '')
 
 
 def test_help_shows_an_example_to_paste() -> None:
