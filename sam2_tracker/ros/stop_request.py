@@ -40,11 +40,13 @@ class StopRequest:
         """
         end_s = time.monotonic() + timeout_s
         while True:
-            left_s = end_s - time.monotonic()
+            left_s = max(0.0, end_s - time.monotonic())
             try:
-                # Put back, so that it stays known.
-                self._requests.put(self._requests.get(timeout=max(0.0, min(left_s, LOOK_PERIOD_S))))
-                return True
+                number = self._requests.get(timeout=min(left_s, LOOK_PERIOD_S))
             except queue.Empty:
                 if left_s <= LOOK_PERIOD_S:
                     return False
+            else:
+                # Put back, so that it stays known.
+                self._requests.put(number)
+                return True
