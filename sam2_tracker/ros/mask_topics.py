@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+import threading
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -22,11 +23,14 @@ class MaskTopics:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publishers: dict[int, Publisher] = {}
+        # A publisher that is gone cannot be asked for its subscribers.
+        self._removing = threading.Lock()
 
     def is_wanted(self) -> bool:
         """Tell whether somebody subscribes to any mask."""
-        return any(publisher.get_subscription_count() for publisher in
-                   tuple(self._publishers.values()))
+        with self._removing:
+            return any(publisher.get_subscription_count() for publisher in
+                       tuple(self._publishers.values()))
 
     def publishers(self) -> tuple[Publisher, ...]:
         """Return every object's publisher."""
@@ -50,9 +54,10 @@ class MaskTopics:
 
     def remove(self, object_id: int) -> None:
         """Remove one object's topic, if there is one."""
-        publisher = self._publishers.pop(object_id, None)
-        if publisher is not None:
-            self._node.destroy_publisher(publisher)
+        with self._removing:
+            publisher = self._publishers.pop(object_id, None)
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
 
     def _add(self, object_id: int) -> None:
         self._publishers[object_id] = self._node.create_publisher(
