@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import math
 import queue
 import threading
 import time
@@ -29,7 +30,10 @@ QUEUE_LENGTH = 4
 JOIN_TIMEOUT_S = 2.0
 # Histories are shallow: what is still on its way is lost when the next ones are written. Fast DDS
 # repairs a loss after its heartbeat of 3 s at the latest.
-REPAIR_TIME = Duration(seconds=4.0)
+REPAIR_TIME_S = 4.0
+# `ros2 launch` has 5 s in all for the node to end.
+LAST_REPAIR_TIME_S = 0.5
+LOOK_PERIOD = Duration(seconds=0.1)
 
 Record = Callable[[str, float], None]
 
@@ -51,9 +55,11 @@ class OutputPublishers:
         self._masks = MaskTopics(node)
         self._annotated = AnnotatedOutput(node, annotate)
         self._detections = detection_output(node)
-        self._waiting: queue.Queue[TrackedFrame | int | None] = queue.Queue(QUEUE_LENGTH)
+        self._waiting: queue.SimpleQueue[TrackedFrame | int | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(QUEUE_LENGTH)
         self._thread: threading.Thread | None = None
         self._lossless = False
+        self._repaired_by_s = math.inf
 
     def wanted(self) -> Wanted:
         """Tell which costly outputs somebody subscribes to."""
@@ -63,10 +69,11 @@ class OutputPublishers:
 
     def put(self, tracked: TrackedFrame) -> None:
         """Hand over a result; waits while too many are not yet published."""
+        self._room.acquire()
         self._waiting.put(tracked)
 
     def forget(self, object_id: int) -> None:
-        """Remove an object's topic after the results handed over so far."""
+        """Remove an object's topic after the results handed over so far; does not wait."""
         if self._thread is not None:
             self._waiting.put(object_id)
 
@@ -77,11 +84,17 @@ class OutputPublishers:
         :param lossless: let every result reach its subscribers before the next one is published
         """
         self._lossless = lossless
+        self._repaired_by_s = math.inf
         self._thread = threading.Thread(target=self._run, name='publish', daemon=True)
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Wait for subscribers only a moment longer: publishing is about to end."""
+        self._repaired_by_s = min(self._repaired_by_s, time.monotonic() + LAST_REPAIR_TIME_S)
+
     def stop(self) -> None:
         """Publish what waits and end the thread."""
+        self.hurry()
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join(JOIN_TIMEOUT_S)
@@ -96,6 +109,7 @@ class OutputPublishers:
         while (item := self._waiting.get()) is not None:
             try:
                 if isinstance(item, TrackedFrame):
+                    self._room.release()
                     self._publish(item)
                 else:
                     self._masks.remove(item)
@@ -119,9 +133,12 @@ class OutputPublishers:
             self._record('total', (now_ns - tracked.frame.received_ns) / 1e9)
 
     def _wait_until_arrived(self) -> None:
+        end_s = time.monotonic() + REPAIR_TIME_S
         for publisher in (self._objects, self._label_image, *self._masks.publishers(),
                           *self._annotated.publishers()):
-            publisher.wait_for_all_acked(REPAIR_TIME)
+            while not publisher.wait_for_all_acked(LOOK_PERIOD):
+                if time.monotonic() >= min(end_s, self._repaired_by_s):
+                    return
 
     def _publish_label_image(self, tracked: TrackedFrame, header: Header) -> None:
         if tracked.label_image is not None and self._label_image.get_subscription_count():
