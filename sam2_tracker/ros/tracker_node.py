@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 
@@ -36,6 +37,7 @@ class TrackerNode(LifecycleNodeMixin, Node):
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         self._cancelled = threading.Event()
         self._triggering = threading.Lock()
+        self._is_starting = False
         self._system = TrackingSystem(self, loader or Sam2Loader(), self._cancelled)
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
@@ -66,10 +68,17 @@ class TrackerNode(LifecycleNodeMixin, Node):
         """Configure and activate, if the parameter says so; in a thread of its own."""
         if not self._system.parameters.value('autostart'):
             return
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            with self._triggering:
-                if not self._cancelled.is_set():
-                    self.trigger_activate()
+        with self._triggering:
+            if self._cancelled.is_set():
+                return
+            self._is_starting = True
+        try:
+            is_configured = _goes_well(self.trigger_configure)
+        finally:
+            self._is_starting = False
+        with self._triggering:
+            if is_configured and not self._cancelled.is_set():
+                _goes_well(self.trigger_activate)
 
     def close(self, timeout_s: float) -> bool:
         """
@@ -87,11 +96,13 @@ class TrackerNode(LifecycleNodeMixin, Node):
         return False
 
     def _step_down(self) -> bool:
+        if self._is_starting:
+            return False
         state = self._state_machine.current_state[1]
         steps = {'active': self.trigger_deactivate, 'inactive': self.trigger_cleanup,
                  'unconfigured': self.trigger_shutdown}
         if state in steps:
-            steps[state]()
+            _goes_well(steps[state])
         return state == 'finalized'
 
     def _attempt(self, step: Callable[[], None], during: str, back_in: str,
@@ -112,3 +123,11 @@ class TrackerNode(LifecycleNodeMixin, Node):
         if not self._cancelled.is_set():
             self.get_logger().error(f'{during} failed: {failure}')
         return TransitionCallbackReturn.FAILURE
+
+
+def _goes_well(transition: Callable[[], TransitionCallbackReturn]) -> bool:
+    """Take a transition; False if it fails, or a lifecycle manager has just taken another."""
+    try:
+        return transition() == TransitionCallbackReturn.SUCCESS
+    except rclpy_implementation.RCLError:
+        return False

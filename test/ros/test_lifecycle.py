@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -11,11 +14,13 @@ from node_rig import click, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from ros_graph import wait_until
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.ros.message_conversion import stamp_to_msg
+from sam2_tracker.ros.tracker_node import TrackerNode
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 
 DOMAIN_ID = 34
@@ -183,3 +188,76 @@ def test_activating_while_the_last_frame_is_still_under_way_is_refused_and_can_b
     wait_until(lambda: change(rig, 'activate'))
     wait_until(rig.camera.get_subscription_count)
     rig.track()
+
+
+def in_a_thread_until(rig, step, reached: str) -> threading.Thread:
+    """Take a step, and go on when it has reached a state or is held up."""
+    thread = threading.Thread(target=step)
+    thread.start()
+    deadline_s = time.monotonic() + 0.5
+    while rig.node.state_label != reached and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    return thread
+
+
+class Interrupted(TrackerNode):
+    """Something else happens just before a transition of this node begins."""
+
+    before_configure = before_shutdown = None
+    configured = None
+
+    @property
+    def state_label(self) -> str:
+        return self._state_machine.current_state[1]
+
+    def trigger_configure(self):
+        between, self.before_configure = self.before_configure, None
+        if between:
+            between()
+        self.configured = super().trigger_configure()
+        return self.configured
+
+    def trigger_shutdown(self):
+        between, self.before_shutdown = self.before_shutdown, None
+        if between:
+            between()
+        return super().trigger_shutdown()
+
+
+@pytest.fixture(name='interrupted')
+def interrupted_fixture(graph, request, monkeypatch):
+    monkeypatch.setattr('node_rig.TrackerNode', Interrupted)
+    rig = NodeRig(graph, namespace=f'ns{abs(hash(request.node.nodeid)) % 10 ** 8}', active=False)
+    rig.loader.may_load.clear()
+    yield rig
+    rig.spinner.stop()
+    rig.node.destroy_node()
+
+
+def test_a_stop_that_comes_before_the_autostart_configures_ends_it_cleanly(interrupted):
+    node, threads = interrupted.node, []
+    node.before_shutdown = lambda: threads.append(
+        in_a_thread_until(interrupted, node.autostart, 'configuring'))
+    assert node.close(10)
+    threads[0].join()
+    assert node.state_label == 'finalized'
+
+
+def test_a_stop_while_the_autostart_begins_to_configure_waits_for_it(interrupted):
+    node, threads = interrupted.node, []
+    node.before_configure = lambda: threads.append(
+        in_a_thread_until(interrupted, lambda: node.close(10), 'finalized'))
+    node.autostart()
+    threads[0].join()
+    # An error would mean that there was no such transition any more.
+    assert node.configured == TransitionCallbackReturn.FAILURE
+    assert node.state_label == 'finalized'
+
+
+def test_a_stop_while_a_manager_begins_to_configure_waits_for_it(interrupted):
+    node, threads = interrupted.node, []
+    node.before_shutdown = lambda: threads.append(
+        in_a_thread_until(interrupted, node.trigger_configure, 'configuring'))
+    assert node.close(10)
+    threads[0].join()
+    assert node.state_label == 'finalized'
