@@ -4,166 +4,214 @@
 Frames a second against the number of objects: stock SAM 2, and this engine looped and batched.
 
     python -m benchmarks.objects [--model nano] [--objects 1 2 4 8] [--random-weights]
+    python -m benchmarks.objects --model sam2.1_hiera_tiny --random-weights --device cuda
 
-All see the same 640x480 frames, with the same weights and prompts, in the same run. A row is
-refused unless its masks agree with stock's.
+All ways track the same objects through the same 640x480 frames, with the same weights, in the same
+run. A row is refused unless its masks agree with those of stock SAM 2 on the finished clip.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-import contextlib
 from dataclasses import asdict, dataclass
-import io
-import json
-import os
 from pathlib import Path
-import platform
+import sys
 import tempfile
-import time
 
-import numpy as np
-from PIL import Image
-from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
-from benchmarks.tracking import Mask, run_engine
+from benchmarks import stock, ways
+from benchmarks.clips import boxes, covered_share, lowest_overlap, SHORTEST_CLIP, write_clip
+from benchmarks.external import ExternalCommand, ExternalError, JobSettings, run_external
+from benchmarks.machine import parser_for, prepare
+from benchmarks.racing import Course, gain, Lap, race
+from benchmarks.results import markdown, Result, save
+from benchmarks.spread import spread
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.engine.stream_predictor import StreamPredictor
-from sam2_tracker.core.types import Prompt, UInt8Array
-from sam2_tracker.models.loader import build_predictor, build_stock_predictor
 
-RESULTS = Path(__file__).parent / 'results'
-# Until then the memory is not full: 6 maps and 15 pointers.
-WARM_UP = 17
-# Batching changes the order of sums, so single pixels on the border may differ.
-AGREED_IOU = 0.999
+# Batching changes the order of sums: single pixels on a border may differ. In bfloat16 the sums
+# themselves are rounded to 3 digits, and borders move.
+AGREED = {'float32': 0.999, 'bfloat16': 0.98}
+NOTE = (
+    'A frame ends when its masks are on the host. Stock on the finished clip begins with a tensor:'
+    ' `init_state` has decoded, resized and normalised all frames beforehand; all others begin '
+    'with RGB pixels. "from RGB" and "from JPEG" add what is missing, measured in the same run, '
+    'so there all ways do the same. A gain is the median of the ratios on single frames, to '
+    'stock on the finished clip as it is, and from RGB. IoU: the lowest of all frames and objects '
+    "with that row's masks; below {agreed} a row is refused.")
 
 
 @dataclass(frozen=True)
 class Row:
     """
-    One way to track so many objects.
+    One way to track so many objects; times are milliseconds a frame.
 
-    :param frame_ms: median time of a frame once the memory is full, encoder included
+    :param begins_with: what `p50_ms` begins with: a tensor, RGB pixels or a JPEG
+    :param gain: against stock on the finished clip, without stock's preprocessing
+    :param gain_from_rgb: with it
     :param iou: lowest IoU of any mask with stock's
+    :param covered: mean share of the picture that a mask covers
     """
 
     objects: int
     way: str
-    frame_ms: float
+    p50_ms: float
+    p95_ms: float
+    begins_with: str
+    from_rgb_ms: float
+    from_jpeg_ms: float
+    gain: float
+    gain_from_rgb: float
     iou: float
-
-    @property
-    def fps(self) -> float:
-        """Return frames a second."""
-        return 1000 / self.frame_ms
+    covered: float
+    device_mib: float
 
 
-def scene(frames: int) -> list[UInt8Array]:
-    """Return pictures of a pattern that drifts."""
-    rng = np.random.default_rng(0)
-    pattern = rng.integers(0, 256, (60, 80 + frames, 3)).astype(np.uint8)
-    large = pattern.repeat(8, 0).repeat(8, 1)
-    return [np.ascontiguousarray(large[:, 2 * i:2 * i + 640]) for i in range(frames)]
+@dataclass(frozen=True)
+class Preparation:
+    """What lies before a frame's tensor, in milliseconds."""
+
+    decoding_ms: float
+    loading_ms: float
+
+    def missing_ms(self, begins_with: str, wanted: str) -> float:
+        """Return what to add to a time for it to begin with 'rgb' or 'jpeg'."""
+        since_jpeg = {'jpeg': 0.0, 'rgb': self.decoding_ms, 'tensor': self.loading_ms}
+        return since_jpeg[begins_with] - since_jpeg[wanted]
 
 
-def prompts_for(objects: int) -> list[Prompt]:
-    """Return as many boxes, spread over the picture."""
-    corners = [(40 + 150 * (i % 4), 30 + 110 * (i // 4 % 4)) for i in range(objects)]
-    return [Prompt(box_xyxy=np.array([x, y, x + 120, y + 90], np.float32)) for x, y in corners]
+def to_rows(laps: Sequence[Lap], preparation: Preparation) -> list[Row]:
+    """Compare laps of the same objects with the first, stock's on the finished clip."""
+    reference = laps[0]
+    found = []
+    for lap in laps:
+        begins_with = lap.way.begins_with
+        times = spread([1000 * second for second in lap.seconds])
+        to_rgb = preparation.missing_ms(begins_with, 'rgb')
+        stock_rgb_s = (preparation.missing_ms(reference.way.begins_with, 'rgb') - to_rgb) / 1000
+        found.append(Row(
+            len(lap.masks[0]), lap.way.name, times.p50, times.p95, begins_with,
+            times.p50 + to_rgb, times.p50 + preparation.missing_ms(begins_with, 'jpeg'),
+            gain(lap, reference), gain(lap, reference, stock_rgb_s),
+            lowest_overlap(lap.masks, reference.masks[:len(lap.masks)]),
+            covered_share(lap.masks), lap.device_mib))
+    return found
 
 
-def run_stock(model: SAM2VideoPredictor, folder: Path, prompts: Sequence[Prompt]
-              ) -> tuple[list[list[Mask]], list[float]]:
-    """Track with stock's own functions on the finished clip; masks by frame, and seconds."""
-    masks, seconds = [], []
-    with contextlib.redirect_stderr(io.StringIO()), torch.inference_mode():
-        state = model.init_state(str(folder))
-        for number, prompt in enumerate(prompts, 1):
-            model.add_new_points_or_box(state, 0, number, box=prompt.box_xyxy)
-        start = time.perf_counter()
-        for index, _, logits in model.propagate_in_video(state):
-            masks.append([np.asarray((one[0] > 0).cpu()) for one in logits])
-            if index:
-                seconds.append(time.perf_counter() - start)
-            start = time.perf_counter()
-    return masks, seconds
+def refusal(row: Row, agreed: float) -> str:
+    """Say why a row does not count, empty if it does."""
+    if row.iou < agreed:
+        return (f"{row.way} with {row.objects} object(s): its masks are other than stock's, "
+                f'lowest IoU {row.iou:.4f}')
+    if not 0 < row.covered < 1:
+        return f'{row.way} with {row.objects} object(s): masks cover {row.covered:.0%}'
+    return ''
 
 
-def lowest_iou(ours: Sequence[Sequence[Mask]], stock: Sequence[Sequence[Mask]]) -> float:
-    """Return the worst agreement over all frames and objects; two empty masks agree."""
-    pairs = [(a, b) for row, other in zip(ours, stock, strict=True)
-             for a, b in zip(row, other, strict=True)]
-    return min(float((a & b).sum() / max(1, (a | b).sum())) if (a | b).any() else 1.0
-               for a, b in pairs)
+def table(rows: Sequence[Row], agreed: float) -> str:
+    """Return the figures as Markdown."""
+    headers = ['objects', 'way', 'ms a frame, p50 / p95', 'begins with', 'from RGB', 'from JPEG',
+               'frames a second, from RGB', 'gain', 'gain from RGB', 'IoU']
+    weighed = any(row.device_mib for row in rows)
+    lines = []
+    for row in rows:
+        gains = ('refused', 'refused') if refusal(row, agreed) else (
+            f'{row.gain:.2f}x', f'{row.gain_from_rgb:.2f}x')
+        more = [f'{row.device_mib:.0f}'] if weighed else []
+        lines.append([str(row.objects), row.way, f'{row.p50_ms:.1f} / {row.p95_ms:.1f}',
+                      row.begins_with, f'{row.from_rgb_ms:.1f}', f'{row.from_jpeg_ms:.1f}',
+                      f'{1000 / row.from_rgb_ms:.1f}', *gains, f'{row.iou:.6f}', *more])
+    if weighed:
+        headers.append('device memory beside the weights, MiB')
+    return markdown(headers, lines) + '\n\n' + NOTE.format(agreed=agreed)
 
 
-def measure(stock: SAM2VideoPredictor, model: StreamPredictor, objects: int,
-            pictures: list[UInt8Array], folder: Path) -> list[Row]:
-    """Measure every way to track so many objects."""
-    prompts = prompts_for(objects)
-    stock_masks, stock_s = run_stock(stock, folder, prompts)
-    rows = [Row(objects, 'stock, finished clip', _median_ms(stock_s), 1.0)]
-    for way, batched in (('looped', False), ('batched', True)):
-        run = run_engine(Predictor(model, batched=batched), pictures, prompts)
-        by_frame = list(zip(*(track.masks for track in run.tracks), strict=True))
-        rows.append(Row(objects, way, _median_ms(run.seconds),
-                        lowest_iou(by_frame, stock_masks)))
+def figures_of(rows: Sequence[Row], agreed: float) -> dict[str, float]:
+    """Return the gains of rows that count: way, objects -> gain over stock on the clip."""
+    found = {f'{row.way}, {row.objects}': row.gain for row in rows if not refusal(row, agreed)}
+    for count in {row.objects for row in rows}:
+        best = [row for row in rows if row.objects == count and row.way.startswith('ours')
+                and not refusal(row, agreed)]
+        if best:
+            found[f'ours, {count}'] = max(row.gain for row in best)
+    return found
+
+
+def measure(setting: ways.Setting, counts: Sequence[int], course: Course, folder: Path,
+            external: Sequence[ExternalCommand], threads: int) -> list[Row]:
+    """Measure all ways with so many objects each."""
+    clip = write_clip(folder / 'clip', max(SHORTEST_CLIP, course.warm_up + course.frames))
+    contenders = ways.all_ways(setting)
+    stock_model = stock.build(setting.model, setting.random_weights)
+    preparation = Preparation(stock.decoding_ms(clip.folder),
+                              stock.loading_ms(stock_model, clip.folder))
+    job = JobSettings(course.warm_up, setting.model.name, stock_model.image_size,
+                      setting.precision, setting.model.device, threads)
+    del stock_model
+    rows: list[Row] = []
+    for count in counts:
+        prompts = boxes(count)
+        laps = race(contenders, clip, prompts, course)
+        laps += [_cut(run_external(command, clip, prompts, folder / f'{command.name}_{count}',
+                                   job), course) for command in external]
+        rows += to_rows(laps, preparation)
+        print(f'{count} object(s) done', file=sys.stderr, flush=True)
     return rows
 
 
-def _median_ms(seconds: Sequence[float]) -> float:
-    return 1000 * float(np.median(seconds[WARM_UP:]))
+def _cut(lap: Lap, course: Course) -> Lap:
+    """Leave out the frames that only fill a short clip up, and repeat the rest."""
+    seconds = lap.seconds[:course.frames] * course.rounds
+    return Lap(lap.way, seconds, lap.masks[:course.warm_up + course.frames])
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return the figures as Markdown."""
-    stock_ms = {row.objects: row.frame_ms for row in rows if row.way.startswith('stock')}
-    lines = ['| objects | way | ms a frame | frames a second | against stock | lowest IoU |',
-             '|---|---|---|---|---|---|']
-    for row in rows:
-        gain = f'{stock_ms[row.objects] / row.frame_ms:.2f}x'
-        if row.iou < AGREED_IOU:
-            gain = 'refused: other masks than stock'
-        lines.append(f'| {row.objects} | {row.way} | {row.frame_ms:.1f} | {row.fps:.1f} | {gain} '
-                     f'| {row.iou:.6f} |')
-    return '\n'.join(lines)
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the options; those not given are chosen by the device."""
+    parser = parser_for(__doc__)
+    parser.add_argument('--model', default='nano')
+    parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
+    parser.add_argument('--precision', choices=sorted(AGREED),
+                        help='of stock (by autocast) and ours; float32 on a CPU, else bfloat16')
+    parser.add_argument('--objects', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument('--warm-up', type=int, help='frames before the first that counts')
+    parser.add_argument('--frames', type=int, help='frames that count')
+    parser.add_argument('--rounds', type=int, help='how often all of it')
+    parser.add_argument('--random-weights', action='store_true',
+                        help='speed does not depend on them, and no checkpoint is needed')
+    parser.add_argument('--external', action='append', default=[], metavar='NAME=COMMAND',
+                        help='one more column: see benchmarks/external.py')
+    options = parser.parse_args(arguments)
+    cuda = options.device.startswith('cuda')
+    options.precision = options.precision or ('bfloat16' if cuda else 'float32')
+    # Memory is full after 6 frames; pointers, a hundredth of it, after 16.
+    options.warm_up = options.warm_up or (50 if cuda else 17)
+    options.frames = options.frames or (100 if cuda else 8)
+    options.rounds = options.rounds or (3 if cuda else 1)
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures; 1 if a row had to be refused."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').strip().split('\n')[0])
-    parser.add_argument('--model', default='nano')
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--image-size', type=int, default=0)
-    parser.add_argument('--objects', type=int, nargs='+', default=[1, 2, 4, 8])
-    parser.add_argument('--frames', type=int, default=WARM_UP + 13)
-    parser.add_argument('--threads', type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument('--random-weights', action='store_true',
-                        help='speed does not depend on them, and no checkpoint is needed')
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
+    options = parse(arguments)
+    machine = prepare(options)
     config = ModelConfig(options.model, device=options.device, image_size=options.image_size)
-    stock = build_stock_predictor(config, random_weights=options.random_weights)
-    model = build_predictor(config, 4, random_weights=options.random_weights)
-    pictures = scene(options.frames)
-    with tempfile.TemporaryDirectory() as folder:
-        for index, picture in enumerate(pictures):
-            path = Path(folder, f'{index:05d}.jpg')
-            Image.fromarray(picture).save(path, quality=95)
-            pictures[index] = np.asarray(Image.open(path).convert('RGB'))
-        rows = [row for count in options.objects
-                for row in measure(stock, model, count, pictures, Path(folder))]
-    print(f'{options.model} at {model.image_size} px on {options.device}, '
-          f'{options.threads} thread(s), torch {torch.__version__}, {platform.machine()}')
-    print(table(rows))
-    RESULTS.mkdir(exist_ok=True)
-    name = f'objects_{options.model}_{model.image_size}_{options.device}.json'
-    (RESULTS / name).write_text(json.dumps([asdict(row) for row in rows], indent=1) + '\n')
-    return int(any(row.iou < AGREED_IOU for row in rows))
+    setting = ways.Setting(config, options.random_weights, options.precision)
+    course = Course(options.device, options.warm_up, options.frames, options.rounds,
+                    by_frame=not setting.is_cuda)
+    try:
+        external = [ExternalCommand.parse(text) for text in options.external]
+        with tempfile.TemporaryDirectory() as folder:
+            rows = measure(setting, options.objects, course, Path(folder), external,
+                           options.threads)
+    except ExternalError as error:
+        print(error, file=sys.stderr)
+        return 2
+    agreed = AGREED[options.precision]
+    device = options.device.partition(':')[0]
+    return save(Result(
+        f'objects_{options.model}_{options.image_size}_{options.precision}_{device}', 'objects',
+        f'Objects: {setting.title}', machine,
+        tuple(asdict(row) for row in rows), table(rows, agreed), figures_of(rows, agreed),
+        refused=tuple(filter(None, (refusal(row, agreed) for row in rows)))), options.results)
 
 
 if __name__ == '__main__':

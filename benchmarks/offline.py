@@ -11,11 +11,9 @@ them from a bag and writes a bag, masks, COCO JSON and a video meanwhile.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 import io
-import json
 import os
 from pathlib import Path
 import re
@@ -30,8 +28,9 @@ from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / 'benchmarks' / 'results' / 'offline.json'
+from benchmarks.machine import core_count, parser_for, prepare, ROOT
+from benchmarks.results import markdown, Result, save
+
 HW = (480, 640)
 BOX = (200, 150, 400, 350)
 ENGINE_FRAMES = 120
@@ -65,11 +64,6 @@ class Figures:
     model: str
     threads: int
     rows: tuple[Row, ...]
-
-    @property
-    def is_met(self) -> bool:
-        """Tell whether every length reached the goal."""
-        return all(row.share >= GOAL for row in self.rows)
 
 
 def pictures(count: int) -> Iterator[NDArray[np.uint8]]:
@@ -177,33 +171,32 @@ def measure(frame_counts: Sequence[int], model: str, threads: int, repeats: int)
 
 def table(figures: Figures) -> str:
     """Return the figures as Markdown."""
-    lines = [f'{figures.model}, {figures.threads} thread(s), one object, 640x480:', '',
-             '| frames | frames a second | the engine alone | share | peak memory, MiB |',
-             '|---:|---:|---:|---:|---:|']
-    for row in figures.rows:
-        lines.append(f'| {row.frames} | {row.fps:.2f} | {row.engine_fps:.2f} | {row.share:.0%} | '
-                     f'{row.peak_mib:.0f} |')
-    verdict = 'met' if figures.is_met else 'not met'
-    return '\n'.join([*lines, '', f'Goal: {GOAL:.0%} of the engine or more: {verdict}.'])
+    lines = [[str(row.frames), f'{row.fps:.2f}', f'{row.engine_fps:.2f}', f'{row.share:.0%}',
+              f'{row.peak_mib:.0f}'] for row in figures.rows]
+    headers = ['frames', 'frames a second', 'the engine alone', 'share', 'peak memory, MiB']
+    return f'{markdown(headers, lines)}\n\nGoal: {GOAL:.0%} of the engine or more.'
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[1])
+    parser = parser_for(__doc__)
+    parser.set_defaults(threads=max(1, core_count() - 1))
     parser.add_argument('--frames', type=int, nargs='+', default=[200, 2000])
     parser.add_argument('--model', default='nano')
-    parser.add_argument('--threads', type=int, default=max(1, len(os.sched_getaffinity(0)) - 1))
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--engine-only', action='store_true')
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.engine_only:
         print(engine_fps(options.model, options.threads))
-        return
+        return 0
+    machine = prepare(options)
     figures = measure(options.frames, options.model, options.threads, options.repeats)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(asdict(figures), indent=1) + '\n')
-    print(table(figures))
+    title = (f'Offline command: {figures.model}, {figures.threads} thread(s), one object, '
+             '640x480')
+    return save(Result('offline', 'offline', title, machine,
+                       tuple(asdict(row) for row in figures.rows), table(figures),
+                       {'share': min(row.share for row in figures.rows)}), options.results)
 
 
 if __name__ == '__main__':
-    main()
+    raise SystemExit(main())

@@ -1,0 +1,146 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Is a batch of objects the same as one after the other? Largest difference of logits, lowest IoU.
+
+    python -m benchmarks.exactness [--objects 2 5 16] [--device cuda]
+
+Objects are prompted on different frames, so their memories have different ages and layouts. Both
+engines go on from their own memories, so differences may add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from benchmarks.clips import boxes, overlap, scene
+from benchmarks.machine import parser_for, prepare
+from benchmarks.results import markdown, Result, save
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.object_memory import LowResMask, ObjectMemory
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.protocols import FrameFeatures, TrackStep
+from sam2_tracker.core.types import Prompt, UInt8Array, Wanted
+from sam2_tracker.models.loader import build_predictor
+
+HW = (240, 320)
+# Every third frame a new object, over and over within so many.
+_AGES = 12
+NOTE = ('Logits are those of the masks as the model makes them, before they are scaled to the '
+        'picture; float32. Targets hold for the worst of all frames and objects.')
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    So many objects of one model, batched against looped.
+
+    :param difference: largest of any two logits
+    :param logit: largest logit, for scale
+    """
+
+    model: str
+    objects: int
+    frames: int
+    difference: float
+    logit: float
+    iou: float
+
+
+class Engine:
+    """A predictor with objects that come one after the other."""
+
+    def __init__(self, predictor: Predictor, prompts: Sequence[Prompt]) -> None:
+        self._predictor = predictor
+        self._prompts = prompts
+        self._memories: list[ObjectMemory] = []
+
+    def step(self, index: int, features: FrameFeatures) -> list[LowResMask]:
+        """Prompt whoever comes on this frame, and track all."""
+        while (len(self._memories) < len(self._prompts)
+               and len(self._memories) * 3 % _AGES <= index):
+            memory = self._predictor.new_memory(HW)
+            prompt = self._prompts[len(self._memories)]
+            self._predictor.prompt(memory, index, features, prompt, clear_previous=False)
+            self._memories.append(memory)
+        found = self._predictor.track(
+            [TrackStep(memory, index, features) for memory in self._memories])
+        for memory in self._memories:
+            memory.prune(index, 0)
+        return found
+
+
+def compare(looped: Predictor, batched: Predictor, objects: int,
+            pictures: Sequence[UInt8Array]) -> Iterator[tuple[float, float, float]]:
+    """Yield each frame's largest difference, largest logit and lowest IoU."""
+    prompts = boxes(objects, HW)
+    engines = [Engine(predictor, prompts) for predictor in (looped, batched)]
+    for index, picture in enumerate(pictures):
+        features = looped.encode(picture)
+        one, other = (engine.step(index, features) for engine in engines)
+        pairs = list(zip(one, other, strict=True))
+        shown = [looped.summarise(outputs, range(1, len(outputs) + 1), HW,
+                                  Wanted(label_image=False)).masks for outputs in (one, other)]
+        yield (max(float((a.logits - b.logits).abs().max()) for a, b in pairs),
+               max(float(a.logits.abs().max()) for a in one),
+               min(overlap(a, b) for a, b in zip(*shown, strict=True)))
+
+
+def measure(config: ModelConfig, random_weights: bool, counts: Sequence[int], frames: int
+            ) -> list[Row]:
+    """Compare batches of each size."""
+    model = build_predictor(config, 4, random_weights=random_weights)
+    looped, batched = (Predictor(model, batched=batched) for batched in (False, True))
+    name = f'{config.name} at {looped.image_size}{", random weights" if random_weights else ""}'
+    pictures = scene(frames, HW)
+    rows = []
+    for count in counts:
+        worst = np.array(list(compare(looped, batched, count, pictures)))
+        rows.append(Row(name, count, frames, float(worst[:, 0].max()),
+                        float(worst[:, 1].max()), float(worst[:, 2].min())))
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the figures as Markdown."""
+    lines = [[row.model, str(row.objects), str(row.frames), f'{row.difference:.1e}',
+              f'{row.logit:.1f}', f'{row.iou:.6f}'] for row in rows]
+    return markdown(['model', 'objects', 'frames', 'largest difference of logits',
+                     'largest logit', 'lowest IoU'], lines) + '\n\n' + NOTE
+
+
+def figures_of(rows: Sequence[Row]) -> dict[str, float]:
+    """Return the worst of all models, as the targets name it."""
+    found = {}
+    for count in sorted({row.objects for row in rows}):
+        same = [row for row in rows if row.objects == count]
+        found[f'difference, {count}'] = max(row.difference for row in same)
+        found[f'iou, {count}'] = min(row.iou for row in same)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table and keep the figures."""
+    parser = parser_for(__doc__)
+    parser.add_argument('--objects', type=int, nargs='+', default=[2, 5, 16])
+    parser.add_argument('--frames', type=int, default=32)
+    parser.add_argument('--image-size', type=int, default=0,
+                        help="of both models; 0: nano's own, and 128 for the other")
+    options = parser.parse_args(arguments)
+    machine = prepare(options)
+    rows = measure(ModelConfig('nano', device=options.device, image_size=options.image_size),
+                   False, options.objects, options.frames)
+    rows += measure(ModelConfig('sam2.1_hiera_tiny', device=options.device,
+                                image_size=options.image_size or 128), True, options.objects,
+                    options.frames)
+    device = options.device.partition(':')[0]
+    return save(Result(f'exactness_{device}', 'exactness', f'Batched against looped, {device}',
+                       machine, tuple(asdict(row) for row in rows), table(rows),
+                       figures_of(rows)), options.results)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,182 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to track the same objects through the same frames: stock SAM 2's and this engine's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+import functools
+import shutil
+
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+import torch
+
+from benchmarks import stock
+from benchmarks.clips import Clip
+from benchmarks.tracking import Mask
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.protocols import TrackStep
+from sam2_tracker.core.types import Prompt, Wanted
+from sam2_tracker.models.loader import build_predictor
+
+# Each frame's masks, one after the other.
+Session = Iterator[list[Mask]]
+Start = Callable[[Clip, Sequence[Prompt]], Session]
+# Those of the models' configurations.
+OWN_SIZES = {'nano': 320}
+CLIP = 'stock, finished clip'
+STREAM = 'stock on a stream'
+_COMPILED = {'encoder': 'encoder compiled', 'vos_optimized': 'vos_optimized'}
+
+
+@dataclass(frozen=True)
+class Way:
+    """
+    One way to track.
+
+    :param begins_with: what a frame's time begins with: 'tensor', a picture that was resized and
+        normalised beforehand, 'rgb' its pixels, or 'jpeg'
+    :param start: prompts the objects on the first frame; what it yields first is that frame's
+    """
+
+    name: str
+    begins_with: str
+    start: Start
+
+
+@dataclass(frozen=True)
+class Setting:
+    """
+    What all ways of a table have in common.
+
+    :param precision: float32, or bfloat16 by autocast, for stock as for this engine
+    """
+
+    model: ModelConfig
+    random_weights: bool
+    precision: str
+
+    @property
+    def is_cuda(self) -> bool:
+        """Tell whether it runs on a GPU."""
+        return torch.device(self.model.device).type == 'cuda'
+
+    @property
+    def title(self) -> str:
+        """Return all of it for a heading."""
+        size = self.model.image_size or OWN_SIZES.get(self.model.name, 1024)
+        weights = ', random weights' if self.random_weights else ''
+        return (f'{self.model.name} at {size} px, {self.precision}, '
+                f'{self.model.device.partition(":")[0]}{weights}')
+
+
+def all_ways(setting: Setting, loop: bool = True) -> list[Way]:
+    """
+    Return every way that makes sense on a device; the first is the reference.
+
+    :param loop: also one object after the other
+    """
+    ways = [_stock_clip(setting, 'none'), _stock_stream(setting)]
+    if setting.is_cuda:
+        ways += [_stock_clip(setting, 'encoder'), _stock_clip(setting, 'vos_optimized')]
+    if loop:
+        ways.append(_ours(setting, batched=False, compiled='none'))
+    ways.append(_ours(setting, batched=True, compiled='none'))
+    if setting.is_cuda:
+        ways += [_ours(setting, batched=True, compiled='encoder'),
+                 _ours(setting, batched=True, compiled='full')]
+    return ways
+
+
+@functools.cache
+def _stock_model(setting: Setting, compiled: str) -> SAM2VideoPredictor:
+    return stock.build(setting.model, setting.random_weights, compiled)
+
+
+@functools.cache
+def _predictor(setting: Setting, batched: bool, compiled: str) -> Predictor:
+    config = replace(setting.model, precision=setting.precision)
+    model = build_predictor(config, 4, random_weights=setting.random_weights)
+    predictor = Predictor(model, setting.precision, batched=batched, compile=compiled)
+    if setting.is_cuda:
+        predictor.warm_up()
+    return predictor
+
+
+def forget_models() -> None:
+    """Free all models."""
+    _stock_model.cache_clear()
+    _predictor.cache_clear()
+
+
+def autocast(setting: Setting) -> torch.autocast:
+    """Compute as the setting says; for stock, this engine does it by itself."""
+    return torch.autocast(torch.device(setting.model.device).type, torch.bfloat16,
+                          enabled=setting.precision == 'bfloat16')
+
+
+def _stock_clip(setting: Setting, compiled: str) -> Way:
+    def start(clip: Clip, prompts: Sequence[Prompt]) -> Session:
+        return on_clip(setting, _stock_model(setting, compiled), clip, prompts)
+    return Way(CLIP if compiled == 'none' else f'{CLIP}, {_COMPILED[compiled]}', 'tensor', start)
+
+
+def on_clip(setting: Setting, model: SAM2VideoPredictor, clip: Clip,
+            prompts: Sequence[Prompt]) -> Session:
+    """Track with stock on a finished clip."""
+    frames = stock.track_clip(model, clip.folder, prompts)
+    while True:
+        with autocast(setting):
+            found = next(frames, None)
+        if found is None:
+            return
+        yield found
+
+
+def _stock_stream(setting: Setting) -> Way:
+    def start(clip: Clip, prompts: Sequence[Prompt]) -> Session:
+        return _on_stream(setting, _stock_model(setting, 'none'), clip, prompts)
+    return Way(STREAM, 'rgb', start)
+
+
+def _on_stream(setting: Setting, model: SAM2VideoPredictor, clip: Clip,
+               prompts: Sequence[Prompt]) -> Session:
+    first = clip.folder.parent / f'{clip.folder.name}_first'
+    first.mkdir(exist_ok=True)
+    shutil.copy(clip.folder / '00000.jpg', first)
+    with autocast(setting):
+        stream = stock.GrowingStream(model, first, prompts)
+    for index, picture in enumerate(clip.pictures):
+        with autocast(setting):
+            masks = stream.track(index, picture)
+        yield masks
+
+
+def _ours(setting: Setting, batched: bool, compiled: str) -> Way:
+    def start(clip: Clip, prompts: Sequence[Prompt]) -> Session:
+        return track(_predictor(setting, batched, compiled), clip, prompts)
+    return Way(our_name(batched, compiled), 'rgb', start)
+
+
+def our_name(batched: bool, compiled: str = 'none') -> str:
+    """Name a way of this engine."""
+    name = 'ours batched' if batched else 'ours looped'
+    return name if compiled == 'none' else f'{name}, compile {compiled}'
+
+
+def track(predictor: Predictor, clip: Clip, prompts: Sequence[Prompt]) -> Session:
+    """Track with this engine as the tracker does."""
+    memories = [predictor.new_memory(clip.hw) for _ in prompts]
+    for index, picture in enumerate(clip.pictures):
+        features = predictor.encode(picture)
+        if index == 0:
+            for memory, prompt in zip(memories, prompts, strict=True):
+                predictor.prompt(memory, 0, features, prompt, clear_previous=False)
+        outputs = predictor.track([TrackStep(memory, index, features) for memory in memories])
+        shown = predictor.summarise(outputs, range(1, len(prompts) + 1), clip.hw,
+                                    Wanted(label_image=False))
+        for memory in memories:
+            memory.prune(index, 0)
+        yield list(shown.masks)
