@@ -30,14 +30,17 @@ class Diagnostics:
 
     :param engine: returns the engine, None while there is none
     :param image_input: returns the camera's subscription, None while not active
+    :param publishing_fault: returns why the newest result was not published, '' if it was
     """
 
     def __init__(self, node: Node, readiness: Readiness, engine: Callable[[], Engine | None],
-                 image_input: Callable[[], ImageInput | None]) -> None:
+                 image_input: Callable[[], ImageInput | None],
+                 publishing_fault: Callable[[], str]) -> None:
         self._node = node
         self._readiness = readiness
         self._engine = engine
         self._input = image_input
+        self._publishing_fault = publishing_fault
         self._lost_before = 0
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         node.create_timer(PERIOD_S, self.on_timer, MutuallyExclusiveCallbackGroup(),
@@ -77,8 +80,8 @@ class Diagnostics:
             return DiagnosticStatus.ERROR, self._readiness.reason()
         if self._readiness.state != ACTIVE or camera is None:
             return DiagnosticStatus.OK, self._readiness.reason()
-        if report.fault:
-            return DiagnosticStatus.ERROR, report.fault
+        if fault := report.fault or self._publishing_fault():
+            return DiagnosticStatus.ERROR, fault
         if lost > self._lost_before:
             return DiagnosticStatus.ERROR, f'{lost - self._lost_before} frames lost, {lost} in all'
         if report.paused:

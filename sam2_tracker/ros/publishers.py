@@ -9,6 +9,7 @@ import math
 import queue
 import threading
 import time
+import traceback
 
 from rclpy.duration import Duration
 from rclpy.node import Node
@@ -33,6 +34,7 @@ JOIN_TIMEOUT_S = 2.0
 REPAIR_TIME_S = 4.0
 # `ros2 launch` has 5 s in all for the node to end.
 LAST_REPAIR_TIME_S = 0.5
+THROTTLE_S = 5.0
 LOOK_PERIOD = Duration(seconds=0.1)
 
 Record = Callable[[str, float], None]
@@ -44,10 +46,12 @@ class OutputPublishers:
 
     :param annotate: what is drawn on the annotated stream just now
     :param record: takes the duration of a stage in seconds
+    :ivar fault: why the newest result could not be published, '' if it was
     """
 
     def __init__(self, node: Node, annotate: Callable[[], AnnotateConfig],
                  record: Record) -> None:
+        self.fault = ''
         self._logger = node.get_logger()
         self._record = record
         self._objects = node.create_publisher(TrackedObjects, '~/objects', LATCHED)
@@ -111,10 +115,13 @@ class OutputPublishers:
                 if isinstance(item, TrackedFrame):
                     self._room.release()
                     self._publish(item)
+                    self.fault = ''
                 else:
                     self._masks.remove(item)
             except Exception as error:  # noqa: BLE001 - one bad frame must not end the stream
-                self._logger.error(f'a result could not be published: {error!r}')
+                self.fault = f'a result could not be published: {error!r}'
+                self._logger.error(f'{self.fault}\n{traceback.format_exc()}',
+                                   throttle_duration_sec=THROTTLE_S)
 
     def _publish(self, tracked: TrackedFrame) -> None:
         begun_ns = time.monotonic_ns()

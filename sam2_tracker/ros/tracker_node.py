@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import threading
 import time
+import traceback
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -112,16 +113,16 @@ class TrackerNode(LifecycleNodeMixin, Node):
         try:
             step()
         except TrackerError as error:
-            failure = str(error)
+            failure, trace = str(error), ''
         except Exception as error:  # noqa: BLE001 - rclpy swallows it here without a word
-            failure = f'{type(error).__name__}: {error}'
+            failure, trace = f'{type(error).__name__}: {error}', f'\n{traceback.format_exc()}'
         else:
             readiness.entered(then_in)
             self.get_logger().info(f'the tracker is {then_in}')
             return TransitionCallbackReturn.SUCCESS
         readiness.failed(back_in, f'{during} failed: {failure}')
         if not self._cancelled.is_set():
-            self.get_logger().error(f'{during} failed: {failure}')
+            self.get_logger().error(f'{during} failed: {failure}{trace}')
         return TransitionCallbackReturn.FAILURE
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import os
 import sys
 import threading
+import traceback
 from typing import NoReturn
 
 import rclpy
@@ -27,6 +28,9 @@ STOP_TIMEOUT_S = 4.0
 # Whatever hangs then, the process ends: what it left is removed by the next start.
 LAST_RESORT_S = 4.8
 USAGE_EXIT_CODE = 2
+# A callback that fails may fail each time, and so may the executor itself.
+THROTTLE_S = 1.0
+PAUSE_S = 0.01
 
 
 class Spinner:
@@ -55,8 +59,10 @@ class Spinner:
             except rclpy_implementation.InvalidHandle:
                 # An entity was destroyed between the wake-up and its turn.
                 continue
-            except Exception as error:  # noqa: BLE001 - one bad callback must not end the node
-                self._logger.error(f'a callback failed: {error!r}')
+            except Exception:  # noqa: BLE001 - one bad callback must not end the node
+                self._logger.error(f'a callback failed:\n{traceback.format_exc()}',
+                                   throttle_duration_sec=THROTTLE_S)
+                self._stopping.wait(PAUSE_S)
 
 
 def run(arguments: Sequence[str], stop: StopRequest,

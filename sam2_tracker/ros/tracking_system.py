@@ -64,7 +64,8 @@ class TrackingSystem:
         self.replies = Replies(node)
         self._services = TrackerServices(node, self.replies, self.worker, self._outputs.forget)
         self._diagnostics = Diagnostics(
-            node, self.readiness, lambda: self._engine, lambda: self._input)
+            node, self.readiness, lambda: self._engine, lambda: self._input,
+            lambda: self._outputs.fault)
 
     def worker(self) -> Worker:
         """
@@ -135,6 +136,8 @@ class TrackingSystem:
         if self._input is not None:
             self._input.close()
             self._input = None
+        # The worker may be waiting for a subscriber that does not acknowledge.
+        self._outputs.hurry()
         if self._engine is not None:
             self._engine.stop()
         self._outputs.stop()

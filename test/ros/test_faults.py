@@ -1,0 +1,72 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that nobody foresaw: the node goes on, and says where they were."""
+
+from __future__ import annotations
+
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import GetState
+from node_rig import NodeRig
+import pytest
+from rcl_interfaces.msg import Log
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from sam2_tracker.ros import publishers
+
+DOMAIN_ID = 44
+
+
+@pytest.fixture(name='rig')
+def rig_fixture(graph, request):
+    rig = NodeRig(graph, namespace=f'ns{abs(hash(request.node.nodeid)) % 10 ** 8}', active=False)
+    yield rig
+    rig.close()
+
+
+def test_a_callback_that_fails_is_logged_with_its_place_and_the_node_goes_on(rig):
+    def on_fault() -> None:
+        raise KeyError('nobody expected this')
+
+    rig.node.create_timer(0.02, on_fault)
+    line = rig.wait_for_line('a callback failed', Log.ERROR)
+    assert 'nobody expected this' in line and 'in on_fault' in line
+    time.sleep(0.5)
+    assert len(rig.lines('a callback failed')) < 5, 'the log is flooded'
+    assert rig.graph.call(GetState, f'{rig.prefix}/get_state').current_state.label
+
+
+def test_a_transition_that_fails_unexpectedly_is_logged_with_its_place(rig, monkeypatch):
+    def load(*_):
+        raise KeyError('no such layer')
+
+    monkeypatch.setattr(rig.loader, 'load', load)
+    assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    line = rig.wait_for_line('configuring failed', Log.ERROR)
+    assert "KeyError: 'no such layer'" in line and 'in load' in line
+
+
+def test_results_that_cannot_be_published_are_an_error_until_one_can(rig, monkeypatch):
+    inbox = rig.graph.inbox(DiagnosticArray, '/diagnostics')
+
+    def level_of(wanted: bytes) -> str:
+        # Messages of before do not count.
+        return next(status.message for status in inbox.wait_for(
+            lambda array: any(status.level == wanted and status.hardware_id == rig.prefix
+                              for status in array.status), len(inbox.messages)).status
+            if status.hardware_id == rig.prefix)
+
+    def convert(*_):
+        raise KeyError('no such field')
+
+    rig.activate()
+    rig.track()
+    with monkeypatch.context() as patch:
+        patch.setattr(publishers, 'tracked_objects_to_msg', convert)
+        rig.send()
+        line = rig.wait_for_line('a result could not be published', Log.ERROR)
+        assert 'in convert' in line
+        assert 'no such field' in level_of(DiagnosticStatus.ERROR)
+    rig.track()
+    assert 'tracking' in level_of(DiagnosticStatus.OK)
