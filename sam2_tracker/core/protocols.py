@@ -54,8 +54,12 @@ class Memory(Protocol):
     def nbytes(self) -> int:
         """Return the bytes of all tensors remembered."""
 
-    def fork(self) -> Memory:
-        """Return an independent copy: cheap, the tensors are shared and never changed."""
+    def fork(self, video_hw: tuple[int, int] | None = None) -> Memory:
+        """
+        Return an independent copy: cheap, the tensors are shared and never changed.
+
+        :param video_hw: for source images of another size; what is remembered has none
+        """
 
     def rewind(self, frame_index: int) -> None:
         """Forget what was tracked after a frame; prompts there stay."""

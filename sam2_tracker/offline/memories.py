@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam2_tracker.core.errors import ModelError
-
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory_file import SavedObject
     from sam2_tracker.core.engine.predictor import Predictor
@@ -23,22 +21,9 @@ def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
     :raises StorageError: if it cannot be read
     :raises ModelError: if another model made it, or the same one with another image size
     """
-    from sam2_tracker.core.engine.memory_file import load_memory, model_name_of
+    from sam2_tracker.core.engine.memory_file import load_fitting
 
-    objects = load_memory(path)
-    for each in objects:
-        if each.bank.image_size != predictor.image_size:
-            raise ModelError(
-                f'{path} was made with image size {each.bank.image_size}, this model has '
-                f'{predictor.image_size}: give --image-size {each.bank.image_size}'
-            )
-        if each.bank.model != predictor.fingerprint():
-            raise ModelError(
-                f'{path} was made with other weights ({model_name_of(path) or "unknown"}, '
-                f'{each.bank.model[:12]}) than these ({predictor.fingerprint()[:12]}): object '
-                'memories fit the weights that made them only'
-            )
-    return objects
+    return load_fitting(path, predictor)
 
 
 def names_in(path: Path) -> list[tuple[int, str]]:

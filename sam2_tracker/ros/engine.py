@@ -20,6 +20,7 @@ from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.core.protocols import PredictorProtocol
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.core.worker.worker import Worker
+from sam2_tracker.ros.object_memories import ObjectMemories
 
 STOP_TIMEOUT_S = 2.0
 
@@ -81,11 +82,12 @@ class Engine:
     A loaded model with its buffer and worker.
 
     :param prompts_file: prompts that apply by themselves
+    :param memory_directory: where object memories are kept, None for the default
     :raises TrackerError: a setting, the model, the directory or the prompts file is at fault
     """
 
     def __init__(self, config: CoreConfig, prompts_file: Path | None, hooks: EngineHooks,
-                 loader: ModelLoader) -> None:
+                 loader: ModelLoader, memory_directory: Path | None = None) -> None:
         prompts = load_prompt_file(prompts_file) if prompts_file else None
         predictor = loader.load(config, hooks.cancelled)
         _check_cancelled(hooks.cancelled)
@@ -94,6 +96,8 @@ class Engine:
         self.worker = Worker(
             predictor, self._buffer, config, hooks.ids, hooks.on_result, hooks.wanted, prompts,
             hooks.log)
+        self.memories = ObjectMemories(self.worker, predictor, config.model.name)
+        self.memory_directory = memory_directory
 
     def stop(self) -> None:
         """Stop tracking; objects and frames stay."""

@@ -197,6 +197,10 @@ _PROMPT_ROWS = (
     ParameterSpec(
         'prompts_file', '', _CONFIGURE,
         'YAML file of prompts that apply by themselves; empty for none.'),
+    ParameterSpec(
+        'memory.directory', '', _CONFIGURE,
+        'Folder of the files of save_memory and load_memory; empty for sam2_tracker/memories in '
+        '$XDG_DATA_HOME or ~/.local/share.'),
 )
 
 _OUTPUT_ROWS = (

@@ -153,7 +153,7 @@ def core_config(values: Mapping[str, Value]) -> CoreConfig:
     return CoreConfig(
         model=ModelConfig(
             name=text['model'],
-            checkpoint=_path_or_none(text['checkpoint']),
+            checkpoint=path_or_none(text['checkpoint']),
             device=text['device'],
             precision=text['precision'],
             compile=text['compile'],
@@ -173,7 +173,7 @@ def input_config(values: Mapping[str, Value]) -> InputConfig:
         reliability=str(values['image_reliability']),
         frame_policy=FramePolicy(values['frame_policy']),
         clicked_point=bool(values['prompt.clicked_point']),
-        prompts_file=_path_or_none(str(values['prompts_file'])))
+        prompts_file=path_or_none(str(values['prompts_file'])))
 
 
 def annotate_config(values: Mapping[str, Value]) -> AnnotateConfig:
@@ -188,7 +188,7 @@ def annotate_config(values: Mapping[str, Value]) -> AnnotateConfig:
 
 def _buffer_config(values: Mapping[str, Value]) -> BufferConfig:
     return BufferConfig(
-        directory=_path_or_none(str(values['buffer.directory'])),
+        directory=path_or_none(str(values['buffer.directory'])),
         max_frames=int(values['buffer.max_frames']),
         max_bytes=int(values['buffer.max_bytes']),
         jpeg_quality=int(values['buffer.jpeg_quality']),
@@ -207,5 +207,6 @@ def tracking_config(values: Mapping[str, Value]) -> TrackingConfig:
         fill_hole_area=int(values['tracking.fill_hole_area']))
 
 
-def _path_or_none(text: str) -> Path | None:
+def path_or_none(text: str) -> Path | None:
+    """Turn a path's parameter into the path, None for an empty one."""
     return Path(text).expanduser() if text else None

@@ -1,21 +1,23 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Let service callbacks await the worker's tickets without holding a thread."""
+"""How service callbacks reply: await tickets without holding a thread, say yes or no."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 
+from sam2_tracker.core.errors import ModelError, StorageError, TrackerError
 from sam2_tracker.core.worker.requests import Ticket
 
 T = TypeVar('T')
+Response = TypeVar('Response')
 
 PULSE_PERIOD_S = 0.05
 
@@ -73,6 +75,30 @@ class Replies:
             elif self._open == change:
                 self._pulse.reset()
             self._changed.notify_all()
+
+
+def done(response: Response, message: str = '') -> Response:
+    """Make a response say that all was done."""
+    response.success = True
+    response.message = message
+    return response
+
+
+def refused(logger: Any, name: str, error: TrackerError, response: Response,
+            faults: tuple[type[TrackerError], ...] = (ModelError, StorageError)) -> Response:
+    """
+    Make a response say why nothing was done, and log it.
+
+    :param name: of the service
+    :param faults: errors that are not the caller's doing
+    """
+    if isinstance(error, faults):
+        logger.error(f'{name} failed: {error}')
+    else:
+        logger.warning(f'{name} refused: {error}')
+    response.success = False
+    response.message = str(error)
+    return response
 
 
 def _nothing() -> None:

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
-from sam2_tracker.core.errors import ModelError, StorageError, TrackerError
+from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.worker.requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.image_conversion import label_image_to_msg
@@ -23,15 +22,13 @@ from sam2_tracker.ros.message_conversion import (
     tracked_object_to_msg,
 )
 from sam2_tracker.ros.qos import SERVICE
-from sam2_tracker.ros.replies import Replies
+from sam2_tracker.ros.replies import done, refused, Replies
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
-
-Response = TypeVar('Response')
 
 
 class TrackerServices:
     """
-    All services; they exist for as long as the node does.
+    All services but those of object memories; they exist for as long as the node does.
 
     :param worker: returns the worker, or raises NotReadyError with the reason
     :param forget: called with the id of an object that was removed
@@ -65,13 +62,13 @@ class TrackerServices:
                 clear_previous=request.clear_previous, preview_only=request.preview_only)
             result = await self._replies.outcome(worker.add_prompts(wish))
         except TrackerError as error:
-            return self._refused('add_prompts', error, response)
+            return refused(self._logger, 'add_prompts', error, response)
         response.stamp = stamp_to_msg(result.frame.stamp_ns)
         response.objects = [tracked_object_to_msg(tracked) for tracked in result.objects]
         if result.label_image is not None:
             header = header_to_msg(result.frame.header)
             response.label_image = label_image_to_msg(result.label_image, header)
-        return self._done(response)
+        return done(response)
 
     async def on_remove_object(self, request: RemoveObject.Request,
                                response: RemoveObject.Response) -> RemoveObject.Response:
@@ -79,9 +76,9 @@ class TrackerServices:
         try:
             await self._replies.outcome(self._worker().remove_object(request.object_id))
         except TrackerError as error:
-            return self._refused('remove_object', error, response)
+            return refused(self._logger, 'remove_object', error, response)
         self._forget(request.object_id)
-        return self._done(response)
+        return done(response)
 
     async def on_list_objects(self, _: ListObjects.Request,
                               response: ListObjects.Response) -> ListObjects.Response:
@@ -89,19 +86,19 @@ class TrackerServices:
         try:
             listed = await self._replies.outcome(self._worker().list_objects())
         except TrackerError as error:
-            return self._refused('list_objects', error, response)
+            return refused(self._logger, 'list_objects', error, response)
         if listed.header is not None:
             response.header = header_to_msg(listed.header)
         response.objects = [tracked_object_to_msg(tracked) for tracked in listed.objects]
-        return self._done(response)
+        return done(response)
 
     async def on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Forget every object, keep the stream."""
         try:
             await self._replies.outcome(self._worker().reset())
         except TrackerError as error:
-            return self._refused('reset', error, response)
-        return self._done(response)
+            return refused(self._logger, 'reset', error, response)
+        return done(response)
 
     async def on_pause(self, request: SetBool.Request,
                        response: SetBool.Response) -> SetBool.Response:
@@ -109,8 +106,8 @@ class TrackerServices:
         try:
             await self._replies.outcome(self._worker().set_paused(request.data))
         except TrackerError as error:
-            return self._refused('pause', error, response)
-        return self._done(response, 'paused' if request.data else 'tracking')
+            return refused(self._logger, 'pause', error, response)
+        return done(response, 'paused' if request.data else 'tracking')
 
     async def on_snapshot(self, _: Trigger.Request,
                           response: Trigger.Response) -> Trigger.Response:
@@ -118,19 +115,5 @@ class TrackerServices:
         try:
             directory = await self._replies.outcome(self._worker().snapshot())
         except TrackerError as error:
-            return self._refused('snapshot', error, response)
-        return self._done(response, str(directory))
-
-    def _done(self, response: Response, message: str = '') -> Response:
-        response.success = True
-        response.message = message
-        return response
-
-    def _refused(self, name: str, error: TrackerError, response: Response) -> Response:
-        if isinstance(error, (ModelError, StorageError)):
-            self._logger.error(f'{name} failed: {error}')
-        else:
-            self._logger.warning(f'{name} refused: {error}')
-        response.success = False
-        response.message = str(error)
-        return response
+            return refused(self._logger, 'snapshot', error, response)
+        return done(response, str(directory))

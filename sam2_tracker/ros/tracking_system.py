@@ -17,12 +17,14 @@ from sam2_tracker.ros.diagnostics import Diagnostics
 from sam2_tracker.ros.engine import Engine, EngineHooks, ModelLoader
 from sam2_tracker.ros.image_input import ImageInput
 from sam2_tracker.ros.log_bridge import log_to
+from sam2_tracker.ros.memory_services import MemoryServices
 from sam2_tracker.ros.parameter_table import Value
 from sam2_tracker.ros.parameters import (
     annotate_config,
     core_config,
     input_config,
     NodeParameters,
+    path_or_none,
     tracking_config,
 )
 from sam2_tracker.ros.publishers import OutputPublishers
@@ -63,6 +65,7 @@ class TrackingSystem:
             node, lambda: annotate_config(self.parameters.values()), self._record)
         self.replies = Replies(node)
         self._services = TrackerServices(node, self.replies, self.worker, self._outputs.forget)
+        self._memory_services = MemoryServices(node, self.replies, self._active_engine)
         self._diagnostics = Diagnostics(
             node, self.readiness, lambda: self._engine, lambda: self._input,
             lambda: self._outputs.fault)
@@ -73,11 +76,14 @@ class TrackingSystem:
 
         :raises NotReadyError: the node is not active; with the reason
         """
+        return self._active_engine().worker
+
+    def _active_engine(self) -> Engine:
         reason = self.readiness.reason()
         engine = self._engine
         if reason or engine is None:
             raise NotReadyError(reason or 'the tracker is just being changed; ask again')
-        return engine.worker
+        return engine
 
     def on_parameters(self, values: Mapping[str, Value]) -> None:
         """Pass live settings on."""
@@ -97,7 +103,8 @@ class TrackingSystem:
         hooks = EngineHooks(
             self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
         self._engine = Engine(
-            core_config(values), input_config(values).prompts_file, hooks, self._loader)
+            core_config(values), input_config(values).prompts_file, hooks, self._loader,
+            path_or_none(str(values['memory.directory'])))
 
     def activate(self) -> None:
         """

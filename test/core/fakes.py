@@ -103,15 +103,16 @@ class FakeMemory:
 
     @property
     def last_index(self) -> int | None:
-        return max((*self.cond, *self.tracked), default=None)
+        seen = (*self.cond, *self.tracked)
+        return max((index for index in seen if index >= 0), default=None)
 
     @property
     def nbytes(self) -> int:
         return 100 * (len(self.cond) + len(self.tracked))
 
-    def fork(self) -> FakeMemory:
+    def fork(self, video_hw: tuple[int, int] | None = None) -> FakeMemory:
         return FakeMemory(
-            self.video_hw,
+            video_hw or self.video_hw,
             dict(self.cond),
             dict(self.tracked),
             dict(self.inputs),

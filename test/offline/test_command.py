@@ -73,7 +73,7 @@ def test_a_memory_of_another_model_is_refused(
     assert main(teach) == 0
     use = [str(bags[1]), '--load-memory', str(memory), '--masks', str(tmp_path / 'm')]
     assert main([*use, '--image-size', '128']) == 5
-    assert ', this model has 128: give --image-size' in capsys.readouterr().err
+    assert ', this model has 128: set image_size to ' in capsys.readouterr().err
     memory.write_bytes(memory.read_bytes()[:-100])
     assert main(use) == 5
     assert 'damaged' in capsys.readouterr().err

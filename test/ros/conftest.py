@@ -68,3 +68,20 @@ def start(graph: Any) -> Iterator[Any]:
     yield start_one
     for rig in rigs:
         rig.close()
+
+
+@pytest.fixture(name='folder')
+def folder_fixture(tmp_path: Path) -> Path:
+    """Name the directory of the trackers' object memories."""
+    return tmp_path / 'memories'
+
+
+@pytest.fixture(name='tracker')
+def tracker_fixture(start: Any, folder: Path) -> Any:
+    """Start trackers whose memories can be saved."""
+    from memory_rig import RememberingLoader, WEIGHTS
+
+    def start_one(*overrides: str, weights: str = WEIGHTS, image_size: int = 64) -> Any:
+        return start(f'memory.directory:={folder}', *overrides,
+                     loader=RememberingLoader(weights, image_size))
+    return start_one

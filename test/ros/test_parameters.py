@@ -34,8 +34,8 @@ CONTRACT = (
     'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames',
     'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',
     'tracking.fill_hole_area', 'prompt.stamp_tolerance_s', 'prompt.timeout_s',
-    'prompt.clicked_point', 'prompts_file', 'annotate.mask', 'annotate.box', 'annotate.label',
-    'annotate.trace', 'annotate.opacity', 'autostart')
+    'prompt.clicked_point', 'prompts_file', 'memory.directory', 'annotate.mask', 'annotate.box',
+    'annotate.label', 'annotate.trace', 'annotate.opacity', 'autostart')
 DEFAULTS = {name: spec.default for name, spec in PARAMETERS.items()}
 WRONG = {'bool': 'yes', 'integer': 1.5, 'double': 'fast', 'string': 3}
 NAMES = (f'parameters_{number}' for number in itertools.count())

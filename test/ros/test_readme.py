@@ -24,7 +24,7 @@ def test_the_readme_has_every_parameter_as_the_table_has_it():
 @pytest.mark.parametrize('name', [
     '~/objects', '~/label_image', '~/annotated', '~/annotated/compressed', '~/detections',
     '~/label_info', '~/clicked_point', '~/add_prompts', '~/remove_object', '~/list_objects',
-    '~/reset', '~/pause', '~/snapshot'])
+    '~/reset', '~/pause', '~/snapshot', '~/save_memory', '~/load_memory'])
 def test_the_readme_has_every_topic_and_service_of_the_node(name):
     assert f'`{name}`' in README
     bare = name.removeprefix('~/')

@@ -8,12 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from sam2_tracker.core.engine.object_memory import ObjectMemory
 from sam2_tracker.core.errors import ModelError, PromptError
+
+if TYPE_CHECKING:
+    from sam2.modeling.sam2_base import SAM2Base
 
 _FIELDS = ('maps', 'pointers', 'score_logits')
 
@@ -52,16 +57,28 @@ class CondBank:
         """
         Make a bank of what a file holds.
 
-        :raises ModelError: if something is missing or the lengths differ
+        :raises ModelError: if something is missing or cannot be
         """
         missing = [name for name in _FIELDS if name not in tensors]
         missing += [name for name in ('model', 'image_size') if name not in metadata]
         if missing:
             raise ModelError(f'object memory file without {", ".join(missing)}')
-        if len({len(tensors[name]) for name in _FIELDS}) != 1:
-            raise ModelError('object memory file whose tensors differ in length')
+        _refuse_unlikely(tensors)
+        if not metadata['image_size'].isdecimal():
+            raise ModelError(f'object memory file with image size {metadata["image_size"]!r}')
         return cls(tensors['maps'], tensors['pointers'], tensors['score_logits'],
                    metadata['model'], int(metadata['image_size']))
+
+
+def _refuse_unlikely(tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, dimensions in zip(_FIELDS, (4, 2, 2), strict=True):
+        if tensors[name].dim() != dimensions or not tensors[name].is_floating_point():
+            raise ModelError(f'object memory file whose {name} are {tensors[name].dtype} of '
+                             f'shape {tuple(tensors[name].shape)}')
+        if not bool(tensors[name].isfinite().all()):
+            raise ModelError(f'object memory file whose {name} are not all numbers')
+    if len({len(tensors[name]) for name in _FIELDS}) != 1 or not len(tensors['maps']):
+        raise ModelError('object memory file whose tensors are empty or differ in length')
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -89,6 +106,22 @@ def export_cond(memory: ObjectMemory, model: str, image_size: int) -> CondBank:
                     torch.cat([entry['obj_ptr'] for entry in entries]),
                     torch.cat([entry['object_score_logits'] for entry in entries]),
                     model, image_size)
+
+
+def refuse_misshapen(path: Path, bank: CondBank, model: SAM2Base) -> None:
+    """
+    Make sure that a model can read a bank.
+
+    :param path: the file that it is from
+    :raises ModelError: if its tensors are of other sizes than the model's
+    """
+    side = model.image_size // model.backbone_stride
+    expected = ((model.mem_dim, side, side), (model.hidden_dim,), (1,))
+    found = (bank.maps.shape[1:], bank.pointers.shape[1:], bank.score_logits.shape[1:])
+    if tuple(map(tuple, found)) != expected:
+        raise ModelError(f'{path} is damaged: its tensors are '
+                         f'{", ".join(str(tuple(shape)) for shape in found)}, this model has '
+                         f'{", ".join(map(str, expected))}')
 
 
 def import_cond(memory: ObjectMemory, bank: CondBank, position: torch.Tensor) -> None:

@@ -9,15 +9,19 @@ from collections.abc import Iterable, Sequence
 import contextlib
 from dataclasses import asdict, dataclass
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 
-from sam2_tracker.core.engine.cond_bank import CondBank
+from sam2_tracker.core.engine.cond_bank import CondBank, refuse_misshapen
 from sam2_tracker.core.errors import ModelError, StorageError
 from sam2_tracker.core.ids import MAX_OBJECT_ID
+
+if TYPE_CHECKING:
+    from sam2_tracker.core.engine.predictor import Predictor
 
 FORMAT = 'sam2_tracker object memory 1'
 
@@ -75,14 +79,39 @@ def load_memory(path: Path) -> tuple[SavedObject, ...]:
     try:
         with safe_open(path, framework='pt') as file:
             head = file.metadata() or {}
+            if head.get('format') != FORMAT:
+                raise ModelError(f'{path} is no object memory: it was not written by save_memory')
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise StorageError(f'object memory {path} cannot be read: {error}') from error
     except SafetensorError as error:
         raise ModelError(f'{path} is damaged, or no object memory: {error}') from error
-    if head.get('format') != FORMAT:
-        raise ModelError(f'{path} is no object memory: it was not written by save_memory')
     return tuple(_objects(path, head, tensors))
+
+
+def load_fitting(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
+    """
+    Read a file of objects that this model can use.
+
+    :raises StorageError: if it cannot be read
+    :raises ModelError: if another model made it, or the same one with another image size
+    """
+    objects = load_memory(path)
+    for each in objects:
+        if each.bank.image_size != predictor.image_size:
+            raise ModelError(
+                f'{path} was made with image size {each.bank.image_size}, this model has '
+                f'{predictor.image_size}: set image_size to {each.bank.image_size} '
+                f'(--image-size {each.bank.image_size})'
+            )
+        if each.bank.model != predictor.fingerprint():
+            raise ModelError(
+                f'{path} was made with other weights ({model_name_of(path) or "unknown"}, '
+                f'{each.bank.model[:12]}) than these ({predictor.fingerprint()[:12]}): object '
+                'memories fit the weights that made them only'
+            )
+        refuse_misshapen(path, each.bank, predictor.model)
+    return objects
 
 
 def model_name_of(path: Path) -> str:
@@ -96,6 +125,25 @@ def model_name_of(path: Path) -> str:
             return str((file.metadata() or {}).get('model_name', ''))
     except (OSError, SafetensorError) as error:
         raise StorageError(f'object memory {path} cannot be read: {error}') from error
+
+
+def refuse_other_file(path: Path) -> None:
+    """
+    Make sure that writing to a path replaces nothing but an object memory.
+
+    :raises StorageError: if something else is there
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        with safe_open(path, framework='pt') as file:
+            is_ours = (file.metadata() or {}).get('format') == FORMAT
+    except (OSError, SafetensorError):
+        is_ours = False
+    if not is_ours:
+        raise StorageError(
+            f'{path} is there and is no object memory, so it is not replaced: take another name'
+        )
 
 
 def _objects(path: Path, head: dict[str, str], tensors: dict[str, Any]) -> Iterable[SavedObject]:
@@ -126,16 +174,20 @@ def _entries(path: Path, head: dict[str, str]) -> list[_Entry]:
 def _entry(object_id: Any, label: Any, bank: Any) -> _Entry:
     if not isinstance(object_id, int) or not 1 <= object_id <= MAX_OBJECT_ID:
         raise ValueError(f'object id {object_id!r} is not 1 to {MAX_OBJECT_ID}')
-    if not isinstance(bank, dict):
+    if not isinstance(bank, dict) or not all(isinstance(each, str) for each in bank.values()):
         raise ValueError(f'{bank!r} does not describe an object')
     return _Entry(object_id, str(label), bank)
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f'.{path.name}.part')
+    # Two processes may write the same file.
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
+        with part.open('wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

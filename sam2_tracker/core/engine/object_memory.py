@@ -125,9 +125,8 @@ class ObjectMemory:
     @property
     def unsettled(self) -> dict[int, Entry]:
         """Return prompted frames whose memory has not been encoded yet."""
-        temporary = self.state['temp_output_dict_per_obj'][0]
-        unsettled: dict[int, Entry] = temporary['cond_frame_outputs']
-        return unsettled
+        temporary: dict[str, dict[int, Entry]] = self.state['temp_output_dict_per_obj'][0]
+        return temporary['cond_frame_outputs']
 
     @property
     def frames_tracked(self) -> dict[int, dict[str, bool]]:
@@ -181,9 +180,10 @@ class ObjectMemory:
                 return LowResMask(entry['pred_masks'], entry['object_score_logits'])
         return None
 
-    def fork(self) -> ObjectMemory:
-        """Return an independent copy: cheap, the tensors are shared and never changed."""
-        state = dict(self.state)
+    def fork(self, video_hw: tuple[int, int] | None = None) -> ObjectMemory:
+        """Return an independent copy, for source images of another size if that is given."""
+        height, width = video_hw or self.video_hw
+        state = {**self.state, 'video_height': height, 'video_width': width}
         for key in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
             state[key] = {0: dict(self.state[key][0])}
         state['output_dict_per_obj'] = {

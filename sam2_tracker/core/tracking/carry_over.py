@@ -42,9 +42,14 @@ def carry_over(
     """
     Make each object's last mask, at the new size, its prompt on the next frame.
 
-    Where the aspect changed, or there is no last mask, the object is lost.
+    Where the aspect changed, or there is no last mask, the object is lost. What was remembered
+    elsewhere and not tracked here yet stays as it is.
     """
     for track in tracks:
+        if track.memory is not None and track.memory.last_index is None:
+            track.replay = None
+            track.pictures.clear()
+            continue
         mask_hw = None
         if same_aspect(before_hw, after_hw):
             mask_hw = _last_mask(track, newest_index, after_hw, predictor, config)
@@ -66,6 +71,9 @@ def take_up_carried(
 ) -> None:
     """Prompt the objects that were carried over with their masks on the first new frame."""
     for track in tracks:
+        # Remembered from elsewhere before there was a picture, or one of this size.
+        if track.memory is not None and track.memory.video_hw != frame.source_hw:
+            track.memory = track.memory.fork(frame.source_hw)
         if track.carried_mask_hw is not None:
             memory = predictor.new_memory(frame.source_hw)
             prompt = Prompt(track.id, mask_hw=track.carried_mask_hw)

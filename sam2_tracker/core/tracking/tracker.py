@@ -125,9 +125,7 @@ class Tracker:
         with self._stages('track'):
             take_up_carried(self._roster, frame, features, self._predictor)
             memories = [track.memory for track in self._roster if track.memory is not None]
-            self._predictor.track(
-                [TrackStep(memory, frame.index, features) for memory in memories]
-            )
+            self._predictor.track([TrackStep(each, frame.index, features) for each in memories])
         self._features.add(frame.index, features)
 
     def result(self, wanted: Wanted) -> TrackedFrame:
@@ -220,8 +218,8 @@ class Tracker:
         memory = self._roster.known(object_id).newest_memory
         if memory is None:
             raise PromptError(
-                f'object {object_id} was lost with its stream: nothing is remembered of it'
-            )
+                f'object {object_id} was lost with its stream, nothing is remembered of it: '
+                'prompt it again')
         return memory.fork()
 
     def adopt(
@@ -243,6 +241,15 @@ class Tracker:
         if visibility is not None:
             self._roster.known(new_id).history.record(self._next_index - 1, visibility)
         return new_id
+
+    def check_room(self, new_count: int) -> None:
+        """
+        Make sure that new objects would be taken.
+
+        :raises PromptError: if they would be too many, or there are not so many ids left
+        """
+        check_room(new_count, len(self._roster), self._config.max_objects)
+        self._roster.next_ids(new_count)
 
     def remove(self, object_id: int) -> None:
         """
@@ -282,14 +289,8 @@ class Tracker:
         """
         if self._newest is not None:
             carry_over(
-                self._roster,
-                self._next_index - 1,
-                self._newest.source_hw,
-                source_hw,
-                self._predictor,
-                self._config,
-                self._log,
-            )
+                self._roster, self._next_index - 1, self._newest.source_hw, source_hw,
+                self._predictor, self._config, self._log)
         self._catch_up.hold(())
         self._begin_session()
 

@@ -196,6 +196,16 @@ class Worker:
 
         return self._loop.requests.submit(run)
 
+    def change(self, work: Callable[[Tracker], T]) -> Ticket[T]:
+        """Ask for other objects; the newest frame's result is handed over with them."""
+
+        def run(tracker: Tracker) -> T:
+            outcome = work(tracker)
+            self._line.hand_over_newest()
+            return outcome
+
+        return self.call(run)
+
     def report(self) -> WorkerReport:
         """Return the state in numbers; from any thread."""
         objects = self._loop.objects

@@ -1,0 +1,214 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""save_memory and load_memory: what is learnt of objects outlives the node."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import threading
+
+from memory_rig import files_in, load, RememberingLoader, save
+from node_rig import ask, click, SUCCESS
+import numpy as np
+from prompt_rig import listed
+import pytest
+from ros_graph import wait_until
+from safetensors.numpy import save_file
+from std_srvs.srv import SetBool, Trigger
+
+from sam2_tracker.core.engine import memory_file
+from sam2_tracker.ros.message_conversion import stamp_from_msg
+from sam2_tracker_msgs.msg import TrackedObject
+from sam2_tracker_msgs.srv import ListObjects, RemoveObject, SaveMemory
+
+DOMAIN_ID = 66
+
+
+@pytest.fixture(name='rig')
+def rig_fixture(tracker):
+    rig = tracker()
+    rig.track(2)
+    return rig
+
+
+def test_objects_are_saved_and_found_again_by_another_node(rig, tracker, folder):
+    ask(rig, click(label='cup'), click(x=40.0, label='plate'))
+    rig.track(2)
+    saved = save(rig)
+    assert saved.success and saved.message == str(folder / 'cups.safetensors')
+    assert list(saved.object_ids) == [1, 2]
+    other = tracker()
+    other.track()
+    ask(other, click(label='already there'))
+    loaded = load(other)
+    assert loaded.success and loaded.message == '' and list(loaded.object_ids) == [2, 3]
+    other.track()
+    assert [(each.id, each.label, each.state) for each in listed(other)] == [
+        (1, 'already there', TrackedObject.VISIBLE), (2, 'cup', TrackedObject.VISIBLE),
+        (3, 'plate', TrackedObject.VISIBLE)]
+
+
+def test_loaded_objects_are_listed_and_published_at_once_and_tracked_from_the_next_frame(rig):
+    ask(rig, click(label='cup'))
+    stamp_ns = rig.track()
+    assert save(rig).success
+    assert rig.call(Trigger, 'reset').success
+    results = len(rig.objects.messages)
+    object_id = load(rig).object_ids[0]
+    at_once = rig.objects.wait_for(lambda msg: len(msg.objects) == 1, results)
+    assert stamp_from_msg(at_once.header.stamp) == stamp_ns
+    assert (at_once.objects[0].id, at_once.objects[0].label) == (object_id, 'cup')
+    assert at_once.objects[0].state == TrackedObject.UNKNOWN and not at_once.objects[0].area
+    assert not at_once.objects[0].catching_up
+    assert listed(rig) == list(at_once.objects)
+    rig.track()
+    assert listed(rig)[0].state == TrackedObject.VISIBLE and listed(rig)[0].area
+
+
+def test_loaded_objects_take_ids_that_were_never_used(rig):
+    object_id = ask(rig, click()).objects[0].id
+    assert save(rig).success
+    assert rig.call(RemoveObject, 'remove_object', object_id=object_id).success
+    assert [list(load(rig).object_ids), list(load(rig).object_ids)] == [
+        [object_id + 1], [object_id + 2]]
+
+
+def test_only_the_objects_asked_for_are_saved_and_loaded_in_that_order(rig):
+    first, second, third = (each.id for each in ask(
+        rig, click(label='a'), click(x=30.0, label='b'), click(x=40.0, label='c')).objects)
+    assert list(save(rig, 'two', third, first).object_ids) == [third, first]
+    assert rig.call(Trigger, 'reset').success
+    reply = load(rig, 'two', first, third)
+    assert [each.label for each in listed(rig)] == ['a', 'c']
+    assert list(reply.object_ids) == [third + 1, third + 2]
+    refused = load(rig, 'two', second)
+    assert refused.message == (
+        f'object {second} is not in two.safetensors: it has {third} (c), {first} (a)')
+
+
+def test_a_loaded_object_can_be_saved_and_refined_like_any_other(rig):
+    ask(rig, click(label='cup'))
+    assert save(rig).success
+    assert rig.call(Trigger, 'reset').success
+    object_id = load(rig).object_ids[0]
+    assert ask(rig, click(object_id, positive=0)).success
+    rig.track(2)
+    assert ask(rig, click(object_id), stamp_ns=rig.stamp_ns(rig.sent - 2)).success
+    rig.track(2)
+    assert listed(rig)[0].state == TrackedObject.VISIBLE
+    assert list(save(rig, 'again', object_id).object_ids) == [object_id]
+
+
+def test_objects_can_be_loaded_before_the_first_frame(rig, tracker):
+    ask(rig, click(label='cup'))
+    assert save(rig).success
+    other = tracker()
+    assert load(other).success
+    reply = other.call(ListObjects, 'list_objects')
+    assert [each.label for each in reply.objects] == ['cup'] and not reply.header.frame_id
+    stamp_ns = other.send(hw=(120, 160))
+    shown = other.result(stamp_ns).objects[0]
+    assert shown.state == TrackedObject.VISIBLE
+    # Prompts on it are in pixels of these pictures.
+    assert ask(other, click(shown.id, x=155.0, y=115.0)).success
+
+
+def test_objects_loaded_just_before_the_picture_changes_its_size_are_tracked_there(rig):
+    ask(rig, click(label='cup'))
+    assert save(rig).success
+    assert rig.call(Trigger, 'reset').success
+    assert load(rig).success
+    assert rig.result(rig.send(hw=(100, 100))).objects[0].state == TrackedObject.VISIBLE
+
+
+def test_a_memory_is_found_again_in_pictures_of_another_size_and_aspect(rig, tracker):
+    ask(rig, click())
+    assert save(rig).success
+    other = tracker()
+    other.result(other.send(hw=(90, 30)))
+    assert load(other).success
+    assert other.result(other.send(hw=(90, 30))).objects[0].state == TrackedObject.VISIBLE
+
+
+def test_objects_loaded_during_a_pause_are_listed_and_tracked_after_it(rig):
+    ask(rig, click())
+    assert save(rig).success
+    assert rig.call(Trigger, 'reset').success
+    assert rig.call(SetBool, 'pause', data=True).success
+    object_id = load(rig).object_ids[0]
+    assert [(each.id, each.state) for each in listed(rig)] == [(object_id, TrackedObject.UNKNOWN)]
+    assert save(rig, 'paused').success
+    assert rig.call(SetBool, 'pause', data=False).success
+    rig.track()
+    assert listed(rig)[0].state == TrackedObject.VISIBLE
+
+
+def test_both_services_say_why_they_cannot_while_the_node_is_inactive(rig, folder):
+    ask(rig, click())
+    assert rig.node.trigger_deactivate() == SUCCESS
+    for reply in (save(rig), load(rig)):
+        assert not reply.success and 'the tracker is inactive' in reply.message
+    assert files_in(folder) == []
+
+
+def test_a_saved_file_replaces_an_older_one_whole_and_leaves_nothing_else(rig, folder):
+    ask(rig, click(label='old'))
+    assert save(rig).success
+    ask(rig, click(1, label='new'))
+    assert save(rig, 'cups.safetensors').success
+    assert files_in(folder) == ['cups.safetensors']
+    assert [each.label for each in memory_file.load_memory(folder / 'cups.safetensors')] == ['new']
+
+
+def test_a_file_that_is_no_object_memory_is_never_replaced(rig, folder):
+    ask(rig, click())
+    folder.mkdir()
+    save_file({'weights': np.ones(3, np.float32)}, folder / 'model.safetensors')
+    before = (folder / 'model.safetensors').read_bytes()
+    reply = save(rig, 'model')
+    assert not reply.success and 'is no object memory, so it is not replaced' in reply.message
+    assert (folder / 'model.safetensors').read_bytes() == before
+
+
+def test_without_a_directory_files_lie_where_xdg_says(start, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path))
+    rig = start(loader=RememberingLoader())
+    rig.track()
+    ask(rig, click())
+    assert save(rig).message == str(tmp_path / 'sam2_tracker' / 'memories' / 'cups.safetensors')
+
+
+def test_a_slow_disk_holds_up_neither_frames_nor_other_services(rig, monkeypatch):
+    ask(rig, click())
+    slow, written = threading.Event(), os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda file: (slow.wait(20), written(file)))
+    pending = [rig.graph.call_async(SaveMemory, f'{rig.prefix}/save_memory',
+                                    SaveMemory.Request(file_name=f'cups{number}'))
+               for number in range(6)]
+    rig.track(3)
+    assert len(listed(rig)) == 1
+    assert not any(each.done() for each in pending)
+    slow.set()
+    rig.track()
+    wait_until(lambda: all(each.done() for each in pending))
+    assert all(each.result().success for each in pending)
+
+
+def test_a_load_that_cannot_be_done_in_time_is_answered_and_never_applied(tracker, folder):
+    rig = tracker('prompt.timeout_s:=0.5')
+    rig.track()
+    ask(rig, click())
+    assert save(rig).success
+    assert rig.call(Trigger, 'reset').success
+    ask(rig, click())
+    rig.predictor.gate.clear()
+    rig.predictor.arrived.clear()
+    stamp_ns = rig.send()
+    assert rig.predictor.arrived.wait(20)
+    reply = load(rig)
+    rig.predictor.gate.set()
+    assert not reply.success and 'took longer than 0.5 s (prompt.timeout_s)' in reply.message
+    rig.result(stamp_ns)
+    rig.track()
+    assert len(listed(rig)) == 1 and Path(folder / 'cups.safetensors').exists()
