@@ -63,6 +63,17 @@ def test_frames_of_the_old_session_stay_until_the_worker_leaves_it(tmp_path: Pat
         assert folders(tmp_path) == [['00000.jpeg']]
 
 
+def test_folder_of_a_session_without_a_readable_frame_goes_with_it(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY) as buffer:
+        send_all(buffer, [5])
+        next(tmp_path.rglob('*.jpeg')).write_bytes(b'')
+        with pytest.raises(FrameError, match='cannot be decoded'):
+            process(buffer, 0)
+        send_all(buffer, [1])
+        process(buffer, 0)
+        assert folders(tmp_path) == [['00000.jpeg']]
+
+
 def test_latest_begins_the_new_session_at_once(tmp_path: Path) -> None:
     with opened(tmp_path, LATEST) as buffer:
         send_all(buffer, [5, 6, 1])

@@ -79,9 +79,10 @@ class FrameLedger:
         """Return the bytes held on disk (kept ones of past sessions included) or in memory."""
         return self._bytes[on_disk]
 
-    def is_over(self, session: Session) -> bool:
-        """Return whether a session has ended and none of its frames is held."""
-        return session != self.session and not self._per_session[session]
+    def is_over(self, number: int) -> bool:
+        """Return whether the session of a number has ended and none of its frames is held."""
+        return (self.session is not None and number < self.session.number
+                and all(session.number != number for session in self._per_session))
 
     def by_index(self, index: int) -> StoredFrame | None:
         """Return a processed frame of the session that the worker is in."""

@@ -47,6 +47,7 @@ class FrameShelf:
     def begin_session(self, session: Session) -> None:
         """Let the frames before it go as soon as the worker has no use for them."""
         self._apply(lambda: self._ledger.begin_session(session))
+        self._end_sessions()
 
     def put(self, stored: StoredFrame, encoded: FrameJpeg) -> bool:
         """Take a frame in; return False if there is no room for it."""
@@ -95,11 +96,15 @@ class FrameShelf:
 
     def _discard(self, gone: Sequence[HeldFrame]) -> None:
         self._store.delete(gone)
-        for session in {held.stored.session for held in gone}:
+        if gone:
+            self._end_sessions()
+
+    def _end_sessions(self) -> None:
+        for number in self._store.sessions():
             with self._changed:
-                over = self._ledger.is_over(session)
+                over = self._ledger.is_over(number)
             if over:
-                self._store.end_session(session.number)
+                self._store.end_session(number)
 
     def _remember(self, key: FrameKey, picture: UInt8Array) -> None:
         self._pictures[key] = picture

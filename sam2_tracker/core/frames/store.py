@@ -86,6 +86,10 @@ class FrameStore:
                 except OSError:
                     self.failures += 1
 
+    def sessions(self) -> list[int]:
+        """Return the numbers of the sessions that have a folder."""
+        return list(self._folders)
+
     def end_session(self, number: int) -> None:
         """Remove the folder of a session that has no frames any more."""
         folder = self._folders.pop(number, None)
@@ -128,13 +132,14 @@ class FrameStore:
 
         :param frames: all frames that are held
         """
-        for number, folder in list(self._folders.items()):
+        while self._folders:
+            # Taken out first: a worker that is not done yet may be ending one too.
+            number, folder = self._folders.popitem()
             of_session = [stored for stored in frames if stored.session.number == number]
             if self._keep and of_session:
                 with suppress(OSError):
                     _write_stamps(folder.path, of_session)
             folder.close()
-        self._folders.clear()
         self._directory.close()
 
 
