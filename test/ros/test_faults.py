@@ -4,16 +4,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import GetState
-from node_rig import NodeRig
+from node_rig import FakeLoader, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from sam2_tracker.core.config import CoreConfig
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.log import silent
+from sam2_tracker.core.types import Wanted
 from sam2_tracker.ros import publishers
+from sam2_tracker.ros.engine import Engine, EngineHooks
 
 DOMAIN_ID = 44
 
@@ -45,6 +51,15 @@ def test_a_transition_that_fails_unexpectedly_is_logged_with_its_place(rig, monk
     assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
     line = rig.wait_for_line('configuring failed', Log.ERROR)
     assert "KeyError: 'no such layer'" in line and 'in load' in line
+
+
+def test_figures_of_an_engine_that_was_just_closed_can_still_be_read():
+    """Diagnostics may hold it while a stop or a cleanup frees it."""
+    hooks = EngineHooks(IdAllocator(), lambda _: None, Wanted, silent, threading.Event())
+    engine = Engine(CoreConfig(), None, hooks, FakeLoader())
+    engine.close()
+    assert engine.worker.report().statistics.frames_in == 0
+    assert engine.buffer_statistics().received == 0
 
 
 def test_results_that_cannot_be_published_are_an_error_until_one_can(rig, monkeypatch):
