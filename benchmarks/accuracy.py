@@ -30,7 +30,7 @@ from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.models.checkpoints import find_checkpoint
-from sam2_tracker.models.loader import build_predictor
+from sam2_tracker.models.runtime import build_tracking_predictor
 
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')
@@ -142,7 +142,7 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     config = ModelConfig(name=arguments.model, checkpoint=arguments.checkpoint,
                          device=arguments.device, image_size=arguments.image_size)
-    predictor = Predictor(build_predictor(config))
+    predictor = build_tracking_predictor(config)
     sequences = [load_sequence(name) for name in arguments.sequences.split(',')]
     if arguments.frames:
         sequences = [sequence.first(arguments.frames) for sequence in sequences]

@@ -29,9 +29,8 @@ from demo.scene import Step
 from demo.session import record, Show, THREADS
 from demo.verify import mask_iou
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import BoolArray, Prompt
-from sam2_tracker.models.loader import build_predictor
+from sam2_tracker.models.runtime import build_tracking_predictor
 
 
 def masks_through_node(clip: Clip, prompt: Prompt, model: str, output: Path) -> list[BoolArray]:
@@ -49,7 +48,7 @@ def masks_through_node(clip: Clip, prompt: Prompt, model: str, output: Path) -> 
 def masks_of_engine(clip: Clip, prompt: Prompt, model: str) -> list[BoolArray]:
     """Return the masks of the engine alone, without ROS."""
     torch.set_num_threads(THREADS)
-    predictor = Predictor(build_predictor(ModelConfig(model, device='cpu')))
+    predictor = build_tracking_predictor(ModelConfig(model, device='cpu'))
     run = run_engine(predictor, [read_rgb(path) for path in clip.frames], [prompt])
     return list(run.tracks[0].masks)
 

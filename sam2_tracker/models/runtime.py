@@ -12,6 +12,7 @@ import torch
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.models.device import resolve_device, resolve_precision
+from sam2_tracker.models.host_memory import keep_freed_memory, return_freed_memory
 from sam2_tracker.models.loader import build_predictor
 
 
@@ -22,14 +23,18 @@ def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> P
     :param max_cond_frames: prompted frames that memory attention reads, 2 or more
     :raises ModelError: unknown model, checkpoint missing or damaged, no such device
     """
-    precision = resolve_precision(config.precision, resolve_device(config.device))
+    device = resolve_device(config.device)
+    if device.type == 'cpu':
+        keep_freed_memory()
+    precision = resolve_precision(config.precision, device)
     name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
     model = build_predictor(config, max_cond_frames)
     return Predictor(model, name, compile=config.compile)
 
 
 def release_cached_memory() -> None:
-    """Give the device back what models that are gone had."""
+    """Give device and system back what models that are gone had."""
     gc.collect()
+    return_freed_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
