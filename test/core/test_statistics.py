@@ -89,3 +89,10 @@ def test_a_failing_try_is_repeated_less_and_less_often():
     assert backoff.wait_s(200) == 5
     backoff.succeeded()
     assert backoff.wait_s(200) == 0
+
+
+def test_what_fails_for_hours_is_still_tried_again():
+    backoff = Backoff()
+    for _ in range(2000):
+        backoff.failed(100)
+    assert backoff.wait_s(100) == 5

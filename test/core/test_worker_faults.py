@@ -103,6 +103,17 @@ def test_a_prompt_that_fails_unexpectedly_is_refused_logged_and_the_stream_goes_
     assert answer(rig.prompt(click())).objects[0].id == 1
 
 
+def test_a_worker_outlives_any_number_of_failing_requests(rig):
+    def failing(_):
+        raise RuntimeError('no')
+
+    for _ in range(1100):
+        with pytest.raises(TrackerError, match='unexpected error'):
+            answer(rig.worker.call(failing))
+    rig.play(1)
+    assert answer(rig.prompt(click())).objects[0].id == 1
+
+
 def test_a_replay_that_keeps_failing_does_not_hold_up_the_stream(rig):
     rig.play(10)
     track = rig.predictor.track

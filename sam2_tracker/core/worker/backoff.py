@@ -13,17 +13,17 @@ class Backoff:
     """Says when something that failed may be tried again; times are seconds on any one clock."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._pause_s = FIRST_S
         self._ready_at_s = 0.0
 
     def failed(self, now_s: float) -> None:
         """Wait before the next try, twice as long as the last time."""
-        self._ready_at_s = now_s + min(FIRST_S * 2.0**self._failures, LONGEST_S)
-        self._failures += 1
+        self._ready_at_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_S)
 
     def succeeded(self) -> None:
         """Forget the failures."""
-        self._failures = 0
+        self._pause_s = FIRST_S
         self._ready_at_s = 0.0
 
     def wait_s(self, now_s: float) -> float:
