@@ -126,6 +126,36 @@ def test_commit_and_withdrawal_exclude_each_other():
         assert sum(won for _, won in outcomes) == 1
 
 
+class InterruptedLock:
+    """A lock after whose first release something else happens."""
+
+    def __init__(self, then):
+        self._lock = threading.Lock()
+        self._then = then
+
+    def __enter__(self):
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+        then, self._then = self._then, None
+        if then:
+            then()
+
+
+def test_a_request_that_is_being_withdrawn_cannot_be_answered_as_done():
+    ticket: Ticket[str] = Ticket()
+
+    def answer_as_the_worker_does():
+        assert not ticket.commit()
+        ticket.resolve('done, it says')
+
+    ticket._lock = InterruptedLock(answer_as_the_worker_does)
+    assert ticket.withdraw('late')
+    with pytest.raises(WithdrawnError, match='late'):
+        ticket.result()
+
+
 def test_a_callback_is_called_once_whenever_it_is_added():
     ticket: Ticket[int] = Ticket()
     called = []

@@ -46,7 +46,7 @@ class ObjectList:
     objects: tuple[TrackedObject, ...]
 
 
-class _Stage(enum.Enum):
+class _Stage(enum.IntEnum):
     PENDING = enum.auto()
     COMMITTED = enum.auto()
     DONE = enum.auto()
@@ -114,23 +114,21 @@ class Ticket(Generic[T]):
 
     def withdraw(self, reason: str) -> bool:
         """Take the request back, unless it took effect already; return whether it was."""
-        with self._lock:
-            if self._stage is not _Stage.PENDING:
-                return False
-            self._stage = _Stage.COMMITTED
-        self._finish(None, WithdrawnError(reason))
-        return True
+        return self._finish(None, WithdrawnError(reason), _Stage.PENDING)
 
-    def _finish(self, value: T | None, error: TrackerError | None) -> None:
+    def _finish(
+        self, value: T | None, error: TrackerError | None, last_stage: _Stage = _Stage.COMMITTED
+    ) -> bool:
         with self._lock:
-            if self._stage is _Stage.DONE:
-                return
+            if self._stage > last_stage:
+                return False
             self._stage = _Stage.DONE
             self._value, self._error = value, error
             callbacks, self._callbacks = self._callbacks, []
             self._finished.set()
         for callback in callbacks:
             callback(self)
+        return True
 
 
 AnyTicket = Ticket[Any]
