@@ -186,3 +186,25 @@ def test_frames_that_a_replay_needs_are_not_evicted_under_it(tmp_path):
         rig.play(14, 23)
         assert rig.shown(1).state is ObjectState.VISIBLE
         assert rig.buffer.statistics.held <= 13
+
+
+def test_a_change_of_size_that_fails_is_made_up_for_with_the_next_frame(rig):
+    rig.play(3)
+    answer(rig.prompt(click()))
+    rig.play(1, 3)
+    summarise, failures = rig.predictor.summarise, [RuntimeError('no')]
+
+    def failing(*args):
+        if failures:
+            raise failures.pop()
+        return summarise(*args)
+
+    rig.predictor.summarise = failing
+    rig.send(4, hw=(96, 128))
+    rig.wait_until(lambda: bool(rig.lines))
+    before = len(rig.results)
+    rig.send(5, hw=(96, 128))
+    rig.wait_until(lambda: len(rig.results) > before)
+    assert rig.results[-1].frame.index == 0
+    assert rig.results[-1].frame.source_hw == (96, 128)
+    assert rig.shown(1).state is ObjectState.VISIBLE

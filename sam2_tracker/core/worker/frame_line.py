@@ -75,14 +75,15 @@ class FrameLine:
             self._statistics.published()
 
     def _enter(self, stored: StoredFrame) -> None:
-        before, self._session = self._session, stored.session
-        if before is None or before == stored.session:
-            return
-        self._pinned.restart()
-        if before.timeline == stored.session.timeline:
-            self._tracker.resize(stored.source_hw)
-        else:
-            self._restart()
+        before = self._session
+        if before is not None and before != stored.session:
+            self._pinned.restart()
+            if before.timeline == stored.session.timeline:
+                self._tracker.resize(stored.source_hw)
+            else:
+                self._restart()
+        # Not before all that went well: else the next frame has to do it.
+        self._session = stored.session
 
     def _restart(self) -> None:
         lost = self._tracker.restart(self._wanted())
