@@ -89,7 +89,7 @@ def _gflop(work: Callable[[], object]) -> float:
 
 @contextlib.contextmanager
 def _without_checks(model: SAM2VideoPredictor) -> Iterator[None]:
-    """Tell the decoder that all masks are stable: it would ask their values, and there are none."""
+    """Tell the decoder that all masks are stable: there are no values to ask."""
     decoder = model.sam_mask_decoder
     before, decoder.dynamic_multimask_via_stability = (
         decoder.dynamic_multimask_via_stability, False)

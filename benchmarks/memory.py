@@ -46,10 +46,11 @@ _PICTURES = 64
 _PATIENCE_S = 60.0
 _KIB = 1024
 _POINTS_SHOWN = 9
-NOTE = ('{objects} object(s), {hw} pictures, nano at {size} px. Ours: JPEGs through frame buffer '
-        '(300 frames on disk), worker and engine; the line is fitted from frame {warm_up} on, when '
-        'buffer, look-back and memory are full. Stock: the same frames appended to its state, the '
-        'line from frame {stock_warm_up} on.')
+NOTE = (
+    '{objects} object(s), {hw} pictures, nano at {size} px. Ours: JPEGs through frame buffer (300 '
+    'frames on disk), worker and engine; the line is fitted from frame {warm_up} on, when buffer, '
+    'look-back and memory are full. Stock: the same frames appended to its state, the line from '
+    'frame {stock_warm_up} on.')
 
 
 @dataclass(frozen=True)

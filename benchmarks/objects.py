@@ -131,31 +131,46 @@ def figures_of(rows: Sequence[Row], agreed: float) -> dict[str, float]:
     for count in {row.objects for row in rows}:
         best = [row for row in rows if row.objects == count and row.way.startswith('ours')
                 and not refusal(row, agreed)]
-        if best:
-            found[f'ours, {count}'] = max(row.gain for row in best)
+        if not best:
+            continue
+        found[f'ours, {count}'] = max(row.gain for row in best)
+        rival = found.get(f'{ways.VOS_OPTIMIZED}, {count}')
+        if rival:
+            found[f'ours over vos_optimized, {count}'] = found[f'ours, {count}'] / rival
     return found
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Rows, and why external commands have none."""
+
+    rows: tuple[Row, ...]
+    broken: tuple[str, ...]
+
+
 def measure(setting: ways.Setting, counts: Sequence[int], course: Course, folder: Path,
-            external: Sequence[ExternalCommand], threads: int) -> list[Row]:
+            external: Sequence[ExternalCommand], threads: int) -> Measured:
     """Measure all ways with so many objects each."""
     clip = write_clip(folder / 'clip', max(SHORTEST_CLIP, course.warm_up + course.frames))
     contenders = ways.all_ways(setting)
-    stock_model = stock.build(setting.model, setting.random_weights)
     preparation = Preparation(stock.decoding_ms(clip.folder),
-                              stock.loading_ms(stock_model, clip.folder))
-    job = JobSettings(course.warm_up, setting.model.name, stock_model.image_size,
-                      setting.precision, setting.model.device, threads)
-    del stock_model
+                              stock.loading_ms(setting.size, setting.model.device, clip.folder))
+    job = JobSettings(course.warm_up, setting.model.name, setting.size, setting.precision,
+                      setting.model.device, threads)
     rows: list[Row] = []
+    broken = []
     for count in counts:
         prompts = boxes(count)
         laps = race(contenders, clip, prompts, course)
-        laps += [_cut(run_external(command, clip, prompts, folder / f'{command.name}_{count}',
-                                   job), course) for command in external]
+        for command in external:
+            try:
+                laps.append(_cut(run_external(
+                    command, clip, prompts, folder / f'{command.name}_{count}', job), course))
+            except ExternalError as error:
+                broken.append(f'{count} object(s): {error}')
         rows += to_rows(laps, preparation)
         print(f'{count} object(s) done', file=sys.stderr, flush=True)
-    return rows
+    return Measured(tuple(rows), tuple(broken))
 
 
 def _cut(lap: Lap, course: Course) -> Lap:
@@ -197,21 +212,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setting = ways.Setting(config, options.random_weights, options.precision)
     course = Course(options.device, options.warm_up, options.frames, options.rounds,
                     by_frame=not setting.is_cuda)
-    try:
-        external = [ExternalCommand.parse(text) for text in options.external]
-        with tempfile.TemporaryDirectory() as folder:
-            rows = measure(setting, options.objects, course, Path(folder), external,
-                           options.threads)
-    except ExternalError as error:
-        print(error, file=sys.stderr)
-        return 2
+    external = [ExternalCommand.parse(text) for text in options.external]
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(setting, options.objects, course, Path(folder), external,
+                        options.threads)
     agreed = AGREED[options.precision]
-    device = options.device.partition(':')[0]
+    refused = (*filter(None, (refusal(row, agreed) for row in found.rows)), *found.broken)
     return save(Result(
-        f'objects_{options.model}_{options.image_size}_{options.precision}_{device}', 'objects',
-        f'Objects: {setting.title}', machine,
-        tuple(asdict(row) for row in rows), table(rows, agreed), figures_of(rows, agreed),
-        refused=tuple(filter(None, (refusal(row, agreed) for row in rows)))), options.results)
+        f'objects_{setting.key}', 'objects', f'Objects: {setting.title}', machine,
+        tuple(asdict(row) for row in found.rows), table(found.rows, agreed),
+        figures_of(found.rows, agreed), refused=refused), options.results)
 
 
 if __name__ == '__main__':

@@ -226,10 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = count_work(options.model, options.image_size)
     rows = to_rows(clocks, work, peak.gflops, options.warm_up)
     bounds = limits(rows, work, peak.gflops)
-    name = f'{options.model}_{options.image_size}_{options.precision}'
-    device = options.device.partition(':')[0]
     return save(Result(
-        f'stages_{name}_{device}', 'stages', f'Stages: {setting.title}', machine,
+        f'stages_{setting.key}', 'stages', f'Stages: {setting.title}', machine,
         tuple(asdict(row) for row in rows), table(rows, work, peak, options.precision),
         {f'limit, {count}': taken / least for count, (taken, least) in bounds.items()}),
         options.results)

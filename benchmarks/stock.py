@@ -136,12 +136,12 @@ def to_masks(logits: torch.Tensor) -> list[Mask]:
     return list((logits[:, 0] > 0).cpu().numpy())
 
 
-def loading_ms(model: SAM2VideoPredictor, folder: Path) -> float:
+def loading_ms(side: int, device: str, folder: Path) -> float:
     """Return how long stock's own loader takes for a JPEG of a clip: decode, resize, normalise."""
     count = len(list(folder.iterdir()))
     with _quietly():
         begun = time.perf_counter()
-        load_video_frames(str(folder), model.image_size, False, compute_device=model.device)
+        load_video_frames(str(folder), side, False, compute_device=torch.device(device))
         return 1000 * (time.perf_counter() - begun) / count
 
 

@@ -21,7 +21,7 @@ from benchmarks.results import load_all, markdown, Result
 
 _TINY = 'sam2.1_hiera_tiny'
 _CPU = f'objects_{_TINY}_512_float32_cpu'
-_CUDA = f'objects_{_TINY}_0_bfloat16_cuda'
+_CUDA = f'objects_{_TINY}_1024_bfloat16_cuda'
 _CUDA_NOTE = 'needs `python -m benchmarks --device cuda` on a GPU'
 
 

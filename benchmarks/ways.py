@@ -29,6 +29,7 @@ OWN_SIZES = {'nano': 320}
 CLIP = 'stock, finished clip'
 STREAM = 'stock on a stream'
 _COMPILED = {'encoder': 'encoder compiled', 'vos_optimized': 'vos_optimized'}
+VOS_OPTIMIZED = f'{CLIP}, vos_optimized'
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,21 @@ class Setting:
         return torch.device(self.model.device).type == 'cuda'
 
     @property
+    def size(self) -> int:
+        """Return the side of the model's input in pixels."""
+        return self.model.image_size or OWN_SIZES.get(self.model.name, 1024)
+
+    @property
+    def key(self) -> str:
+        """Return all of it for the name of a file."""
+        device = self.model.device.partition(':')[0]
+        return f'{self.model.name}_{self.size}_{self.precision}_{device}'
+
+    @property
     def title(self) -> str:
         """Return all of it for a heading."""
-        size = self.model.image_size or OWN_SIZES.get(self.model.name, 1024)
         weights = ', random weights' if self.random_weights else ''
-        return (f'{self.model.name} at {size} px, {self.precision}, '
+        return (f'{self.model.name} at {self.size} px, {self.precision}, '
                 f'{self.model.device.partition(":")[0]}{weights}')
 
 
