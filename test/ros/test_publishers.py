@@ -4,73 +4,22 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
+from outputs_rig import HEADER_STAMP, HEIGHT, Outputs, tracked_frame, WIDTH
 import pytest
-from rclpy.publisher import Publisher
-from ros_graph import Graph, wait_until
+from ros_graph import wait_until
 from sensor_msgs.msg import CompressedImage, Image
 
-from sam2_tracker.core.types import (
-    Box,
-    Frame,
-    FrameHeader,
-    ObjectState,
-    TrackedFrame,
-    TrackedObject,
-    Wanted,
-)
+from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros import detections
-from sam2_tracker.ros.mask_topics import MaskTopics
 from sam2_tracker.ros.parameters import AnnotateConfig
-from sam2_tracker.ros.publishers import OutputPublishers
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 
 DOMAIN_ID = 32
-HEIGHT, WIDTH = 60, 80
-HEADER = FrameHeader(12_000_000_345, 'camera_optical')
-HEADER_STAMP = (12, 345)
-
-
-def tracked_frame(*object_ids: int, masks: bool = True, label_image: bool = True) -> TrackedFrame:
-    frame = Frame(0, HEADER.stamp_ns, HEADER, np.full((HEIGHT, WIDTH, 3), 90, np.uint8),
-                  (HEIGHT, WIDTH))
-    mask = np.zeros((HEIGHT, WIDTH), bool)
-    mask[10:30, 20:50] = True
-    objects = tuple(
-        TrackedObject(object_id, f'thing {object_id}', ObjectState.VISIBLE, 0.875,
-                      Box(20, 10, 30, 20), 600, (34.5, 19.5)) for object_id in object_ids)
-    labels = np.where(mask, max(object_ids, default=0), 0).astype(np.uint16)
-    return TrackedFrame(frame, objects, (mask,) * len(objects) if masks else (),
-                        labels if label_image else None)
-
-
-class Outputs:
-    def __init__(self, graph: Graph, name: str) -> None:
-        self.node = graph.node.__class__(name, context=graph.context)
-        self.graph = graph
-        self.config = AnnotateConfig()
-        self.stages: list[tuple[str, float]] = []
-        self.outputs = OutputPublishers(
-            self.node, lambda: self.config, lambda stage, s: self.stages.append((stage, s)))
-        self.outputs.start(lossless=True)
-        self.prefix = f'/{name}'
-
-    def inbox(self, kind, topic, qos=10):
-        inbox = self.graph.inbox(kind, f'{self.prefix}/{topic}', qos)
-        wait_until(lambda: self.subscribers(topic), what=f'a subscription of {topic}')
-        return inbox
-
-    def subscribers(self, topic: str) -> int:
-        return self.node.count_subscribers(f'{self.prefix}/{topic}')
-
-    def publishes(self, topic: str) -> int:
-        return self.node.count_publishers(f'{self.prefix}/{topic}')
 
 
 @pytest.fixture(name='outputs')
@@ -226,70 +175,6 @@ def test_the_stages_of_publishing_are_measured(outputs):
     wait_until(lambda: len(outputs.stages) == 2)
     stages = dict(outputs.stages)
     assert 0 < stages['publish'] < 5 < stages['total']
-
-
-class TwoSubscribers:
-    """A node whose second publisher is removed while the first one's subscribers are counted."""
-
-    def __init__(self):
-        self.destroyed = set()
-        self.topics = MaskTopics(self)
-        self.remover = threading.Thread(target=self.topics.remove, args=(2,))
-
-    def create_publisher(self, _, name, *__, **___):
-        return SimpleNamespace(name=name, get_subscription_count=lambda: self.count(name))
-
-    def destroy_publisher(self, publisher):
-        self.destroyed.add(publisher.name)
-
-    def count(self, name):
-        if name in self.destroyed:
-            raise RuntimeError('cannot use Destroyable because destruction was requested')
-        if 'object_1' in name:
-            self.remover.start()
-            self.remover.join(0.2)
-        return 0
-
-
-def test_a_mask_topic_that_goes_while_subscribers_are_counted_does_no_harm():
-    node = TwoSubscribers()
-    node.topics.publish(tracked_frame(1, 2, masks=False), 'header')
-    assert not node.topics.is_wanted()
-    node.remover.join()
-    assert node.destroyed == {'~/object_2/mask'}
-
-
-def never_acknowledged(_, timeout):
-    time.sleep(timeout.nanoseconds / 1e9)
-    return False
-
-
-@pytest.fixture(name='stalled')
-def stalled_fixture(outputs, monkeypatch):
-    monkeypatch.setattr(Publisher, 'wait_for_all_acked', never_acknowledged)
-    for _ in range(5):
-        outputs.outputs.put(tracked_frame(1))
-    return outputs.outputs
-
-
-def test_an_object_is_forgotten_without_waiting_for_a_subscriber_that_stalls(stalled):
-    begun_s = time.monotonic()
-    stalled.forget(1)
-    assert time.monotonic() - begun_s < 1.0
-
-
-def test_a_subscriber_that_stalls_does_not_keep_publishing_from_ending(stalled, outputs):
-    begun_s = time.monotonic()
-    stalled.stop()
-    assert time.monotonic() - begun_s < 2.0
-    assert len([stage for stage, _ in outputs.stages if stage == 'publish']) == 5
-
-
-def test_a_subscriber_that_stalls_delays_a_result_once_for_all_topics(outputs, monkeypatch):
-    monkeypatch.setattr(Publisher, 'wait_for_all_acked', never_acknowledged)
-    outputs.outputs.put(tracked_frame(1, 2, 3))
-    wait_until(lambda: outputs.stages, 10)
-    assert dict(outputs.stages)['publish'] < 5.0
 
 
 class Shaped:

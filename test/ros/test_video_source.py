@@ -230,37 +230,6 @@ def test_an_interrupt_while_it_starts_ends_it(start, video):
     assert 'Traceback' not in output
 
 
-STALLING = """
-import rclpy, sensor_msgs.msg
-rclpy.init()
-node = rclpy.create_node('stalling')
-node.create_subscription(sensor_msgs.msg.Image, 'image', lambda _: print('one', flush=True), 10)
-rclpy.spin(node)
-"""
-
-
-def test_a_subscriber_that_stalls_does_not_keep_an_interrupt_from_ending_it(start, video):
-    subscriber = subprocess.Popen(
-        [sys.executable, '-c', STALLING],
-        env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)},
-        text=True,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        process = start(path=video, loop='true')
-        assert subscriber.stdout.readline() == 'one\n'
-        subscriber.send_signal(signal.SIGSTOP)
-        time.sleep(0.5)
-        begun_s = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=30)
-        assert process.returncode == 0, output
-        assert time.monotonic() - begun_s < 5.0
-    finally:
-        subscriber.kill()
-        subscriber.communicate()
-
-
 def test_the_reliability_offered_can_be_chosen(start, receiver, folder):
     start(path=folder, loop='true', reliability='best_effort')
     deadline = time.monotonic() + 30

@@ -1,0 +1,136 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Subscribers that come, go and stall: they hold up nothing for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+from outputs_rig import Outputs, tracked_frame
+import pytest
+from rclpy.publisher import Publisher
+from ros_graph import wait_until
+
+from sam2_tracker.ros.mask_topics import MaskTopics
+
+DOMAIN_ID = 45
+STALLING = """
+import rclpy, sensor_msgs.msg
+rclpy.init()
+node = rclpy.create_node('stalling')
+node.create_subscription(sensor_msgs.msg.Image, 'image', lambda _: print('one', flush=True), 10)
+rclpy.spin(node)
+"""
+
+
+@pytest.fixture(name='outputs')
+def outputs_fixture(graph, request):
+    outputs = Outputs(graph, f'outputs_{abs(hash(request.node.name)) % 10 ** 8}')
+    yield outputs
+    outputs.outputs.stop()
+    outputs.outputs.clear()
+    outputs.node.destroy_node()
+
+
+class TwoSubscribers:
+    """A node whose second publisher is removed while the first one's subscribers are counted."""
+
+    def __init__(self):
+        self.destroyed = set()
+        self.topics = MaskTopics(self)
+        self.remover = threading.Thread(target=self.topics.remove, args=(2,))
+
+    def create_publisher(self, _, name, *__, **___):
+        return SimpleNamespace(name=name, get_subscription_count=lambda: self.count(name))
+
+    def destroy_publisher(self, publisher):
+        self.destroyed.add(publisher.name)
+
+    def count(self, name):
+        if name in self.destroyed:
+            raise RuntimeError('cannot use Destroyable because destruction was requested')
+        if 'object_1' in name:
+            self.remover.start()
+            self.remover.join(0.2)
+        return 0
+
+
+def test_a_mask_topic_that_goes_while_subscribers_are_counted_does_no_harm():
+    node = TwoSubscribers()
+    node.topics.publish(tracked_frame(1, 2, masks=False), 'header')
+    assert not node.topics.is_wanted()
+    node.remover.join()
+    assert node.destroyed == {'~/object_2/mask'}
+
+
+def never_acknowledged(_, timeout):
+    time.sleep(timeout.nanoseconds / 1e9)
+    return False
+
+
+@pytest.fixture(name='stalled')
+def stalled_fixture(outputs, monkeypatch):
+    monkeypatch.setattr(Publisher, 'wait_for_all_acked', never_acknowledged)
+    for _ in range(5):
+        outputs.outputs.put(tracked_frame(1))
+    return outputs.outputs
+
+
+def test_an_object_is_forgotten_without_waiting_for_a_subscriber_that_stalls(stalled):
+    begun_s = time.monotonic()
+    stalled.forget(1)
+    assert time.monotonic() - begun_s < 1.0
+
+
+def test_a_subscriber_that_stalls_does_not_keep_publishing_from_ending(stalled, outputs):
+    begun_s = time.monotonic()
+    stalled.stop()
+    assert time.monotonic() - begun_s < 2.0
+    assert len([stage for stage, _ in outputs.stages if stage == 'publish']) == 5
+
+
+def test_a_subscriber_that_stalls_delays_a_result_once_for_all_topics(outputs, monkeypatch):
+    monkeypatch.setattr(Publisher, 'wait_for_all_acked', never_acknowledged)
+    outputs.outputs.put(tracked_frame(1, 2, 3))
+    wait_until(lambda: outputs.stages, 10)
+    assert dict(outputs.stages)['publish'] < 5.0
+
+
+@pytest.fixture(name='start')
+def start_fixture():
+    """Start python with arguments; whatever is left running is killed."""
+    processes = []
+
+    def start(*arguments):
+        processes.append(subprocess.Popen(
+            [sys.executable, *arguments], env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        return processes[-1]
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_a_subscriber_that_stalls_does_not_keep_an_interrupt_from_ending_a_source(
+        start, tmp_path):
+    cv2.imwrite(str(tmp_path / '0.jpg'), np.zeros((48, 64, 3), np.uint8))
+    subscriber = start('-c', STALLING)
+    source = start('-m', 'sam2_tracker.ros.video_source', '--ros-args', '-p', f'path:={tmp_path}',
+                   '-p', 'loop:=true')
+    assert subscriber.stdout.readline() == 'one\n'
+    subscriber.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    begun_s = time.monotonic()
+    source.send_signal(signal.SIGINT)
+    output, _ = source.communicate(timeout=30)
+    assert source.returncode == 0, output
+    assert time.monotonic() - begun_s < 5.0
