@@ -68,16 +68,20 @@ class Journal:
     def _take_lock(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self._folder / 'lock', os.O_RDWR | os.O_CREAT)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                f'another run is writing these outputs just now ({self._folder} is locked)'
-            ) from None
+            lock = os.open(self._folder / 'lock', os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise OutputError(
                 f'output folder {self._folder.parent} cannot be written: {error}'
             ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise OutputError(
+                f'another run is writing these outputs just now ({self._folder} is locked: '
+                f'{error.strerror})'
+            ) from error
+        self._lock = lock
 
     def _read(self) -> None:
         try:
@@ -124,13 +128,14 @@ class Journal:
 
     def close(self, is_complete: bool) -> None:
         """
-        Let go of the journal.
+        Let go of the journal, if it was taken over.
 
         :param is_complete: everything is done; otherwise what was found so far stays remembered
         """
+        if self._lock is None:
+            return
         has_found = self._finished or any(self._folder.glob(f'*/{STATE}'))
         if is_complete or not has_found:
             shutil.rmtree(self._folder)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        os.close(self._lock)
+        self._lock = None

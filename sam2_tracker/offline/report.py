@@ -60,3 +60,8 @@ class Counts:
             for object_id in sorted(self._labels)
         )
         return SourceReport(name, self._frames, self._frames - replayed, seconds, visible)
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of something."""
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'

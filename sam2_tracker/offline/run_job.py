@@ -15,7 +15,7 @@ from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.job import Job, SourceJob
 from sam2_tracker.offline.journal import Journal
 from sam2_tracker.offline.memories import merged
-from sam2_tracker.offline.report import SourceReport
+from sam2_tracker.offline.report import counted, SourceReport
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory_file import SavedObject
@@ -102,7 +102,7 @@ class JobRun:
         path = self._job.settings.save_memory
         if path is not None:
             save_memory(path, objects, self._job.settings.model.name)
-            self._log(Level.INFO, f'{path}: the memories of {len(objects)} objects')
+            self._log(Level.INFO, f'{path}: what was learnt of {counted(len(objects), "object")}')
 
 
 def _not_taught(source: SourceJob) -> Outcome:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import os
 from pathlib import Path
 import re
 import time
@@ -20,6 +21,7 @@ from sam2_tracker.offline.source import SourceFrame
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png')
 FOLDER_RATE_HZ = 30.0
+FFMPEG_SAYS_NOTHING = '-8'
 _FOURCC_MJPG = cv2.VideoWriter.fourcc(*'MJPG')
 
 
@@ -86,6 +88,8 @@ class VideoSource:
         return _to_rgb(image_bgr)
 
     def _open(self) -> cv2.VideoCapture:
+        # What is wrong is said once, by us.
+        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', FFMPEG_SAYS_NOTHING)
         capture = cv2.VideoCapture(str(self.path))
         if not capture.isOpened():
             raise FrameError(f'{self.path} is not a video that OpenCV can read')

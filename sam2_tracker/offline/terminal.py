@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from sam2_tracker.core.log import Level
 from sam2_tracker.offline.job import Job
+from sam2_tracker.offline.report import counted
 from sam2_tracker.offline.run_job import Outcome
 from sam2_tracker.offline.run_source import Progress
 
@@ -78,9 +79,9 @@ def _lines(outcome: Outcome) -> list[str]:
     earlier = report.frames - report.computed
     resumed = f' ({earlier} of them by an earlier run)' if earlier else ''
     lines = [
-        f'{report.name}: {report.frames} frames{resumed} in {report.seconds:.1f} s '
-        f'({report.fps:.1f} a second), {len(report.visible)} objects'
+        f'{report.name}: {counted(report.frames, "frame")}{resumed} in {report.seconds:.1f} s '
+        f'({report.fps:.1f} a second), {counted(len(report.visible), "object")}'
     ]
     for name, frames in report.visible:
-        lines.append(f'  object {name}: visible on {frames} frames')
+        lines.append(f'  object {name}: visible on {counted(frames, "frame")}')
     return lines

@@ -63,10 +63,21 @@ def test_a_run_with_other_settings_is_not_resumed(tmp_path: Path):
 
 def test_two_runs_at_a_time_are_refused(tmp_path: Path):
     running = journal(tmp_path)
+    second = Journal(tmp_path / '.out.resume', SETTINGS)
     with pytest.raises(OutputError, match='another run is writing these outputs'):
-        journal(tmp_path)
+        second.begin(resume=False)
+    second.close(is_complete=False)
+    assert running.exists
     running.close(is_complete=False)
     journal(tmp_path)
+
+
+def test_a_place_where_no_journal_can_be_is_a_sentence(tmp_path: Path):
+    (tmp_path / 'file').write_text('in the way')
+    nowhere = Journal(tmp_path / 'file' / '.out.resume', SETTINGS)
+    with pytest.raises(OutputError, match=r'output folder .*file cannot be written: '):
+        nowhere.begin(resume=False)
+    nowhere.close(is_complete=False)
 
 
 def test_a_damaged_journal_is_a_sentence(tmp_path: Path):
