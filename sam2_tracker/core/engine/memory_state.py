@@ -52,21 +52,35 @@ def restored(predictor: Predictor, video_hw: tuple[int, int],
     :param state: as `state_of` gave it
     :raises ModelError: if it is not such a state
     """
-    memory = predictor.new_memory(video_hw)
-    entries: dict[str, dict[tuple[int, int], Entry]] = {kind: {} for kind in _KINDS}
     try:
-        for name, tensor in state.items():
-            kind, order, frame, field = name.split('.')
-            key = int(order), int(frame)
-            entry = entries[kind].setdefault(key, dict.fromkeys((*_FIELDS, 'pred_masks')))
-            entry[field] = tensor
-        position = _position(predictor, video_hw, next(iter(entries['cond'].values())))
-    except (ValueError, KeyError, StopIteration) as error:
+        entries = _entries(state)
+    except (ValueError, KeyError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
+    memory = predictor.new_memory(video_hw)
+    position = _position(predictor, video_hw, next(iter(entries['cond'].values())))
     for kind, target in zip(_KINDS, (memory.cond, memory.tracked), strict=True):
         for (_, index), entry in sorted(entries[kind].items()):
             target[index] = {**_on(position, entry), 'maskmem_pos_enc': [position]}
     return memory
+
+
+def _entries(state: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], Entry]]:
+    """Return each kind's entries by order and frame."""
+    entries: dict[str, dict[tuple[int, int], Entry]] = {kind: {} for kind in _KINDS}
+    for name, tensor in state.items():
+        kind, order, frame, field = name.split('.')
+        if field not in _FIELDS:
+            raise ValueError(f'{name} is unknown')
+        key = int(order), int(frame)
+        entry = entries[kind].setdefault(key, dict.fromkeys((*_FIELDS, 'pred_masks')))
+        entry[field] = tensor
+    cond, tracked = (list(entries[kind].values()) for kind in _KINDS)
+    # Maps of tracked frames are forgotten before their pointers.
+    found = [entry[field] for entry in cond for field in _FIELDS]
+    found += [entry['obj_ptr'] for entry in tracked]
+    if not cond or any(tensor is None for tensor in found):
+        raise ValueError('something is missing')
+    return entries
 
 
 def _on(position: torch.Tensor, entry: Entry) -> Entry:
