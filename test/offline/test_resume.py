@@ -68,11 +68,11 @@ def test_a_resumed_run_does_not_track_again_what_was_tracked(
     tracked: list[int] = []
     advance = Tracker.advance
 
-    def counted(self: Tracker, frame: Any) -> None:
+    def counted(self: Tracker, frame: Any, following: Any = None) -> None:
         if frame.index == stop:
             raise KeyboardInterrupt
         tracked.append(frame.index)
-        advance(self, frame)
+        advance(self, frame, following)
 
     monkeypatch.setattr(Tracker, 'advance', counted)
     options = [*arguments, *outputs(tmp_path / 'broken'), '--save-every', '1e-9']
