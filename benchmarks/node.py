@@ -30,6 +30,7 @@ _PAUSE_S = 0.02
 _CAMERA_HZ = 30.0
 # Diagnostics come once a second.
 _DIAGNOSTICS_S = 1.2
+_TRANSPORT = ('FASTDDS_BUILTIN_TRANSPORTS', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
 _SETTLING_S = 5.0
 OVERHEAD_NOTE = (
     "From `publish` of an image to its label image in the subscriber's callback, one picture at a"
@@ -37,7 +38,8 @@ OVERHEAD_NOTE = (
     'frame) taken out. It contains both ways through DDS, conversion, storing the JPEG, the worker'
     ' and publishing. "still": a model that takes no time, so this is the node on an otherwise '
     'idle machine: the row that the target is about. "real": the same beside {model}, whose '
-    'threads leave cold caches and no free core.')
+    'threads leave cold caches and no free core. {transport}; with ROS_AUTOMATIC_DISCOVERY_RANGE='
+    'LOCALHOST Fast DDS goes back to slower transports, whatever the other says.')
 STREAM_NOTE = ('{model} in the running node, camera at {camera:g} Hz, frame_policy latest: '
                "**{fps:.1f} label images a second** over {seconds:.0f} s; the camera's own "
                'process takes its share of the same cores. What the node says of it on '
@@ -155,9 +157,11 @@ def table(rows: Sequence[Overhead], running: Running, model: str) -> str:
          for row in rows])
     stages = ', '.join(f'{name.removeprefix("stage ")} {value}'
                        for name, value in running.stages.items())
-    return '\n\n'.join([found, OVERHEAD_NOTE.format(model=model), STREAM_NOTE.format(
-        model=model, camera=_CAMERA_HZ, fps=running.fps, seconds=running.seconds,
-        stages=stages or 'nothing')])
+    transport = ', '.join(f'{name}={os.environ.get(name, "not set")}' for name in _TRANSPORT)
+    overhead = OVERHEAD_NOTE.format(model=model, transport=transport)
+    stream = STREAM_NOTE.format(model=model, camera=_CAMERA_HZ, fps=running.fps,
+                                seconds=running.seconds, stages=stages or 'nothing')
+    return f'{found}\n\n{overhead}\n\n{stream}'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -170,7 +174,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--domain-id', type=int, default=97)
     options = parser.parse_args(arguments)
     os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
-    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     machine = prepare(options)
     parameters = {'model': options.model, 'device': options.device,
                   'image_size': options.image_size}
