@@ -11,13 +11,13 @@ import threading
 import time
 import traceback
 
-from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.ros.annotated import AnnotatedOutput
+from sam2_tracker.ros.delivery import Outgoing
 from sam2_tracker.ros.detections import detection_output
 from sam2_tracker.ros.image_conversion import label_image_to_msg
 from sam2_tracker.ros.mask_topics import MaskTopics
@@ -35,7 +35,6 @@ REPAIR_TIME_S = 4.0
 # `ros2 launch` has 5 s in all for the node to end.
 LAST_REPAIR_TIME_S = 0.5
 THROTTLE_S = 5.0
-LOOK_PERIOD = Duration(seconds=0.1)
 
 Record = Callable[[str, float], None]
 
@@ -63,6 +62,7 @@ class OutputPublishers:
         self._room = threading.Semaphore(QUEUE_LENGTH)
         self._thread: threading.Thread | None = None
         self._lossless = False
+        self._outgoing = Outgoing()
         self._repaired_by_s = math.inf
 
     def wanted(self) -> Wanted:
@@ -127,7 +127,7 @@ class OutputPublishers:
         begun_ns = time.monotonic_ns()
         header = header_to_msg(tracked.frame.header)
         if self._lossless:
-            self._wait_until_arrived()
+            self._wait_for_room()
         self._objects.publish(tracked_objects_to_msg(tracked.frame.header, tracked.objects))
         self._publish_label_image(tracked, header)
         self._masks.publish(tracked, header)
@@ -139,13 +139,13 @@ class OutputPublishers:
         if tracked.frame.received_ns:
             self._record('total', (now_ns - tracked.frame.received_ns) / 1e9)
 
-    def _wait_until_arrived(self) -> None:
+    def _wait_for_room(self) -> None:
+        publishers = (self._objects, self._label_image, *self._masks.publishers(),
+                      *self._annotated.publishers())
         end_s = time.monotonic() + REPAIR_TIME_S
-        for publisher in (self._objects, self._label_image, *self._masks.publishers(),
-                          *self._annotated.publishers()):
-            while not publisher.wait_for_all_acked(LOOK_PERIOD):
-                if time.monotonic() >= min(end_s, self._repaired_by_s):
-                    return
+        self._outgoing.wait_for_room(
+            publishers, lambda: time.monotonic() >= min(end_s, self._repaired_by_s))
+        self._outgoing.published(publishers)
 
     def _publish_label_image(self, tracked: TrackedFrame, header: Header) -> None:
         if tracked.label_image is not None and self._label_image.get_subscription_count():

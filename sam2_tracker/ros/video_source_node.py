@@ -12,7 +12,6 @@ import threading
 import time
 
 import rclpy
-from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -25,6 +24,7 @@ from sam2_tracker.core.errors import ConfigError, FrameError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.source import SourceFrame
 from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
+from sam2_tracker.ros.delivery import has_arrived
 from sam2_tracker.ros.image_conversion import image_to_msg, jpeg_to_msg
 from sam2_tracker.ros.image_subscription import topic_name
 from sam2_tracker.ros.message_conversion import stamp_to_msg
@@ -144,8 +144,8 @@ class VideoSourceNode(Node):
     def _drain(self, stop: StopRequest) -> None:
         """Wait until the last frames, which are still on their way, have arrived."""
         end_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
-        while not stop.is_made() and time.monotonic() < end_s:
-            if self._publisher.wait_for_all_acked(Duration(seconds=POLL_S)):
+        while time.monotonic() < end_s:
+            if has_arrived(self._publisher) or stop.wait(POLL_S):
                 return
 
 
