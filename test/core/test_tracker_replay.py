@@ -214,3 +214,49 @@ def test_every_frame_has_one_result_in_which_the_label_image_agrees_with_the_mas
     result = rig.tracker.result(ALL)
     assert set(np.unique(result.label_image)) <= {0, 1, 2}
     assert (mask_of(result, 2) >= (result.label_image == 2)).all()
+
+
+def test_a_replay_that_fails_again_and_again_is_given_up(rig):
+    rig.play(5)
+    refined = rig.add()
+    rig.play(10)
+    rig.prompt(8, click(object_id=refined))
+    added = rig.add(7)
+    assert rig.frames.kept_from == 8
+    track = rig.predictor.track
+
+    def failing(_):
+        raise RuntimeError('no')
+
+    rig.predictor.track = failing
+    for _ in range(10):
+        with pytest.raises(RuntimeError):
+            rig.tracker.catch_up()
+    rig.predictor.track = track
+    assert not rig.tracker.catch_up()
+    assert rig.frames.kept_from is None, 'frames are held for ever'
+    rig.play(1)
+    assert rig.shown(refined).state is ObjectState.VISIBLE
+    assert not rig.shown(refined).catching_up
+    assert rig.shown(added).state is ObjectState.LOST
+    lines = [line.partition('cannot catch up with its prompt, ')[2] for _, line in rig.lines]
+    assert [line for line in lines if line] == [
+        'it keeps the track that it had: 10 tries failed', 'it is lost: 10 tries failed']
+
+
+def test_a_replay_that_goes_on_after_failures_begins_to_count_anew(rig):
+    rig.play(30)
+    added = rig.add(0)
+    track = rig.predictor.track
+
+    def failing(_):
+        rig.predictor.track = track
+        raise RuntimeError('no')
+
+    for _ in range(12):
+        rig.predictor.track = failing
+        with pytest.raises(RuntimeError):
+            rig.tracker.catch_up()
+        assert rig.tracker.catch_up()
+    rig.catch_up()
+    assert rig.shown(added).state is ObjectState.VISIBLE

@@ -20,6 +20,10 @@ from sam2_tracker.core.tracking.look_back import LookBack
 from sam2_tracker.core.tracking.results import summaries_of
 from sam2_tracker.core.tracking.track import Replay, shown_object, state_on, Track
 
+# With the pauses that the worker makes in between, half a minute. Until then, what a replay needs
+# is kept: frames, and all that is tracked meanwhile.
+MAX_TRIES = 10
+
 
 class CatchUp:
     """Begins replays and takes them forward, one frame of every object at a time."""
@@ -37,6 +41,7 @@ class CatchUp:
         self._frames = frames
         self._look_back = look_back
         self._log = log
+        self._tries = 0
 
     def begin(self, track: Track, draft: ObjectDraft, newest_index: int) -> None:
         """Replay an object from its oldest prompt that has not caught up yet."""
@@ -74,8 +79,14 @@ class CatchUp:
         """
         Replay one frame of each object that is behind; return whether any still is.
 
-        An object whose frames are gone gives up: it keeps the track that it had, or is lost.
+        An object whose frames are gone gives up: it keeps the track that it had, or is lost. So do
+        all where this has raised too often in a row.
         """
+        self._tries += 1
+        if self._tries > MAX_TRIES:
+            for track in tracks:
+                if track.replay is not None:
+                    self._give_up(track, f'{MAX_TRIES} tries failed')
         steps = [
             (track, step)
             for track in tracks
@@ -93,6 +104,7 @@ class CatchUp:
                 before = track.shown.state
                 track.settle()
                 announce(track.shown, before, config.lost_after_s, self._log)
+        self._tries = 0
         self.hold(tracks)
         return any(track.replay is not None for track in tracks)
 
@@ -117,10 +129,10 @@ class CatchUp:
             self._frames.stamp_ns(index)
             return TrackStep(replay.memory, index, self._features.of_index(index))
         except FrameError as error:
-            self._give_up(track, error)
+            self._give_up(track, str(error))
             return None
 
-    def _give_up(self, track: Track, error: FrameError) -> None:
+    def _give_up(self, track: Track, reason: str) -> None:
         if track.memory is None:
             track.lose()
             outcome = 'it is lost'
@@ -129,5 +141,5 @@ class CatchUp:
             track.shown = replace(track.shown, catching_up=False)
             outcome = 'it keeps the track that it had'
         self._log(
-            Level.ERROR, f'object {track.id} cannot catch up with its prompt, {outcome}: {error}'
+            Level.ERROR, f'object {track.id} cannot catch up with its prompt, {outcome}: {reason}'
         )
