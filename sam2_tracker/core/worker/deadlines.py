@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
+from collections import deque
 import threading
 import time
 
@@ -22,8 +21,8 @@ class Deadlines:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._order = itertools.count()
-        self._due: list[tuple[float, int, AnyTicket]] = []
+        # In the order of their times, since all have the same.
+        self._due: deque[tuple[float, AnyTicket]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -47,8 +46,7 @@ class Deadlines:
     def watch(self, ticket: AnyTicket) -> None:
         """Withdraw a ticket when its time is up, unless it is done by then."""
         with self._changed:
-            due = (time.monotonic() + self._timeout_s, next(self._order), ticket)
-            heapq.heappush(self._due, due)
+            self._due.append((time.monotonic() + self._timeout_s, ticket))
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -75,11 +73,11 @@ class Deadlines:
         return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
 
     def _forget_done(self) -> None:
-        while self._due and self._due[0][2].done():
-            heapq.heappop(self._due)
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
 
     def _take_overdue(self) -> list[AnyTicket]:
         overdue = []
         while self._due and self._due[0][0] <= time.monotonic():
-            overdue.append(heapq.heappop(self._due)[2])
+            overdue.append(self._due.popleft()[1])
         return overdue
