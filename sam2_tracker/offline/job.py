@@ -35,7 +35,7 @@ class Settings:
 
     :param load_memory: object memories from an earlier run, None for none
     :param save_memory: where to write those of this run, None for nowhere
-    :param threads: processor threads of the model, 0 for the cores but one
+    :param threads: processor threads of each of encoding and tracking, 0 for half the cores
     :param save_every_s: seconds between two states that an interrupted run can go on from, 0 for
         none
     """

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TYPE_CHECKING
 
-from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.errors import StorageError, TrackerError
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.offline.errors import SourceError
+from sam2_tracker.offline.errors import OutputError, SourceError
 from sam2_tracker.offline.job import Job, SourceJob
 from sam2_tracker.offline.journal import Journal
 from sam2_tracker.offline.memories import merged
@@ -101,7 +101,10 @@ class JobRun:
 
         path = self._job.settings.save_memory
         if path is not None:
-            save_memory(path, objects, self._job.settings.model.name)
+            try:
+                save_memory(path, objects, self._job.settings.model.name)
+            except StorageError as error:
+                raise OutputError(str(error)) from error
             self._log(Level.INFO, f'{path}: what was learnt of {counted(len(objects), "object")}')
 
 

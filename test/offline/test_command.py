@@ -79,6 +79,19 @@ def test_a_memory_of_another_model_is_refused(
     assert 'damaged' in capsys.readouterr().err
 
 
+def test_a_memory_that_cannot_be_written_is_an_output_that_cannot(
+    tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / 'file').write_text('in the way')
+    options = ['--prompts', str(prompts), '--masks', str(tmp_path / 'masks')]
+    options += ['--save-memory', str(tmp_path / 'file' / 'memory.safetensors')]
+    assert main([str(bags[0]), *options]) == 4
+    assert 'memory.safetensors cannot be written' in capsys.readouterr().err
+    (tmp_path / 'file').unlink()
+    assert main([str(bags[0]), *options, '--resume']) == 0
+    assert (tmp_path / 'file' / 'memory.safetensors').exists()
+
+
 def broken(tmp_path: Path) -> Path:
     bag = write_bag(tmp_path / 'broken', raw_messages(5))
     file = bag / 'broken.mcap'
