@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +27,8 @@ _TINY_512 = (*_TINY, '--image-size', '512')
 _OFFICIAL = tuple(f'sam2.1_hiera_{size}' for size in ('tiny', 'small', 'base_plus', 'large'))
 # Results of these are not of this device.
 _WITHOUT_DEVICE = {'offline'}
+# Longer than any table takes, large models on a slow GPU included.
+_TIMEOUT_S = 2 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,20 @@ ON_CUDA = (
 )
 
 
+def run_program(command: Sequence[str], timeout_s: float = _TIMEOUT_S) -> int:
+    """Run a program to its end; one that takes too long is ended with all that it started."""
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True) as process:
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            print(f'ended after {timeout_s:.0f} s', file=sys.stderr)
+            os.killpg(process.pid, signal.SIGKILL)
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGINT)
+            raise
+
+
 def run(tables: Sequence[Table], common: Sequence[str], device: str) -> list[str]:
     """Run each table's program and name those that failed or refused a row."""
     failed = []
@@ -67,8 +85,7 @@ def run(tables: Sequence[Table], common: Sequence[str], device: str) -> list[str
             arguments += ['--device', device]
         print(f'\n$ python -m benchmarks.{table.module} {" ".join(arguments)}\n', flush=True)
         begun = time.monotonic()
-        code = subprocess.run([sys.executable, '-m', f'benchmarks.{table.module}', *arguments],
-                              cwd=ROOT).returncode
+        code = run_program([sys.executable, '-m', f'benchmarks.{table.module}', *arguments])
         print(f'\n({time.monotonic() - begun:.0f} s)', flush=True)
         if code:
             failed.append(f'{table.module} {" ".join(table.arguments)} (exit code {code})')

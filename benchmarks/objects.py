@@ -216,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(setting, options.objects, course, Path(folder), external,
                         options.threads)
+    ways.forget_models()
     agreed = AGREED[options.precision]
     refused = (*filter(None, (refusal(row, agreed) for row in found.rows)), *found.broken)
     return save(Result(

@@ -17,6 +17,7 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2.utils.misc import load_video_frames
 import torch
 
+from benchmarks.machine import synchronise
 from benchmarks.tracking import Mask
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.features import MEAN, STD
@@ -142,6 +143,7 @@ def loading_ms(side: int, device: str, folder: Path) -> float:
     with _quietly():
         begun = time.perf_counter()
         load_video_frames(str(folder), side, False, compute_device=torch.device(device))
+        synchronise(device)
         return 1000 * (time.perf_counter() - begun) / count
 
 

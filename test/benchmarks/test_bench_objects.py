@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import objects, ways
 from benchmarks.clips import boxes, Clip, lowest_overlap, overlap, write_clip
@@ -195,3 +196,25 @@ def test_external_columns_end_to_end(tmp_path: Path) -> None:
     assert len(result.refused) == 2
     assert 'painter with 1' in result.refused[0] and 'nobody' in result.refused[1]
     assert 'again, 1' in result.figures and 'painter, 1' not in result.figures
+
+
+def test_the_ways_for_cuda_agree_too_with_the_compiler_left_out(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch.compile makes needs a GPU; which classes are built and how they are called."""
+    compiled = []
+
+    def leave_as_it_is(function, **_):
+        compiled.append(function)
+        return function
+    monkeypatch.setattr(torch, 'compile', leave_as_it_is)
+    monkeypatch.setattr(ways.Setting, 'is_cuda', property(lambda _: True))
+    small = [*SMALL, '--objects', '2', '--precision', 'float32', '--rounds', '2']
+    assert objects.main([*small, '--model', 'sam2.1_hiera_tiny', '--random-weights',
+                         '--image-size', '64', '--results', str(tmp_path)]) == 0
+    result, = load_all(tmp_path)
+    assert [row['way'] for row in result.rows] == [
+        ways.CLIP, ways.STREAM, f'{ways.CLIP}, encoder compiled', ways.VOS_OPTIMIZED,
+        'ours looped', 'ours batched', 'ours batched, compile encoder',
+        'ours batched, compile full']
+    assert 'ours over vos_optimized, 2' in result.figures
+    assert len(compiled) >= 8

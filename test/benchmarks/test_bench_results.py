@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 from dataclasses import replace
 from pathlib import Path
+import sys
+import time
 
 import pytest
 
 from benchmarks import report, targets
-from benchmarks.__main__ import ON_CPU, ON_CUDA, run, Table
+from benchmarks.__main__ import ON_CPU, ON_CUDA, run, run_program, Table
 from benchmarks.machine import Conditions
 from benchmarks.machine import conditions as conditions_now
 from benchmarks.results import load_all, markdown, Result, save
@@ -137,3 +141,18 @@ def test_a_table_that_fails_does_not_stop_the_others(
     failed = run(tables, ['--results', str(tmp_path)], 'cpu')
     assert failed == ['no_such_table  (exit code 1)']
     assert '| memory slope, KiB a frame | at most 1 | 0.50 | met |' in capfd.readouterr().out
+
+
+def command_lines() -> Iterator[str]:
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        # Processes come and go.
+        with contextlib.suppress(OSError):
+            yield path.read_text(errors='replace')
+
+
+def test_a_table_that_hangs_is_ended_with_all_that_it_started() -> None:
+    child = 'import subprocess, time; subprocess.run(["sleep", "31.4159"])'
+    begun = time.monotonic()
+    assert run_program([sys.executable, '-c', child], timeout_s=1.5) != 0
+    assert time.monotonic() - begun < 20
+    assert not any('sleep\x0031.4159' in line for line in command_lines())
