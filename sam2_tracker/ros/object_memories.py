@@ -124,9 +124,11 @@ class ObjectMemories:
 
 
 def _refuse_doubles(object_ids: Sequence[int]) -> None:
+    seen: set[int] = set()
     for object_id in object_ids:
-        if list(object_ids).count(object_id) > 1:
+        if object_id in seen:
             raise MemoryFileError(f'object {object_id} is named twice in one request')
+        seen.add(object_id)
 
 
 def _name(item: SavedObject) -> str:

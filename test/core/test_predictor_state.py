@@ -180,6 +180,22 @@ def test_a_bank_of_other_weights_or_with_parts_missing_is_refused(predictor, enc
         CondBank.read({**bank.tensors(), 'maps': bank.maps[:0]}, bank.metadata())
 
 
+def test_prompts_on_a_fork_for_pictures_of_another_size_are_in_their_pixels(predictor, encoded):
+    learnt = predictor.new_memory(CLIP_HW)
+    predictor.prompt(learnt, 0, encoded(0), disc_mask(0, 0), False)
+    bank, (height, width) = predictor.export_cond(learnt), CLIP_HW
+    masks = []
+    for hw, point in ((CLIP_HW, (20, 30)), ((2 * height, 2 * width), (40, 60))):
+        memory = predictor.new_memory(CLIP_HW)
+        predictor.import_cond(memory, bank)
+        forked = memory.fork(hw)
+        assert (forked.video_hw, memory.video_hw) == (hw, CLIP_HW)
+        predictor.track([TrackStep(forked, 0, encoded(1))])
+        prompt = Prompt(points_xy=np.float32([point]), point_labels=np.int32([1]))
+        masks.append(predictor.prompt(forked, 0, encoded(1), prompt, False).logits)
+    assert torch.equal(*masks)
+
+
 @pytest.mark.parametrize(('name', 'value', 'words'), [
     ('fill_hole_area', 8, 'fill_hole_area to 0'),
     ('add_all_frames_to_correct_as_cond', False, 'corrections fade'),

@@ -86,6 +86,27 @@ def test_an_object_that_one_node_learnt_is_found_by_the_next_in_the_same_scene(g
         second.close()
 
 
+def test_the_offline_command_finds_what_a_node_learnt(graph, tmp_path, video):
+    from sam2_tracker.offline.command import main
+
+    pixels, truth = picture(video, 0)
+    rig = NodeRig(graph, f'memory.directory:={tmp_path}', 'device:=cpu', namespace='third',
+                  loader=Sam2Loader())
+    show(rig, pixels, 0)
+    assert ask(rig, Prompt(label='swan', mask=mask_to_msg(truth, Header()))).success
+    saved = save(rig).message
+    rig.close()
+    (tmp_path / 'clip').mkdir()
+    for number in (4, 5):
+        name = f'{number:05d}.jpg'
+        (tmp_path / 'clip' / name).symlink_to(video / 'JPEGImages' / SEQUENCE / name)
+    options = ['--load-memory', saved, '--masks', str(tmp_path / 'masks'), '--quiet']
+    assert main([str(tmp_path / 'clip'), *options]) == 0
+    mask = np.asarray(Picture.open(tmp_path / 'masks' / 'clip' / '00001.png')) == 1
+    _, truth = picture(video, 5)
+    assert (mask & truth).sum() / (mask | truth).sum() > LEAST_OVERLAP
+
+
 def check_found(rig, video):
     """Load the swan and look for it."""
     pixels, truth = picture(video, 5)

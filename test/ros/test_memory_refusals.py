@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from memory_rig import files_in, load, RememberingLoader, save
 from node_rig import ask, click, NodeRig
 import numpy as np
 from prompt_rig import listed
 import pytest
 from safetensors.numpy import save_file
+
+from sam2_tracker_msgs.srv import RemoveObject
 
 DOMAIN_ID = 68
 
@@ -122,3 +126,16 @@ def test_a_directory_that_cannot_be_written_is_an_error_in_a_sentence(start, tmp
     ask(rig, click())
     reply = save(rig)
     assert not reply.success and 'cups.safetensors cannot be written: ' in reply.message
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=st.text(max_size=12) | st.sampled_from(['a', 'b.safetensors', 'c.']),
+       ids=st.lists(st.integers(0, 4) | st.integers(0, 65535), max_size=3))
+def test_any_request_is_answered_and_nothing_is_written_outside_the_directory(shared, name, ids):
+    rig, folder = shared
+    for reply in (save(rig, name, *ids), load(rig, name, *ids)):
+        assert reply.success or len(reply.message) > 10
+    assert set(files_in(folder.parent)) <= {'memories'}
+    assert all(file.endswith('.safetensors') and file[0] != '.' for file in files_in(folder))
+    for each in listed(rig)[1:]:
+        assert rig.call(RemoveObject, 'remove_object', object_id=each.id).success
