@@ -11,6 +11,7 @@ engines go on from their own memories, so differences may add up.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -29,6 +30,8 @@ from sam2_tracker.models.loader import build_predictor
 HW = (240, 320)
 # Every third frame a new object, over and over within so many.
 _AGES = 12
+# An absent object's mask is -1024 everywhere.
+_ABSENT = -1000
 NOTE = ('Logits are those of the masks as the model makes them, before they are scaled to the '
         'picture; float32. Targets hold for the worst of all frames and objects.')
 
@@ -39,7 +42,7 @@ class Row:
     So many objects of one model, batched against looped.
 
     :param difference: largest of any two logits
-    :param logit: largest logit, for scale
+    :param logit: largest logit of an object that is there, for scale
     """
 
     model: str
@@ -85,7 +88,8 @@ def compare(looped: Predictor, batched: Predictor, objects: int,
         shown = [looped.summarise(outputs, range(1, len(outputs) + 1), HW,
                                   Wanted(label_image=False)).masks for outputs in (one, other)]
         yield (max(float((a.logits - b.logits).abs().max()) for a, b in pairs),
-               max(float(a.logits.abs().max()) for a in one),
+               max((float(a.logits.abs().max()) for a in one if a.logits.max() > _ABSENT),
+                   default=0.0),
                min(overlap(a, b) for a, b in zip(*shown, strict=True)))
 
 
@@ -122,6 +126,17 @@ def figures_of(rows: Sequence[Row]) -> dict[str, float]:
     return found
 
 
+def remarks_of(rows: Sequence[Row]) -> dict[str, str]:
+    """Say for each model what its worst difference is a part of."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        found[f'difference, {row.objects}'].append(
+            f'{row.model}: {row.difference:.1e}, logits reach {row.logit:.0f}'
+            if row.logit >= 1 else f'{row.model}: {row.difference:.1e}')
+        found[f'iou, {row.objects}'].append(f'{row.model}: {row.iou:.6f}')
+    return {name: ', '.join(said) for name, said in found.items()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures."""
     parser = parser_for(__doc__)
@@ -139,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = options.device.partition(':')[0]
     return save(Result(f'exactness_{device}', 'exactness', f'Batched against looped, {device}',
                        machine, tuple(asdict(row) for row in rows), table(rows),
-                       figures_of(rows)), options.results)
+                       figures_of(rows), remarks_of(rows)), options.results)
 
 
 if __name__ == '__main__':

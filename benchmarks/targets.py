@@ -20,7 +20,6 @@ from benchmarks.machine import parser_for
 from benchmarks.results import load_all, markdown, Result
 
 _TINY = 'sam2.1_hiera_tiny'
-_CPU = f'objects_{_TINY}_512_float32_cpu'
 _CUDA = f'objects_{_TINY}_1024_bfloat16_cuda'
 _CUDA_NOTE = 'needs `python -m benchmarks --device cuda` on a GPU'
 
@@ -51,11 +50,12 @@ def _difference(objects: int) -> list[SpeedTarget]:
                     'exactness_cpu', f'iou, {objects}')]
 
 
-def _gain(objects: int, wanted: float) -> SpeedTarget:
+def _gain(objects: int, wanted: float, precision: str) -> SpeedTarget:
+    key = f'{_TINY}_512_{precision}_cpu'
     return SpeedTarget(
-        Target(f'CPU, tiny at 512, float32, {objects} object(s): gain over stock on the clip',
-               wanted), _CPU, f'ours, {objects}', 'x',
-        limit=(f'stages_{_TINY}_512_float32_cpu', f'limit, {objects}'))
+        Target(f'CPU, tiny at 512, {precision}, {objects} object(s): gain over stock on the clip',
+               wanted), f'objects_{key}', f'ours, {objects}', 'x',
+        limit=(f'stages_{key}', f'limit, {objects}'))
 
 
 def _cuda_gain(what: str, figure: str, wanted: float) -> SpeedTarget:
@@ -65,7 +65,8 @@ def _cuda_gain(what: str, figure: str, wanted: float) -> SpeedTarget:
 
 TARGETS: tuple[SpeedTarget, ...] = (
     *(each for objects in (2, 5, 16) for each in _difference(objects)),
-    _gain(1, 1.15), _gain(8, 1.8),
+    *(_gain(objects, wanted, precision) for precision in ('float32', 'bfloat16')
+      for objects, wanted in ((1, 1.15), (8, 1.8))),
     _cuda_gain('1 object: gain over stock on the clip', 'ours, 1', 2.0),
     _cuda_gain('1 object: gain over vos_optimized', 'ours over vos_optimized, 1', 1.0),
     _cuda_gain('16 objects: gain over stock on the clip', 'ours, 16', 8.0),
