@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from sam2_tracker.core.engine.checks import own_memory
 from sam2_tracker.core.engine.object_memory import Entry, LowResMask, ObjectMemory
 from sam2_tracker.core.protocols import MaskOutput, Memory
 from sam2_tracker.core.types import Float32Array
@@ -54,24 +55,21 @@ class ForwardTrace:
 
         :param memory: a fork, which is not changed any more
         """
-        if not isinstance(memory, ObjectMemory):
-            raise TypeError(f'a memory of SAM 2 was expected, not {type(memory).__name__}')
-        reach = self.first_index + max(memory.windows.maps, memory.windows.pointers)
-        for index, entry in memory.cond.items():
+        own = own_memory(memory)
+        reach = self.first_index + own.windows.longest
+        for index, entry in own.cond.items():
             self._cond.setdefault(index, entry)
             # A prompt on a tracked frame takes its place.
             self._tracked.pop(index, None)
-        for index, entry in memory.tracked.items():
+        for index, entry in own.tracked.items():
             if self.first_index < index <= reach and index not in self._cond:
                 self._tracked.setdefault(index, entry)
-        self._newest = memory
+        self._newest = own
 
     def reaches(self, frame_index: int) -> bool:
         """Return whether frames after this one are of no use to the pass back."""
-        windows = None if self._newest is None else self._newest.windows
-        return windows is not None and (
-            frame_index >= self.first_index + max(windows.maps, windows.pointers)
-        )
+        newest = self._newest
+        return newest is not None and frame_index >= self.first_index + newest.windows.longest
 
     def mirrored(self) -> ObjectMemory:
         """Return a memory to track back with, from the frame before the first prompt on."""

@@ -10,6 +10,7 @@ from typing import Any, TYPE_CHECKING
 
 import torch
 
+from sam2_tracker.core.engine.checks import own_memory
 from sam2_tracker.core.engine.cond_bank import CondBank
 from sam2_tracker.core.engine.object_memory import Entry, ObjectMemory
 from sam2_tracker.core.errors import ModelError
@@ -29,12 +30,11 @@ def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
 
     :returns: None after a prompt on the newest frame: its memory is encoded with the next one
     """
-    if not isinstance(memory, ObjectMemory):
-        raise TypeError(f'a memory of SAM 2 was expected, not {type(memory).__name__}')
-    if memory.unsettled:
+    own = own_memory(memory)
+    if own.unsettled:
         return None
     found = {}
-    for kind, entries in zip(_KINDS, (memory.cond, memory.tracked), strict=True):
+    for kind, entries in zip(_KINDS, (own.cond, own.tracked), strict=True):
         # SAM 2 reads them in the order in which they came.
         for order, (index, entry) in enumerate(entries.items()):
             for field in _FIELDS:
