@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+import sys
 import threading
 from typing import Protocol
 
@@ -72,9 +73,11 @@ class Sam2Loader:
 
     def release(self) -> None:
         """Give the device's memory back."""
-        from sam2_tracker.models.runtime import release_cached_memory
+        # Importing torch only to find that nothing was loaded would take seconds.
+        if 'torch' in sys.modules:
+            from sam2_tracker.models.runtime import release_cached_memory
 
-        release_cached_memory()
+            release_cached_memory()
 
 
 class Engine:

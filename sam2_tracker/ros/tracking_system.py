@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import threading
+import traceback
 
 from rclpy.node import Node
 
@@ -102,9 +103,15 @@ class TrackingSystem:
             logger.warning(NANO_WARNING)
         hooks = EngineHooks(
             self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
-        self._engine = Engine(
-            core_config(values), input_config(values).prompts_file, hooks, self._loader,
-            path_or_none(str(values['memory.directory'])))
+        try:
+            self._engine = Engine(
+                core_config(values), input_config(values).prompts_file, hooks, self._loader,
+                path_or_none(str(values['memory.directory'])))
+        except Exception as error:
+            # What was loaded so far is still held by the traceback.
+            traceback.clear_frames(error.__traceback__)
+            self._loader.release()
+            raise
 
     def activate(self) -> None:
         """

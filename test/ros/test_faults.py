@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import GetState
@@ -51,6 +52,23 @@ def test_a_transition_that_fails_unexpectedly_is_logged_with_its_place(rig, monk
     assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
     line = rig.wait_for_line('configuring failed', Log.ERROR)
     assert "KeyError: 'no such layer'" in line and 'in load' in line
+
+
+def test_a_configure_that_fails_frees_what_it_had_loaded(rig, monkeypatch):
+    class Model:
+        """Stands for gigabytes on the GPU."""
+
+    models, was_free = [], []
+
+    def load(*_):
+        model = Model()
+        models.append(weakref.ref(model))
+        raise RuntimeError('CUDA out of memory')
+
+    monkeypatch.setattr(rig.loader, 'load', load)
+    monkeypatch.setattr(rig.loader, 'release', lambda: was_free.append(models[0]() is None))
+    assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert was_free == [True]
 
 
 def test_figures_of_an_engine_that_was_just_closed_can_still_be_read():
