@@ -77,6 +77,14 @@ def test_a_file_that_cannot_be_is_refused(tmp_path: Path, head: dict[str, Any],
         load_memory(write(tmp_path / 'odd', head, **tensors))
 
 
+def test_a_file_without_an_object_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match='there is no object whose memory to save'):
+        save_memory(tmp_path / 'none', [], 'nano')
+    save_file(bank().tensors(), tmp_path / 'none', {'format': FORMAT, 'objects': '[]'})
+    with pytest.raises(ModelError, match='holds no object'):
+        load_memory(tmp_path / 'none')
+
+
 def test_memories_of_another_shape_than_the_model_s_are_refused(tmp_path: Path) -> None:
     assert load_fitting(write(tmp_path / 'whole'), model())
     with pytest.raises(ModelError, match=r'its tensors are \(8, 4, 4\), .* has \(8, 2, 2\)'):

@@ -166,6 +166,8 @@ def _entries(path: Path, head: dict[str, str]) -> list[_Entry]:
         entries = [_entry(**each) for each in json.loads(head['objects'])]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f'{path}: its list of objects cannot be read: {error}') from error
+    if not entries:
+        raise ModelError(f'{path}: holds no object')
     if len({entry.object_id for entry in entries}) != len(entries):
         raise ModelError(f'{path}: names an object twice')
     return entries
