@@ -7,7 +7,8 @@ Memory of an endless stream: engine, worker and frame buffer over 5,000 frames, 
 
 Each runs in a process of its own over the same frames, smaller than a camera's so that thousands
 fit into minutes; what grows with every frame grows with these too. The slope is that of a line
-fitted by least squares to the process's resident memory after the warm-up.
+fitted by least squares to the process's own resident memory after the warm-up; pages of files that
+it has mapped, as libraries, do not count.
 """
 
 from __future__ import annotations
@@ -77,12 +78,15 @@ class Curve:
 
 
 def now(frame: int, device: str) -> Point:
-    """Weigh this process and its device."""
-    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    """Weigh this process, what it has mapped of files left out, and its device."""
+    fields = dict(line.split(':', 1) for line in
+                  Path('/proc/self/status').read_text().splitlines())
+    # Of files' pages the system drops and fetches what it likes.
+    process_kib = sum(float(fields[name].split()[0]) for name in ('RssAnon', 'RssShmem'))
     on_device = 0
     if torch.device(device).type == 'cuda':
         on_device = torch.cuda.memory_allocated(device)
-    return Point(frame, pages * 4096 / _KIB, on_device / _KIB)
+    return Point(frame, process_kib, on_device / _KIB)
 
 
 def to_curve(way: str, points: Sequence[Point], warm_up: int) -> Curve:
