@@ -101,6 +101,7 @@ class Engine:
             hooks.log)
         self.memories = ObjectMemories(self.worker, predictor, config.model.name)
         self.memory_directory = memory_directory
+        self.timeout_s = config.prompt.timeout_s
 
     def stop(self) -> None:
         """Stop tracking; objects and frames stay."""

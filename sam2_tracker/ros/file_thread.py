@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+import threading
 from typing import TypeVar
 
 from sam2_tracker.core.log import Level, Log
@@ -22,11 +23,30 @@ class FileThread:
         self._log = log
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix='files')
 
-    def submit(self, work: Callable[[], T]) -> Ticket[T]:
-        """Have something done; its result or refusal comes on the ticket."""
-        ticket: Ticket[T] = Ticket()
-        self._pool.submit(answer, ticket, work).add_done_callback(self._report)
+    def read(self, work: Callable[[], T], timeout_s: float) -> Ticket[T]:
+        """Have something read; withdrawn if that takes too long, whatever comes of it."""
+        ticket = self._ticket(timeout_s)
+        self._submit(lambda: None if ticket.done() else answer(ticket, work))
         return ticket
+
+    def write(self, work: Callable[[], T], timeout_s: float) -> Ticket[T]:
+        """Have something written; withdrawn if it has not begun in time."""
+        ticket = self._ticket(timeout_s)
+        self._submit(lambda: answer(ticket, work) if ticket.commit() else None)
+        return ticket
+
+    def _ticket(self, timeout_s: float) -> Ticket[T]:
+        ticket: Ticket[T] = Ticket()
+        timer = threading.Timer(timeout_s, ticket.withdraw, [
+            f'the disk took longer than {timeout_s:g} s (prompt.timeout_s) and the request was '
+            'withdrawn: nothing was changed'])
+        timer.daemon = True
+        ticket.add_done_callback(lambda _: timer.cancel())
+        timer.start()
+        return ticket
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        self._pool.submit(work).add_done_callback(self._report)
 
     def _report(self, done: Future) -> None:
         error = done.exception()

@@ -49,9 +49,11 @@ class MemoryServices:
             engine = self._engine()
             path = memory_path(engine.memory_directory, request.file_name)
             memories, wanted = engine.memories, list(request.object_ids)
-            await self._replies.outcome(self._files.submit(lambda: memories.prepare(path)))
+            in_s = engine.timeout_s
+            await self._replies.outcome(self._files.read(lambda: memories.prepare(path), in_s))
             found = await self._replies.outcome(memories.export(wanted))
-            await self._replies.outcome(self._files.submit(lambda: memories.save(path, found)))
+            await self._replies.outcome(
+                self._files.write(lambda: memories.save(path, found), in_s))
         except TrackerError as error:
             return refused(self._logger, 'save_memory', error, response, FAULTS)
         response.object_ids = [each.object_id for each in found]
@@ -65,7 +67,7 @@ class MemoryServices:
             path = memory_path(engine.memory_directory, request.file_name)
             memories, wanted = engine.memories, list(request.object_ids)
             found = await self._replies.outcome(
-                self._files.submit(lambda: memories.load(path, wanted)))
+                self._files.read(lambda: memories.load(path, wanted), engine.timeout_s))
             ids = await self._replies.outcome(memories.adopt(found))
         except TrackerError as error:
             return refused(self._logger, 'load_memory', error, response, FAULTS)

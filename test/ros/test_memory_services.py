@@ -212,3 +212,20 @@ def test_a_load_that_cannot_be_done_in_time_is_answered_and_never_applied(tracke
     rig.result(stamp_ns)
     rig.track()
     assert len(listed(rig)) == 1 and Path(folder / 'cups.safetensors').exists()
+
+
+def test_a_disk_that_hangs_is_not_waited_for_longer_than_for_anything_else(
+        tracker, folder, monkeypatch):
+    rig = tracker('prompt.timeout_s:=0.5')
+    rig.track()
+    ask(rig, click())
+    assert save(rig).success
+    mended, read = threading.Event(), memory_file.load_memory
+    monkeypatch.setattr(memory_file, 'load_memory', lambda path: (mended.wait(20), read(path))[1])
+    for reply in (load(rig), save(rig, 'mugs')):
+        assert not reply.success
+        assert 'the disk took longer than 0.5 s (prompt.timeout_s)' in reply.message
+    mended.set()
+    assert save(rig, 'jars').success
+    assert files_in(folder) == ['cups.safetensors', 'jars.safetensors']
+    assert len(listed(rig)) == 1
