@@ -46,6 +46,7 @@ ON_CPU = (
     Table('stages', (*_TINY_512, '--frames', '8')),
     Table('objects', (*_TINY_512, '--precision', 'bfloat16', '--objects', '1', '8',
                       '--warm-up', '7', '--frames', '6')),
+    Table('stages', (*_TINY_512, '--precision', 'bfloat16', '--frames', '6')),
     Table('objects', ('--frames', '6')),
     Table('stages', ('--frames', '40')),
     Table('node'),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 import io
 from pathlib import Path
@@ -91,19 +91,19 @@ def overlap(one: Mask, other: Mask) -> float:
     return int((one & other).sum()) / union if union else 1.0
 
 
-def lowest_overlap(ours: Sequence[Sequence[Mask]], theirs: Sequence[Sequence[Mask]]) -> float:
+def lowest_overlap(ours: Iterable[Sequence[Mask]], theirs: Iterable[Sequence[Mask]]) -> float:
     """
     Return the worst IoU over all frames and objects.
 
     :raises ValueError: if one has other frames or objects than the other, or there is none
     """
-    pairs = [(one, other) for row, others in zip(ours, theirs, strict=True)
+    found = [overlap(one, other) for row, others in zip(ours, theirs, strict=True)
              for one, other in zip(row, others, strict=True)]
-    if not pairs:
+    if not found:
         raise ValueError('there is no mask to compare')
-    return min(overlap(one, other) for one, other in pairs)
+    return min(found)
 
 
-def covered_share(masks: Sequence[Sequence[Mask]]) -> float:
+def covered_share(masks: Iterable[Sequence[Mask]]) -> float:
     """Return which share of the pictures the masks cover: 0 or 1 would prove nothing."""
     return float(np.mean([mask.mean() for row in masks for mask in row]))

@@ -94,9 +94,11 @@ def run_external(external: ExternalCommand, clip: Clip, prompts: Sequence[Prompt
         raise ExternalError(f'{external.name} ended with code {done.returncode}: '
                             f'{done.stderr.strip()[-500:]}')
     seconds, begins_with = _read_answer(external.name, done.stdout, len(clip.pictures))
-    masks = _read_masks(external.name, folder / 'masks', len(clip.pictures), len(prompts),
-                        clip.hw)
-    return Lap(Way(external.name, begins_with, _never), seconds[settings.warm_up:], masks)
+    lap = Lap(Way(external.name, begins_with, _never), seconds[settings.warm_up:])
+    for frame in range(len(clip.pictures)):
+        lap.keep([_read_mask(external.name, folder / 'masks' / f'{frame:05d}_{number}.png',
+                             clip.hw) for number in range(1, len(prompts) + 1)])
+    return lap
 
 
 def _never(_clip: Clip, _prompts: Sequence[Prompt]) -> None:
@@ -132,12 +134,6 @@ def _read_answer(name: str, printed: str, frames: int) -> tuple[list[float], str
         raise ExternalError(f'{name} begins with {begins_with!r}, which is none of '
                             f'{", ".join(BEGINS_WITH)}')
     return seconds, begins_with
-
-
-def _read_masks(name: str, folder: Path, frames: int, objects: int, hw: tuple[int, int]
-                ) -> list[list[Mask]]:
-    return [[_read_mask(name, folder / f'{frame:05d}_{number}.png', hw)
-             for number in range(1, objects + 1)] for frame in range(frames)]
 
 
 def _read_mask(name: str, path: Path, hw: tuple[int, int]) -> Mask:

@@ -15,12 +15,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+import itertools
 from pathlib import Path
 import sys
 import tempfile
 
 from benchmarks import stock, ways
-from benchmarks.clips import boxes, covered_share, lowest_overlap, SHORTEST_CLIP, write_clip
+from benchmarks.clips import (
+    boxes,
+    covered_share,
+    HW,
+    lowest_overlap,
+    SHORTEST_CLIP,
+    write_clip,
+)
 from benchmarks.external import ExternalCommand, ExternalError, JobSettings, run_external
 from benchmarks.machine import parser_for, prepare
 from benchmarks.racing import Course, gain, Lap, race
@@ -89,10 +97,10 @@ def to_rows(laps: Sequence[Lap], preparation: Preparation) -> list[Row]:
         to_rgb = preparation.missing_ms(begins_with, 'rgb')
         stock_rgb_s = (preparation.missing_ms(reference.way.begins_with, 'rgb') - to_rgb) / 1000
         found.append(Row(
-            len(lap.masks[0]), lap.way.name, times.p50, times.p95, begins_with,
+            lap.objects, lap.way.name, times.p50, times.p95, begins_with,
             times.p50 + to_rgb, times.p50 + preparation.missing_ms(begins_with, 'jpeg'),
             gain(lap, reference), gain(lap, reference, stock_rgb_s),
-            lowest_overlap(lap.masks, reference.masks[:len(lap.masks)]),
+            lowest_overlap(lap.masks, reference.masks),
             covered_share(lap.masks), lap.device_mib))
     return found
 
@@ -149,9 +157,11 @@ class Measured:
 
 
 def measure(setting: ways.Setting, counts: Sequence[int], course: Course, folder: Path,
-            external: Sequence[ExternalCommand], threads: int) -> Measured:
+            external: Sequence[ExternalCommand], threads: int, hw: tuple[int, int] = HW
+            ) -> Measured:
     """Measure all ways with so many objects each."""
-    clip = write_clip(folder / 'clip', max(SHORTEST_CLIP, course.warm_up + course.frames))
+    frames = max(SHORTEST_CLIP, course.warm_up + course.frames)
+    clip = write_clip(folder / 'clip', frames, hw)
     contenders = ways.all_ways(setting)
     preparation = Preparation(stock.decoding_ms(clip.folder),
                               stock.loading_ms(setting.size, setting.model.device, clip.folder))
@@ -160,7 +170,7 @@ def measure(setting: ways.Setting, counts: Sequence[int], course: Course, folder
     rows: list[Row] = []
     broken = []
     for count in counts:
-        prompts = boxes(count)
+        prompts = boxes(count, hw)
         laps = race(contenders, clip, prompts, course)
         for command in external:
             try:
@@ -175,8 +185,15 @@ def measure(setting: ways.Setting, counts: Sequence[int], course: Course, folder
 
 def _cut(lap: Lap, course: Course) -> Lap:
     """Leave out the frames that only fill a short clip up, and repeat the rest."""
-    seconds = lap.seconds[:course.frames] * course.rounds
-    return Lap(lap.way, seconds, lap.masks[:course.warm_up + course.frames])
+    found = Lap(lap.way, lap.seconds[:course.frames] * course.rounds)
+    for masks in itertools.islice(lap.masks, course.warm_up + course.frames):
+        found.keep(masks)
+    return found
+
+
+def _frame_size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition('x')
+    return int(height), int(width)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -190,6 +207,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--warm-up', type=int, help='frames before the first that counts')
     parser.add_argument('--frames', type=int, help='frames that count')
     parser.add_argument('--rounds', type=int, help='how often all of it')
+    parser.add_argument('--frame-size', type=_frame_size, default=HW, metavar='WIDTHxHEIGHT')
     parser.add_argument('--random-weights', action='store_true',
                         help='speed does not depend on them, and no checkpoint is needed')
     parser.add_argument('--external', action='append', default=[], metavar='NAME=COMMAND',
@@ -215,7 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     external = [ExternalCommand.parse(text) for text in options.external]
     with tempfile.TemporaryDirectory() as folder:
         found = measure(setting, options.objects, course, Path(folder), external,
-                        options.threads)
+                        options.threads, options.frame_size)
     ways.forget_models()
     agreed = AGREED[options.precision]
     refused = (*filter(None, (refusal(row, agreed) for row in found.rows)), *found.broken)

@@ -10,11 +10,12 @@ CUDA, where compiled models must not be mixed, each way runs the whole clip, in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 import torch
 
 from benchmarks.clips import Clip
@@ -32,14 +33,34 @@ class Lap:
     What one way did.
 
     :param seconds: of each frame after the warm-up, in all rounds
-    :param masks: of each frame of the first round
     :param device_mib: highest device memory beside the weights, 0 on a CPU
     """
 
     way: Way
     seconds: list[float] = field(default_factory=list)
-    masks: list[list[Mask]] = field(default_factory=list)
     device_mib: float = 0.0
+    # A bit a pixel: masks of many objects over many frames would fill the memory otherwise.
+    _packed: list[list[NDArray[np.uint8]]] = field(default_factory=list)
+    _hw: tuple[int, int] = (0, 0)
+
+    def keep(self, masks: Sequence[Mask]) -> None:
+        """Keep a frame's masks."""
+        height, width = masks[0].shape
+        self._hw = (height, width)
+        self._packed.append([np.packbits(mask) for mask in masks])
+
+    @property
+    def objects(self) -> int:
+        """Return how many objects there are."""
+        return len(self._packed[0])
+
+    @property
+    def masks(self) -> Iterator[list[Mask]]:
+        """Yield the masks of each frame that was kept, those of the first round."""
+        pixels = self._hw[0] * self._hw[1]
+        for row in self._packed:
+            yield [np.unpackbits(packed, count=pixels).reshape(self._hw).astype(bool)
+                   for packed in row]
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ def _step(lap: Lap, session: Session, course: Course, index: int, number: int) -
     if index >= course.warm_up:
         lap.seconds.append(time.perf_counter() - begun)
     if number == 0:
-        lap.masks.append(masks)
+        lap.keep(masks)
 
 
 def gain(lap: Lap, over: Lap, more_s: float = 0.0) -> float:

@@ -48,7 +48,19 @@ def disc(x: int) -> np.ndarray:
 
 
 def lap(name: str, seconds: list[float], x: int = 40, begins_with: str = 'rgb') -> Lap:
-    return Lap(ways.Way(name, begins_with, iter), seconds, [[disc(x)], [disc(x)]])
+    found = Lap(ways.Way(name, begins_with, iter), seconds)
+    for _ in range(2):
+        found.keep([disc(x)])
+    return found
+
+
+def test_masks_that_are_kept_come_back_as_they_were() -> None:
+    found = Lap(ways.Way('x', 'rgb', iter))
+    found.keep([disc(40)[:7, :13], disc(20)[:7, :13]])
+    row, = found.masks
+    assert found.objects == 2
+    assert all(np.array_equal(a, b) and a.dtype == bool
+               for a, b in zip(row, [disc(40)[:7, :13], disc(20)[:7, :13]], strict=True))
 
 
 @pytest.fixture
@@ -118,7 +130,7 @@ def test_ways_take_turns_frame_by_frame(clip: Clip) -> None:
     laps = race([way('a'), way('b')], clip, boxes(1), Course('cpu', 1, 2, 2, by_frame=True))
     assert ''.join(order) == 'abbaab' * 2
     assert [len(each.seconds) for each in laps] == [4, 4]
-    assert [len(each.masks) for each in laps] == [3, 3]
+    assert [len(list(each.masks)) for each in laps] == [3, 3]
     order.clear()
     race([way('a'), way('b')], clip, boxes(1), Course('cpu', 1, 2, 2, by_frame=False))
     assert ''.join(order) == 'aaabbb' * 2
@@ -162,7 +174,7 @@ def test_an_external_command_is_given_frames_and_prompts(clip: Clip, tmp_path: P
     left, top, right, bottom = boxes(2, HW)[1].box_xyxy
     ys, xs = np.mgrid[:HW[0], :HW[1]]
     wanted = (xs >= left) & (xs <= right) & (ys >= top) & (ys <= bottom)
-    assert overlap(found.masks[2][1], wanted) > 0.8
+    assert overlap(list(found.masks)[2][1], wanted) > 0.8
     told = json.loads((tmp_path / 'job' / 'job.json').read_text())
     assert told['warm_up'] == 1 and told['model'] == 'nano' and told['width'] == HW[1]
 
