@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = run(chosen, common, options.device)
     print(flush=True)
     subprocess.run([sys.executable, '-m', 'benchmarks.targets', *common], cwd=ROOT)
+    print('\n`python -m benchmarks.report` puts these into docs/performance.md.', flush=True)
     for name in failed:
         print(f'failed or with refused rows: {name}', file=sys.stderr)
     return int(bool(failed))
