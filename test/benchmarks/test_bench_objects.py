@@ -118,6 +118,14 @@ def test_from_rgb_and_from_jpeg_add_what_a_row_has_not_done() -> None:
     assert stock.gain_from_rgb == pytest.approx(1.0)
 
 
+def test_the_fastest_row_that_counts_is_the_one_for_the_targets() -> None:
+    rows = to_rows([lap(ways.CLIP, [0.2, 0.2]), lap('ours looped', [0.16, 0.16]),
+                    lap('ours batched', [0.125, 0.125]), lap('ours faster', [0.01] * 2, x=50)],
+                   Preparation(1, 3))
+    assert objects.figures_of(rows, 0.999)['ours, 1'] == pytest.approx(1.6)
+    assert objects.remarks_of(rows, 0.999)['ours, 1'].startswith('ours batched; from RGB 1.6')
+
+
 def test_ways_take_turns_frame_by_frame(clip: Clip) -> None:
     order = []
 
