@@ -91,13 +91,16 @@ def overlap(one: Mask, other: Mask) -> float:
     return int((one & other).sum()) / union if union else 1.0
 
 
-def lowest_overlap(ours: Iterable[Sequence[Mask]], theirs: Iterable[Sequence[Mask]]) -> float:
+def lowest_overlap(ours: Iterable[Sequence[Mask]], theirs: Iterable[Sequence[Mask]],
+                   tolerated_px: int = 0) -> float:
     """
     Return the worst IoU over all frames and objects.
 
+    :param tolerated_px: masks that differ in no more pixels than that count as equal
     :raises ValueError: if one has other frames or objects than the other, or there is none
     """
-    found = [overlap(one, other) for row, others in zip(ours, theirs, strict=True)
+    found = [1.0 if int((one ^ other).sum()) <= tolerated_px else overlap(one, other)
+             for row, others in zip(ours, theirs, strict=True)
              for one, other in zip(row, others, strict=True)]
     if not found:
         raise ValueError('there is no mask to compare')

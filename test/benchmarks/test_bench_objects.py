@@ -96,6 +96,20 @@ def test_a_row_whose_masks_are_others_than_stocks_is_refused() -> None:
     assert 'ours, 1' not in objects.figures_of(rows, 0.999)
 
 
+def test_single_pixels_of_a_small_mask_do_not_refuse_a_row() -> None:
+    small = disc(40)
+    for pixels, refused in ((4, False), (5, True)):
+        other = small.copy()
+        other[30, 40:40 + pixels] ^= True
+        found = Lap(ways.Way('ours batched', 'rgb', iter), [0.1])
+        found.keep([other])
+        reference = Lap(ways.Way(ways.CLIP, 'rgb', iter), [0.1])
+        reference.keep([small])
+        row = to_rows([reference, found], Preparation(1, 3))[1]
+        assert row.iou < 0.995, 'what is shown is as it is'
+        assert bool(refusal(row, 0.999)) is refused
+
+
 def test_masks_that_are_empty_everywhere_prove_nothing() -> None:
     found = to_rows([lap(ways.CLIP, [0.2, 0.2], x=-500)], Preparation(1, 3))
     assert 'masks cover 0%' in refusal(found[0], 0.999)
