@@ -17,7 +17,8 @@ from sam2_tracker.offline.sink import Result
 
 WANTED = Wanted(label_image=False, masks=True)
 _TICKS_PER_S = 90_000
-_OPTIONS = {'crf': '20', 'preset': 'veryfast'}
+# With mbtree, which is the default, x264 makes other bytes of the same pictures now and then.
+_OPTIONS = {'crf': '20', 'preset': 'veryfast', 'x264-params': 'mbtree=0'}
 # x264 makes other bytes with another number of threads, and by itself takes one a core.
 _THREADS = 2
 

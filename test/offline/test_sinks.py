@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import csv
+from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 import pytest
 from results import HW, result, square
 
+from sam2_tracker.core.types import TrackedFrame
 from sam2_tracker.offline.classes import Classes
 from sam2_tracker.offline.coco_sink import CocoFile
 from sam2_tracker.offline.frame_sink import file_name, FrameFolder
@@ -175,13 +177,26 @@ def test_a_video_of_odd_size_is_padded(tmp_path: Path):
     sink = AnnotatedVideo(tmp_path / 'out.mp4', 25.0)
     one = result(0)
     odd = one.tracked.frame.image_rgb[:47, :63]
-    from dataclasses import replace
-
     frame = replace(one.tracked.frame, image_rgb=odd, source_hw=(47, 63))
     masks = tuple(mask[:47, :63] for mask in one.tracked.masks)
     sink.write(replace(one, tracked=replace(one.tracked, frame=frame, masks=masks)))
     sink.finish()
     assert cv2.VideoCapture(str(tmp_path / 'out.mp4')).read()[1].shape == (48, 64, 3)
+
+
+def test_a_video_has_the_same_bytes_however_often_it_is_written(tmp_path: Path):
+    grain = np.random.default_rng(0).integers(0, 255, (12, 18, 3)).astype(np.uint8)
+    scene = grain.repeat(8, 0).repeat(8, 1)
+    written = set()
+    for _ in range(40):
+        sink = AnnotatedVideo(tmp_path / 'out.mp4', 25.0)
+        for number in range(40):
+            image = np.ascontiguousarray(np.roll(scene, (number, 2 * number), (0, 1)))
+            frame = replace(result(number).tracked.frame, image_rgb=image, source_hw=(96, 144))
+            sink.write(replace(result(number), tracked=TrackedFrame(frame, ())))
+        sink.finish()
+        written.add((tmp_path / 'out.mp4').read_bytes())
+    assert len(written) == 1
 
 
 def test_the_contact_sheet_spreads_over_a_recording_of_any_length(tmp_path: Path):
@@ -195,14 +210,10 @@ def test_the_contact_sheet_spreads_over_a_recording_of_any_length(tmp_path: Path
 
 
 def numbered(number: int):
-    from dataclasses import replace
-
     return replace(result(number % 10), number=number)
 
 
 def test_frames_are_the_sources_own_jpegs_or_lossless(tmp_path: Path):
-    from dataclasses import replace
-
     sink = FrameFolder(tmp_path / 'frames')
     sink.write(result(0))
     sink.write(replace(result(1), payload=None))
