@@ -17,6 +17,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from sam2_tracker.core.errors import ConfigError
+from sam2_tracker.core.interpreter import take_short_turns
 from sam2_tracker.ros.engine import ModelLoader
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker.ros.tracker_node import TrackerNode
@@ -72,6 +73,7 @@ def run(arguments: Sequence[str], stop: StopRequest,
 
     :returns: the exit code if the node could not be started
     """
+    take_short_turns()
     try:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = TrackerNode(loader)

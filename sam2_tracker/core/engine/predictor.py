@@ -46,8 +46,8 @@ class Predictor:
     :param model: with its weights, on its device, in eval mode
     :param precision: float32, or bfloat16 for automatic mixed precision
     :param batched: track several objects in one pass, equal to one after the other but for
-        rounding; False is bit-identical to stock SAM 2; None is False for float32 on a CPU,
-        where a pass is no faster, and True otherwise
+        rounding; False is bit-identical to stock SAM 2 in float32; None is False on a CPU, which
+        large models fill with one object already, and True otherwise
     :param max_batch: largest number of objects in one pass
     :param compile: none, encoder, or full: the encoder and batched tracking; done by `warm_up`
     :raises ModelError: if the model is set up so that results could not be exact
@@ -70,8 +70,7 @@ class Predictor:
         self._preprocess = Preprocessor(self.image_size, self._device)
         self._ahead = EncodeAhead(self._encode)
         if batched is None:
-            batched = (self._device.type == 'cuda' or precision == 'bfloat16'
-                       or compile == 'full')
+            batched = self._device.type == 'cuda' or compile == 'full'
         self._batches = BatchTracker(model, max_batch) if batched else None
         self._steps = _compile(model, compile, self._batches)
         self._constants: dict[str, Any] = {}
