@@ -22,11 +22,11 @@ if sys.argv[1] == 'kept':
 def faults_of(frames):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(frames):
-        maps = [torch.ones(1_000_000) for _ in range(8)]
-        del maps
+        # More than glibc ever keeps by itself.
+        torch.ones(10_000_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-faults_of(3)
+faults_of(30)
 print(faults_of(5))
 return_freed_memory()
 print(faults_of(1))
@@ -43,5 +43,4 @@ def page_faults(how: str) -> list[int]:
 def test_freed_memory_is_used_again_until_it_is_given_back():
     while_working, after_return = page_faults('kept')
     by_default, _ = page_faults('by default')
-    assert while_working < by_default / 10
-    assert after_return > 10 * while_working
+    assert while_working < 1000 < after_return < by_default

@@ -278,9 +278,9 @@ def test_pictures_can_be_encoded_in_another_thread_while_objects_are_tracked(
         assert torch.equal(future.result().maps[-1], encoded(index).maps[-1])
 
 
-@pytest.mark.parametrize(('precision', 'batched'), [('float32', False), ('bfloat16', True)])
-def test_a_cpu_tracks_in_batches_only_where_that_is_faster(one_thread, precision, batched):
-    assert (Predictor(build(target=OURS), precision)._batches is not None) == batched
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+def test_a_cpu_tracks_one_object_after_the_other_by_itself(one_thread, precision):
+    assert Predictor(build(target=OURS), precision)._batches is None
 
 
 def test_positions_nobody_reads_take_no_memory(one_thread):
