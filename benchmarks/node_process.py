@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.still_engine import StillPredictor
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.ros.engine import Sam2Loader
-from sam2_tracker.ros.tracker_main import StopRequest
+from sam2_tracker.ros.stop_request import StopRequest
 
 _TIMED = ('encode', 'track', 'summarise')
 
