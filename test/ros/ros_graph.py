@@ -12,6 +12,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
@@ -81,10 +82,14 @@ class Graph:
         self._thread.start()
 
     def _spin(self) -> None:
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            return
+        while self.context.ok():
+            try:
+                self.executor.spin()
+                return
+            except ExternalShutdownException:
+                return
+            except rclpy_implementation.InvalidHandle:
+                continue  # A test destroyed an entity between the wake-up and its turn.
 
     def inbox(self, kind: type, topic: str, qos: QoSProfile | int = 100) -> Inbox:
         """Subscribe."""

@@ -127,7 +127,7 @@ def _remove_if_dead(folder: Path) -> None:
 def _remove_session(folder: Path, used: int) -> None:
     for path in folder.iterdir():
         if _is_ours(path.name, used):
-            path.unlink()
+            path.unlink(missing_ok=True)  # Another thread may be deleting the last frames.
     (folder / MARKER_NAME).unlink()
     folder.rmdir()
 
