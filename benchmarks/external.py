@@ -37,7 +37,6 @@ from PIL import Image
 from benchmarks.clips import Clip
 from benchmarks.racing import Lap
 from benchmarks.tracking import Mask
-from benchmarks.ways import Way
 from sam2_tracker.core.types import Prompt
 
 BEGINS_WITH = ('tensor', 'rgb', 'jpeg')
@@ -94,15 +93,11 @@ def run_external(external: ExternalCommand, clip: Clip, prompts: Sequence[Prompt
         raise ExternalError(f'{external.name} ended with code {done.returncode}: '
                             f'{done.stderr.strip()[-500:]}')
     seconds, begins_with = _read_answer(external.name, done.stdout, len(clip.pictures))
-    lap = Lap(Way(external.name, begins_with, _never), seconds[settings.warm_up:])
+    lap = Lap(external.name, begins_with, seconds[settings.warm_up:])
     for frame in range(len(clip.pictures)):
         lap.keep([_read_mask(external.name, folder / 'masks' / f'{frame:05d}_{number}.png',
                              clip.hw) for number in range(1, len(prompts) + 1)])
     return lap
-
-
-def _never(_clip: Clip, _prompts: Sequence[Prompt]) -> None:
-    raise NotImplementedError('an external command runs by itself')
 
 
 def write_job(clip: Clip, prompts: Sequence[Prompt], folder: Path,

@@ -96,12 +96,12 @@ def to_rows(laps: Sequence[Lap], preparation: Preparation) -> list[Row]:
     reference = laps[0]
     found = []
     for lap in laps:
-        begins_with = lap.way.begins_with
+        begins_with = lap.begins_with
         times = spread([1000 * second for second in lap.seconds])
         to_rgb = preparation.missing_ms(begins_with, 'rgb')
-        stock_rgb_s = (preparation.missing_ms(reference.way.begins_with, 'rgb') - to_rgb) / 1000
+        stock_rgb_s = (preparation.missing_ms(reference.begins_with, 'rgb') - to_rgb) / 1000
         found.append(Row(
-            lap.objects, lap.way.name, times.p50, times.p95, begins_with,
+            lap.objects, lap.name, times.p50, times.p95, begins_with,
             times.p50 + to_rgb, times.p50 + preparation.missing_ms(begins_with, 'jpeg'),
             gain(lap, reference), gain(lap, reference, stock_rgb_s),
             lowest_overlap(lap.masks, reference.masks),
@@ -201,7 +201,7 @@ def measure(setting: ways.Setting, counts: Sequence[int], course: Course, folder
 
 def _cut(lap: Lap, course: Course) -> Lap:
     """Leave out the frames that only fill a short clip up, and repeat the rest."""
-    found = Lap(lap.way, lap.seconds[:course.frames] * course.rounds)
+    found = Lap(lap.name, lap.begins_with, lap.seconds[:course.frames] * course.rounds)
     for masks in itertools.islice(lap.masks, course.warm_up + course.frames):
         found.keep(masks)
     return found

@@ -32,11 +32,13 @@ class Lap:
     """
     What one way did.
 
+    :param begins_with: as a way's
     :param seconds: of each frame after the warm-up, in all rounds
     :param device_mib: highest device memory beside the weights, 0 on a CPU
     """
 
-    way: Way
+    name: str
+    begins_with: str
     seconds: list[float] = field(default_factory=list)
     device_mib: float = 0.0
     # A bit a pixel: masks of many objects over many frames would fill the memory otherwise.
@@ -84,27 +86,25 @@ class Course:
 def race(ways: Sequence[Way], clip: Clip, prompts: Sequence[Prompt], course: Course
          ) -> list[Lap]:
     """Run all ways, as often as the course says."""
-    laps = [Lap(way) for way in ways]
+    laps = [Lap(way.name, way.begins_with) for way in ways]
     for number in range(course.rounds):
         if course.by_frame:
-            _by_frame(laps, clip, prompts, course, number)
+            _by_frame(laps, [way.start(clip, prompts) for way in ways], course, number)
             continue
-        for lap in laps:
-            _whole(lap, clip, prompts, course, number)
+        for way, lap in zip(ways, laps, strict=True):
+            _whole(lap, way.start(clip, prompts), course, number)
     return laps
 
 
-def _by_frame(laps: Sequence[Lap], clip: Clip, prompts: Sequence[Prompt], course: Course,
-              number: int) -> None:
-    sessions = [lap.way.start(clip, prompts) for lap in laps]
+def _by_frame(laps: Sequence[Lap], sessions: Sequence[Session], course: Course, number: int
+              ) -> None:
     for index in range(course.warm_up + course.frames):
         for turn in range(len(laps)):
             place = (turn + index) % len(laps)
             _step(laps[place], sessions[place], course, index, number)
 
 
-def _whole(lap: Lap, clip: Clip, prompts: Sequence[Prompt], course: Course, number: int) -> None:
-    session = lap.way.start(clip, prompts)
+def _whole(lap: Lap, session: Session, course: Course, number: int) -> None:
     held = _begin_weighing(course.device)
     for index in range(course.warm_up + course.frames):
         _step(lap, session, course, index, number)

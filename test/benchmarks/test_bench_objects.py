@@ -48,14 +48,14 @@ def disc(x: int) -> np.ndarray:
 
 
 def lap(name: str, seconds: list[float], x: int = 40, begins_with: str = 'rgb') -> Lap:
-    found = Lap(ways.Way(name, begins_with, iter), seconds)
+    found = Lap(name, begins_with, seconds)
     for _ in range(2):
         found.keep([disc(x)])
     return found
 
 
 def test_masks_that_are_kept_come_back_as_they_were() -> None:
-    found = Lap(ways.Way('x', 'rgb', iter))
+    found = Lap('x', 'rgb')
     found.keep([disc(40)[:7, :13], disc(20)[:7, :13]])
     row, = found.masks
     assert found.objects == 2
@@ -101,9 +101,9 @@ def test_single_pixels_of_a_small_mask_do_not_refuse_a_row() -> None:
     for pixels, refused in ((4, False), (5, True)):
         other = small.copy()
         other[30, 40:40 + pixels] ^= True
-        found = Lap(ways.Way('ours batched', 'rgb', iter), [0.1])
+        found = Lap('ours batched', 'rgb', [0.1])
         found.keep([other])
-        reference = Lap(ways.Way(ways.CLIP, 'rgb', iter), [0.1])
+        reference = Lap(ways.CLIP, 'rgb', [0.1])
         reference.keep([small])
         row = to_rows([reference, found], Preparation(1, 3))[1]
         assert row.iou < 0.995, 'what is shown is as it is'
@@ -191,7 +191,7 @@ def test_a_way_with_wrong_masks_fails_the_table_end_to_end(
 
 def test_an_external_command_is_given_frames_and_prompts(clip: Clip, tmp_path: Path) -> None:
     found = run_external(painter(tmp_path), clip, boxes(2, HW), tmp_path / 'job', SETTINGS)
-    assert found.way.name == 'painter' and found.way.begins_with == 'jpeg'
+    assert found.name == 'painter' and found.begins_with == 'jpeg'
     assert found.seconds == [0.01, 0.01], 'the warm-up is left out'
     left, top, right, bottom = boxes(2, HW)[1].box_xyxy
     ys, xs = np.mgrid[:HW[0], :HW[1]]
