@@ -97,7 +97,7 @@ def _add_output_options(group: Group) -> None:
         type=_seconds,
         default=60.0,
         metavar='S',
-        help='how often a state to resume from is saved, 0 for never (%(default)s)',
+        help='most seconds between two states to resume from, 0 for none (%(default)s)',
     )
     group.add_argument('--quiet', action='store_true', help='say only what went wrong')
 

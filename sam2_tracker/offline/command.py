@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         terminal.log(
             Level.WARN,
-            'interrupted: no half output was left; the same command with --resume goes on',
+            'interrupted: no half output was left; the same command with --resume goes on '
+            'from the last state saved',
         )
         is_terminated = isinstance(interruption, Terminated)
         return ExitCode.TERMINATED if is_terminated else ExitCode.INTERRUPTED

@@ -36,8 +36,8 @@ class Settings:
     :param load_memory: object memories from an earlier run, None for none
     :param save_memory: where to write those of this run, None for nowhere
     :param threads: processor threads of each of encoding and tracking, 0 for half the cores
-    :param save_every_s: seconds between two states that an interrupted run can go on from, 0 for
-        none
+    :param save_every_s: most seconds between two states that an interrupted run can go on from, 0
+        for none
     """
 
     model: ModelConfig

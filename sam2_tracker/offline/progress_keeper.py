@@ -19,6 +19,8 @@ from sam2_tracker.offline.sink import Result
 from sam2_tracker.offline.timeline import Shot
 
 STATE = 'state.safetensors'
+# A run that is interrupted early goes on too: the pause before a state doubles from here.
+FIRST_PAUSE_S = 5.0
 
 
 class ProgressKeeper:
@@ -26,7 +28,7 @@ class ProgressKeeper:
     The results of one recording, and the newest state.
 
     :param folder: theirs
-    :param every_s: seconds between two states, 0 to keep nothing
+    :param every_s: most seconds between two states, 0 to keep nothing
     """
 
     def __init__(self, folder: Path, every_s: float) -> None:
@@ -34,6 +36,7 @@ class ProgressKeeper:
         self._every_s = every_s
         self._log: ResultLog | None = None
         self._kept_s = time.monotonic()
+        self._pause_s = min(FIRST_PAUSE_S, every_s)
         self._hidden: dict[int, Visibility] = {}
         self.resumed = load_state(folder / STATE) if (folder / STATE).exists() else None
 
@@ -62,12 +65,13 @@ class ProgressKeeper:
         :param result: of the frame that the clip has come to, or of one before it
         """
         self._observe(result)
-        is_due = self._every_s > 0 and time.monotonic() - self._kept_s >= self._every_s
+        is_due = self._every_s > 0 and time.monotonic() - self._kept_s >= self._pause_s
         if not is_due or clip.tracker.next_index != result.number + 1:
             return None
         state = clip.state(self._hidden)
         if state is not None:
             self._kept_s = time.monotonic()
+            self._pause_s = min(2 * self._pause_s, self._every_s)
         return state
 
     def _observe(self, result: Result) -> None:

@@ -1,0 +1,52 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""When a state is kept that an interrupted run can go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from sam2_tracker.offline import progress_keeper
+from sam2_tracker.offline.progress_keeper import ProgressKeeper
+
+
+class Recording:
+    """A clip and its results, of which only the numbers matter, and the time that passes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, every_s: float) -> None:
+        self.now_s = 100.0
+        monkeypatch.setattr(progress_keeper, 'time',
+                            SimpleNamespace(monotonic=lambda: self.now_s))
+        self.keeper = ProgressKeeper(folder, every_s)
+
+    def states(self, seconds: int, ahead: int = 0) -> list[int]:
+        """Return after which of so many results, one a second, a state was kept."""
+        return [second for second in range(seconds) if self._state_after(second, ahead)]
+
+    def _state_after(self, second: int, ahead: int) -> bool:
+        self.now_s = 100.0 + second
+        frame = SimpleNamespace(stamp_ns=second)
+        result = SimpleNamespace(number=second,
+                                 tracked=SimpleNamespace(frame=frame, objects=()))
+        clip = SimpleNamespace(tracker=SimpleNamespace(next_index=second + 1 + ahead),
+                               state=lambda hidden: object())
+        return self.keeper.due_state(clip, result) is not None
+
+
+def test_states_come_soon_and_then_at_growing_intervals(monkeypatch, tmp_path):
+    assert Recording(monkeypatch, tmp_path, 60).states(280) == [5, 15, 35, 75, 135, 195, 255]
+
+
+def test_states_are_never_farther_apart_than_asked_for(monkeypatch, tmp_path):
+    assert Recording(monkeypatch, tmp_path, 2).states(9) == [2, 4, 6, 8]
+
+
+def test_no_state_is_kept_if_none_is_asked_for(monkeypatch, tmp_path):
+    assert Recording(monkeypatch, tmp_path, 0).states(100) == []
+
+
+def test_no_state_is_kept_while_the_tracker_is_ahead_of_the_results(monkeypatch, tmp_path):
+    assert Recording(monkeypatch, tmp_path, 1).states(100, ahead=1) == []
