@@ -8,62 +8,25 @@ from collections.abc import Sequence
 import os
 import sys
 import threading
-import traceback
 from typing import NoReturn
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.interpreter import take_short_turns
+from sam2_tracker.models.host_memory import keep_freed_memory
 from sam2_tracker.ros.engine import ModelLoader
+from sam2_tracker.ros.executor import Spinner
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker.ros.tracker_node import TrackerNode
 
-# Images, one transition, and two for everything that only awaits.
-N_THREADS = 4
 # `ros2 launch` sends SIGTERM 5 s after SIGINT.
 STOP_TIMEOUT_S = 4.0
 # Whatever hangs then, the process ends: what it left is removed by the next start.
 LAST_RESORT_S = 4.8
 USAGE_EXIT_CODE = 2
-# A callback that fails may fail each time, and so may the executor itself.
-THROTTLE_S = 1.0
-PAUSE_S = 0.01
-
-
-class Spinner:
-    """Runs a node's callbacks in a thread of its own."""
-
-    def __init__(self, node: TrackerNode) -> None:
-        self._logger = node.get_logger()
-        self._executor = MultiThreadedExecutor(N_THREADS, context=node.context)
-        self._executor.add_node(node)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._spin, name='spin', daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; callbacks under way end first."""
-        self._stopping.set()
-        self._executor.shutdown(1.0)
-        self._thread.join(1.0)
-
-    def _spin(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._executor.spin()
-            except ExternalShutdownException:
-                return
-            except rclpy_implementation.InvalidHandle:
-                # An entity was destroyed between the wake-up and its turn.
-                continue
-            except Exception:  # noqa: BLE001 - one bad callback must not end the node
-                self._logger.error(f'a callback failed:\n{traceback.format_exc()}',
-                                   throttle_duration_sec=THROTTLE_S)
-                self._stopping.wait(PAUSE_S)
 
 
 def run(arguments: Sequence[str], stop: StopRequest,
@@ -74,6 +37,7 @@ def run(arguments: Sequence[str], stop: StopRequest,
     :returns: the exit code if the node could not be started
     """
     take_short_turns()
+    keep_freed_memory()
     try:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = TrackerNode(loader)

@@ -19,10 +19,10 @@ from std_msgs.msg import Header
 
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import ModelError
+from sam2_tracker.ros.executor import Spinner
 from sam2_tracker.ros.image_conversion import image_to_msg
 from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.tracker_node import TrackerNode
-from sam2_tracker.ros.tracker_process import Spinner
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 

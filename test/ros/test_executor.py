@@ -1,0 +1,123 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which thread runs which callback, and what a callback that fails or hangs does to the others."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from rcl_interfaces.msg import Log
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from ros_graph import graph_in, wait_until
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from sam2_tracker.ros import executor
+from sam2_tracker.ros.executor import Spinner
+
+DOMAIN_ID = 58
+# Generous: a busy machine makes every callback slow.
+QUICK_S = 0.5
+
+
+class Spun:
+    """A node with a topic and a service, and what is to happen in them."""
+
+    def __init__(self, graph) -> None:
+        self.graph = graph
+        self.node = Node('spun', context=graph.context)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.heard: list[tuple[str, str]] = []
+        self.node.create_subscription(String, '~/heard', self.on_message, 10,
+                                      callback_group=MutuallyExclusiveCallbackGroup())
+        self.node.create_service(Trigger, '~/asked', self.on_request,
+                                 callback_group=MutuallyExclusiveCallbackGroup())
+        self.asked_in = ''
+        self.publisher = graph.publisher(String, '/spun/heard')
+        self.rosout = graph.inbox(Log, '/rosout', 100)
+        self.spinner = Spinner(self.node)
+        wait_until(self.publisher.get_subscription_count)
+
+    def on_message(self, message: String) -> None:
+        if message.data == 'wrong':
+            raise ValueError('what was heard is wrong')
+        if message.data == 'slow':
+            threading.Event().wait(1.5 * QUICK_S)
+        if message.data == 'hang':
+            self.gate.wait(20)
+        self.heard.append((message.data, threading.current_thread().name.split('_')[0]))
+
+    def on_request(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self.asked_in = threading.current_thread().name
+        self.gate.wait(20)
+        return response
+
+    def say(self, word: str) -> tuple[str, str]:
+        """Publish a word; return it and the thread that heard it."""
+        before = len(self.heard)
+        self.publisher.publish(String(data=word))
+        wait_until(lambda: len(self.heard) > before, what=f'hearing {word}')
+        return self.heard[-1]
+
+    def ask(self):
+        return self.graph.call_async(Trigger, '/spun/asked')
+
+
+@pytest.fixture
+def spun(monkeypatch):
+    monkeypatch.setattr(executor, 'QUICK_S', QUICK_S)
+    with graph_in(DOMAIN_ID) as graph:
+        found = Spun(graph)
+        yield found
+        found.gate.set()
+        found.spinner.stop()
+        found.node.destroy_node()
+
+
+def test_messages_are_taken_by_the_thread_that_spins(spun):
+    assert [spun.say('one'), spun.say('two')] == [('one', 'spin'), ('two', 'spin')]
+
+
+def test_messages_do_not_wait_for_a_service_that_takes_long(spun):
+    spun.gate.clear()
+    reply = spun.ask()
+    wait_until(lambda: spun.asked_in.startswith('callback'))
+    assert spun.say('meanwhile') == ('meanwhile', 'spin')
+    assert not reply.done()
+    spun.gate.set()
+    wait_until(reply.done)
+
+
+def test_nothing_waits_for_messages_that_take_long(spun):
+    assert spun.say('slow') == ('slow', 'spin')
+    spun.gate.clear()
+    spun.publisher.publish(String(data='hang'))
+    reply = spun.ask()
+    wait_until(lambda: spun.asked_in)
+    assert spun.heard == [('slow', 'spin')]
+    spun.gate.set()
+    wait_until(reply.done)
+    wait_until(lambda: len(spun.heard) == 2)
+    assert spun.heard[1] == ('hang', 'callback')
+    # It is the callback before that decides.
+    spun.say('quick')
+    assert spun.say('again') == ('again', 'spin')
+
+
+def test_what_a_callback_raises_is_said_and_the_next_one_runs(spun):
+    spun.publisher.publish(String(data='wrong'))
+    line = spun.rosout.wait_for(lambda message: 'a callback failed' in message.msg).msg
+    assert 'ValueError: what was heard is wrong' in line
+    assert spun.say('right') == ('right', 'spin')
+
+
+def test_entities_may_go_while_it_spins(spun):
+    for number in range(50):
+        spun.node.destroy_subscription(
+            spun.node.create_subscription(String, f'~/other_{number}', lambda _: None, 10))
+        spun.node.destroy_publisher(spun.node.create_publisher(String, f'~/mine_{number}', 10))
+    assert spun.say('still') == ('still', 'spin')
+    assert not [line for line in spun.rosout.messages if 'failed' in line.msg]
