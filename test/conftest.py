@@ -11,12 +11,16 @@ import sys
 
 import pytest
 
+from sam2_tracker.core.process import spin_briefly
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Before any ROS library is loaded: with Fast DDS's own default, best-effort subscribers lose most
 # images. And no test talks to another machine.
 os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+# Before torch is loaded.
+spin_briefly()
 
 
 @pytest.fixture(scope='session')

@@ -12,8 +12,8 @@ import sys
 from types import FrameType
 
 from sam2_tracker.core.errors import PromptError, TrackerError
-from sam2_tracker.core.interpreter import take_short_turns
 from sam2_tracker.core.log import Level
+from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.offline.arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.fingerprint import fingerprint_of
@@ -33,6 +33,7 @@ class Terminated(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     take_short_turns()
+    spin_briefly()
     terminal = Terminal(is_quiet=False)
     try:
         request = parse(arguments)

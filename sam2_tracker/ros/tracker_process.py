@@ -15,7 +15,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.core.interpreter import take_short_turns
+from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.models.host_memory import keep_freed_memory
 from sam2_tracker.ros.engine import ModelLoader
 from sam2_tracker.ros.executor import Spinner
@@ -37,6 +37,7 @@ def run(arguments: Sequence[str], stop: StopRequest,
     :returns: the exit code if the node could not be started
     """
     take_short_turns()
+    spin_briefly()
     keep_freed_memory()
     try:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
