@@ -6,16 +6,20 @@ The real node: what it adds to the engine's time, and `nano`'s frames a second i
     python -m benchmarks.node [--frames 150] [--seconds 20] [--device cuda]
 
 Camera, operator and subscriber are one process, the node is another, on the same machine; raw
-640x480 pictures, one object, the label image subscribed to.
+640x480 pictures, one object, the label image subscribed to. The stream is measured again beside
+another process that computes all the time, as on a robot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 import os
 from pathlib import Path
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from typing import Any
@@ -44,6 +48,8 @@ STREAM_NOTE = ('{model} in the running node, camera at {camera:g} Hz, frame_poli
                "**{fps:.1f} label images a second** over {seconds:.0f} s; the camera's own "
                'process takes its share of the same cores. What the node says of it on '
                '`/diagnostics`, p50 / p95 in ms, of the last 300 frames: {stages}.')
+BUSY_NOTE = ('The same beside another process that computes all the time: **{fps:.1f} label '
+             'images a second**.')
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,17 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Running:
-    """The node on a camera's stream; the latencies by stage are as it reports them."""
+    """
+    The node on a camera's stream.
+
+    :param stages: latencies as it reports them
+    :param is_beside_another: another process computed all the time
+    """
 
     fps: float
     seconds: float
     stages: dict[str, str]
+    is_beside_another: bool = False
 
 
 def measure_overhead(client: Any, tracker: Any, engine: str, frames: int) -> Overhead:
@@ -115,6 +127,17 @@ def measure_stream(client: Any, seconds: float) -> Running:
     return Running(fps, seconds, stages_of(client.diagnostics))
 
 
+@contextmanager
+def busy_process() -> Iterator[None]:
+    """Let another process compute meanwhile."""
+    busy = subprocess.Popen([sys.executable, '-c', 'while True: pass'])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
+
+
 def stages_of(diagnostics: dict[str, str]) -> dict[str, str]:
     """Return p50 and p95 of each stage from a diagnostics message."""
     names = [key.removesuffix(' p50 ms') for key in diagnostics if key.endswith(' p50 ms')]
@@ -123,15 +146,15 @@ def stages_of(diagnostics: dict[str, str]) -> dict[str, str]:
 
 
 def measure(parameters: dict[str, Any], frames: int, seconds: float, domain_id: int,
-            threads: int) -> tuple[list[Overhead], Running]:
-    """Measure both engines; the real one on a stream too."""
+            threads: int) -> tuple[list[Overhead], Running, Running]:
+    """Measure both engines; the real one on a stream too, alone and beside a busy process."""
     from benchmarks.node_client import Client, TrackerProcess
 
     pictures = scene(40)
     box = boxes(1)[0].box_xyxy
     assert box is not None
     rows = []
-    running = None
+    streams = []
     for engine in ('still', 'real'):
         with tempfile.TemporaryDirectory() as folder, \
                 Client(domain_id, pictures) as client, \
@@ -140,12 +163,15 @@ def measure(parameters: dict[str, Any], frames: int, seconds: float, domain_id: 
             time.sleep(1.0)
             rows.append(measure_overhead(client, tracker, engine, frames))
             if engine == 'real':
-                running = measure_stream(client, seconds)
-    assert running is not None
-    return rows, running
+                streams.append(measure_stream(client, seconds))
+                with busy_process():
+                    streams.append(replace(measure_stream(client, seconds),
+                                           is_beside_another=True))
+    alone, beside_another = streams
+    return rows, alone, beside_another
 
 
-def table(rows: Sequence[Overhead], running: Running, model: str) -> str:
+def table(rows: Sequence[Overhead], alone: Running, beside_another: Running, model: str) -> str:
     """Return the figures as Markdown."""
     found = markdown(
         ['engine', 'frames', 'node overhead, ms, p50 / p95', 'engine, ms, p50',
@@ -156,12 +182,13 @@ def table(rows: Sequence[Overhead], running: Running, model: str) -> str:
           f'{row.publish_p50_ms:.1f}', f'{row.node_p50_ms:.1f}', str(row.unanswered)]
          for row in rows])
     stages = ', '.join(f'{name.removeprefix("stage ")} {value}'
-                       for name, value in running.stages.items())
+                       for name, value in alone.stages.items())
     transport = ', '.join(f'{name}={os.environ.get(name, "not set")}' for name in _TRANSPORT)
     overhead = OVERHEAD_NOTE.format(model=model, transport=transport)
-    stream = STREAM_NOTE.format(model=model, camera=_CAMERA_HZ, fps=running.fps,
-                                seconds=running.seconds, stages=stages or 'nothing')
-    return f'{found}\n\n{overhead}\n\n{stream}'
+    stream = STREAM_NOTE.format(model=model, camera=_CAMERA_HZ, fps=alone.fps,
+                                seconds=alone.seconds, stages=stages or 'nothing')
+    busy = BUSY_NOTE.format(fps=beside_another.fps)
+    return f'{found}\n\n{overhead}\n\n{stream}\n\n{busy}'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,14 +204,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = prepare(options)
     parameters = {'model': options.model, 'device': options.device,
                   'image_size': options.image_size}
-    rows, running = measure(parameters, options.frames, options.seconds, options.domain_id,
-                            options.threads)
+    rows, alone, beside_another = measure(parameters, options.frames, options.seconds,
+                                          options.domain_id, options.threads)
     device = options.device.partition(':')[0]
     return save(Result(
         f'node_{device}', 'node', f'Node: 640x480, {options.model}, {device}', machine,
-        (*(asdict(row) for row in rows), asdict(running)), table(rows, running, options.model),
+        tuple(asdict(row) for row in (*rows, alone, beside_another)),
+        table(rows, alone, beside_another, options.model),
         {'overhead p50': rows[0].p50_ms, 'overhead p95': rows[0].p95_ms,
-         'overhead beside the engine p95': rows[1].p95_ms, 'fps': running.fps},
+         'overhead beside the engine p95': rows[1].p95_ms, 'fps': alone.fps,
+         'fps beside another': beside_another.fps},
         {'overhead p95': f'with an engine that takes no time; beside {options.model} '
                          f'{rows[1].p95_ms:.1f} ms'}), options.results)
 

@@ -73,10 +73,11 @@ def test_the_node_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
                  '--domain-id', str(DOMAIN_ID), '--results', str(tmp_path)]
     assert node.main(arguments) == 0
     result, = load_all(tmp_path)
-    still, real, running = result.rows
+    still, real, running, beside_another = result.rows
     assert (still['engine'], real['engine']) == ('still', 'real')
     assert still['engine_p50_ms'] < 1 < real['engine_p50_ms']
     assert still['frames'] + still['unanswered'] == 10 and still['frames'] >= 8
     assert 0 < still['p50_ms'] <= result.figures['overhead p95']
     assert running['fps'] > 1
     assert 'stage encode' in running['stages']
+    assert beside_another['is_beside_another'] and beside_another['fps'] > 0.5
