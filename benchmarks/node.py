@@ -39,11 +39,12 @@ _SETTLING_S = 5.0
 OVERHEAD_NOTE = (
     "From `publish` of an image to its label image in the subscriber's callback, one picture at a"
     " time, the engine's own time (encode, track, summarise, measured in the node for that very "
-    'frame) taken out. It contains both ways through DDS, conversion, storing the JPEG, the worker'
-    ' and publishing. "still": a model that takes no time, so this is the node on an otherwise '
-    'idle machine: the row that the target is about. "real": the same beside {model}, whose '
-    'threads leave cold caches and no free core. {transport}; with ROS_AUTOMATIC_DISCOVERY_RANGE='
-    'LOCALHOST Fast DDS goes back to slower transports, whatever the other says.')
+    'frame) taken out. It contains both ways through DDS, conversion, the worker and publishing; '
+    'the JPEG is made and stored meanwhile. "still": a model that takes no time, so this is the '
+    'node on an otherwise idle machine: the row that the target is about. "real": the same beside '
+    '{model}, whose threads leave cold caches and no free core. {transport}; with '
+    'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST Fast DDS goes back to slower transports, whatever '
+    'the other says.')
 STREAM_NOTE = ('{model} in the running node, camera at {camera:g} Hz, frame_policy latest: '
                "**{fps:.1f} label images a second** over {seconds:.0f} s; the camera's own "
                'process takes its share of the same cores. What the node says of it on '

@@ -86,15 +86,15 @@ class FrameBuffer:
                 stamp_ns: int) -> Arrival:
         if self._closed:
             return self._drop(f'frame {format_stamp(stamp_ns)} came after the end')
-        encoded = self._codec.encode(image)
-        session = self._gate.admit(stamp_ns, encoded.source_hw)
+        frame = self._codec.prepare(image)
+        session = self._gate.admit(stamp_ns, frame.source_hw)
         if session is None:
             return self._drop(f'frame {format_stamp(stamp_ns)} is not newer than the one before')
         new_session = self._begin(session)
-        stored = StoredFrame(session, self._next_number, stamp_ns, header, encoded.source_hw,
+        stored = StoredFrame(session, self._next_number, stamp_ns, header, frame.source_hw,
                              received_ns)
         was_in_trouble = self._shelf.trouble != ''
-        fits = self._shelf.put(stored, encoded)
+        fits = self._shelf.put(stored, frame)
         trouble = '' if was_in_trouble else self._shelf.trouble
         if not fits:
             return Arrival(Outcome.LOST, self._lose(stored), None, new_session, trouble)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,20 +20,35 @@ from sam2_tracker.core.types import UInt8Array
 @dataclass(frozen=True, eq=False)
 class FrameJpeg:
     """
-    A frame ready to be stored.
+    A frame whose JPEG was received, or is made when it is first asked for.
 
-    :param payload: JPEG
     :param source_hw: height and width as received
-    :param pixels_rgb: what to track if it is not the decoded payload, else None
+    :param received: JPEG, None if it has to be made
+    :param to_encode: (height, width, 3) uint8 RGB to make it of
+    :param pixels_rgb: what to track if it is not the decoded JPEG, else None
     """
 
-    payload: bytes
     source_hw: tuple[int, int]
+    received: bytes | None = None
+    to_encode: UInt8Array | None = None
+    quality: int = 95
     pixels_rgb: UInt8Array | None = None
+
+    @cached_property
+    def payload(self) -> bytes:
+        """
+        Return the JPEG.
+
+        :raises FrameError: if it cannot be made
+        """
+        if self.received is not None:
+            return self.received
+        assert self.to_encode is not None
+        return jpeg.encode(self.to_encode, self.quality)
 
 
 class FrameCodec:
-    """Encodes frames as the settings say."""
+    """Stores and tracks frames as the settings say."""
 
     def __init__(self, config: BufferConfig, policy: FramePolicy) -> None:
         self._quality = config.jpeg_quality
@@ -41,25 +57,25 @@ class FrameCodec:
         # depend on whether there was a backlog.
         self._track_received = policy is FramePolicy.LATEST
 
-    def encode(self, image: RawImage | EncodedImage) -> FrameJpeg:
+    def prepare(self, image: RawImage | EncodedImage) -> FrameJpeg:
         """
-        Return the JPEG of an image: a payload that needs no scaling is passed on as it is.
+        Make an image ready: a payload that needs no scaling is passed on as it is.
 
         :raises FrameError: if it is empty, truncated, damaged or not a picture at all
         """
         if isinstance(image, EncodedImage):
             info = jpeg.probe(image.payload)
             if info.is_jpeg and jpeg.fits(info.hw, self._max_side):
-                return FrameJpeg(image.payload, info.hw)
-            return self._encode_pixels(jpeg.decode(image.payload))
+                return FrameJpeg(info.hw, received=image.payload)
+            return self._of_pixels(jpeg.decode(image.payload))
         _check(image.image_rgb)
-        return self._encode_pixels(image.image_rgb)
+        return self._of_pixels(image.image_rgb)
 
-    def _encode_pixels(self, received_rgb: UInt8Array) -> FrameJpeg:
+    def _of_pixels(self, received_rgb: UInt8Array) -> FrameJpeg:
         height, width = received_rgb.shape[:2]
         pixels_rgb = jpeg.shrink(received_rgb, self._max_side)
-        payload = jpeg.encode(pixels_rgb, self._quality)
-        return FrameJpeg(payload, (height, width), pixels_rgb if self._track_received else None)
+        return FrameJpeg((height, width), to_encode=pixels_rgb, quality=self._quality,
+                         pixels_rgb=pixels_rgb if self._track_received else None)
 
 
 def _check(pixels: UInt8Array) -> None:

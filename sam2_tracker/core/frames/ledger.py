@@ -13,6 +13,7 @@ from itertools import takewhile
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.stored_frame import FrameKey, Session, StoredFrame
+from sam2_tracker.core.types import UInt8Array
 
 
 @dataclass(eq=False)
@@ -20,8 +21,9 @@ class HeldFrame:
     """
     A frame that the buffer holds.
 
-    :param n_bytes: size of its JPEG
-    :param payload: its JPEG if that is in memory, None if it is on disk
+    :param n_bytes: size of its JPEG, or room kept for it
+    :param payload: its JPEG if that is in memory, None if it is on disk or will be
+    :param pixels_rgb: what it is as long as its JPEG is being made
     :param waiting: True until the worker was given it or passed over it
     """
 
@@ -30,10 +32,11 @@ class HeldFrame:
     payload: bytes | None = None
     pins: int = 0
     waiting: bool = True
+    pixels_rgb: UInt8Array | None = None
 
     @property
     def on_disk(self) -> bool:
-        """Return whether the JPEG is on disk."""
+        """Return whether the JPEG is on disk, or will be."""
         return self.payload is None
 
 
@@ -137,6 +140,10 @@ class FrameLedger:
             gone.append(self._forget(oldest))
         return True, gone
 
+    def has_room(self, n_bytes: int) -> bool:
+        """Return whether so many bytes fit on disk and nothing has to go for them."""
+        return self._bytes[True] + n_bytes <= self._max_bytes[True]
+
     def add(self, held: HeldFrame) -> list[HeldFrame]:
         """Take a frame in as the newest one, to be processed."""
         key = held.stored.key
@@ -148,6 +155,17 @@ class FrameLedger:
             return []
         # Nobody processes: the stream is paused, or the model still being loaded.
         return self._let_go(self._pass_over(self._waiting.popleft()))
+
+    def complete(self, held: HeldFrame, n_bytes: int, payload: bytes | None) -> list[HeldFrame]:
+        """
+        Note what became of a frame that was added pinned, and unpin it.
+
+        :param payload: its JPEG if that has to stay in memory
+        """
+        self._bytes[held.on_disk] -= held.n_bytes
+        held.n_bytes, held.payload, held.pixels_rgb = n_bytes, payload, None
+        self._bytes[held.on_disk] += held.n_bytes
+        return self.unpin([held])
 
     def take(self) -> tuple[StoredFrame | None, list[HeldFrame]]:
         """

@@ -25,11 +25,15 @@ from sam2_tracker.core.types import UInt8Array
 MAX_MEMORY_BYTES = 128 * 1024**2
 # The one in work, the newest, and those of a prompt and of its preview.
 MAX_PICTURES = 4
+# What a JPEG of a tiny picture takes beyond its pixels.
+JPEG_HEAD_BYTES = 2048
 
 
 class FrameShelf:
     """
     Keeps frames on disk, or in memory where that fails, and deletes those that are let go.
+
+    A frame whose pixels are tracked as they are is there for all before its JPEG is.
 
     `begin_session` and `put` belong to one thread at a time, `take` and `settle` to another; all
     else may be called from anywhere.
@@ -49,17 +53,61 @@ class FrameShelf:
         self._apply(lambda: self._ledger.begin_session(session))
         self._end_sessions()
 
-    def put(self, stored: StoredFrame, encoded: FrameJpeg) -> bool:
-        """Take a frame in; return False if there is no room for it."""
-        held = self._place(stored, encoded.payload)
+    def put(self, stored: StoredFrame, frame: FrameJpeg) -> bool:
+        """
+        Take a frame in; return False if there is no room for it.
+
+        Where its pixels are tracked the worker may begin before its JPEG is made.
+
+        :raises FrameError: if its JPEG cannot be made
+        """
+        announced = None if frame.pixels_rgb is None else self._announce(stored, frame.pixels_rgb)
+        if announced is not None:
+            self._complete(announced, frame)
+            return True
+        held = self._place(stored, frame.payload)
         if held is None:
             return False
+        self._add(held, frame.pixels_rgb)
+        return True
+
+    def _add(self, held: HeldFrame, pixels_rgb: UInt8Array | None) -> None:
         with self._changed:
             gone = self._ledger.add(held)
-            if encoded.pixels_rgb is not None:
-                self._remember(stored.key, encoded.pixels_rgb)
+            if pixels_rgb is not None:
+                self._remember(held.stored.key, pixels_rgb)
             self._changed.notify_all()
         self._discard(gone)
+
+    def _announce(self, stored: StoredFrame, pixels_rgb: UInt8Array) -> HeldFrame | None:
+        """Take a frame in without its JPEG, unless that might need room made for it."""
+        n_bytes = pixels_rgb.nbytes + JPEG_HEAD_BYTES
+        with self._changed:
+            if not self._ledger.has_room(n_bytes):
+                return None
+        held = HeldFrame(stored, n_bytes, pins=1, pixels_rgb=pixels_rgb)
+        self._add(held, pixels_rgb)
+        return held
+
+    def _complete(self, held: HeldFrame, frame: FrameJpeg) -> None:
+        """Make and store the JPEG of a frame that was announced."""
+        try:
+            payload = frame.payload
+        except FrameError:
+            self.throw_out(held.stored)
+            raise
+        kept = None if self._is_written(held.stored, payload) else payload
+        if kept is not None:
+            self._make_room(len(kept), on_disk=False)
+        self._apply(lambda: self._ledger.complete(held, len(payload), kept))
+
+    def _is_written(self, stored: StoredFrame, payload: bytes) -> bool:
+        try:
+            self._store.write(stored, payload)
+        except StorageError as error:
+            self._trouble = f'{error}; meanwhile they stay in memory'
+            return False
+        self._trouble = ''
         return True
 
     @property
@@ -68,17 +116,14 @@ class FrameShelf:
         return self._trouble
 
     def _place(self, stored: StoredFrame, payload: bytes) -> HeldFrame | None:
-        try:
-            if self._make_room(len(payload), on_disk=True):
-                self._store.write(stored, payload)
-                self._trouble = ''
+        if self._make_room(len(payload), on_disk=True):
+            if self._is_written(stored, payload):
                 return HeldFrame(stored, len(payload))
-            if not self._config.keep:
-                return None
+        elif self._config.keep:
             self._trouble = (f'the {self._config.max_bytes} bytes of buffer.max_bytes are used up '
                              'and buffer.keep lets nothing go: frames stay in memory only')
-        except StorageError as error:
-            self._trouble = f'{error}; meanwhile they stay in memory'
+        else:
+            return None
         if self._make_room(len(payload), on_disk=False):
             return HeldFrame(stored, len(payload), payload)
         return None
@@ -174,7 +219,7 @@ class FrameShelf:
             if not pinned:
                 raise self.gone(stored)
             with self._changed:
-                picture = self._pictures.get(stored.key)
+                picture = self._pictures.get(stored.key, pinned[0].pixels_rgb)
             if picture is None:
                 picture = jpeg.decode(self._store.read(pinned[0]))
                 with self._changed:
@@ -202,8 +247,9 @@ class FrameShelf:
     def _each_pinned(self, frames: Iterable[StoredFrame]) -> Generator[HeldFrame, None, None]:
         """Iterate over those of the frames that are still held when their turn comes."""
         for stored in frames:
-            with self.pinned([stored]) as held:
-                yield from held
+            with self.pinned([stored]) as pinned:
+                # The newest one's JPEG may not be there yet.
+                yield from (held for held in pinned if held.pixels_rgb is None)
 
     def count(self, arrivals: BufferStatistics) -> BufferStatistics:
         """Return statistics with what is held now filled in."""
