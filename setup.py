@@ -19,7 +19,6 @@ setup(
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
         f'{PACKAGE}.models': ['*.yaml', '*.pt', '**/*.yaml', '**/*.pt'],
-        f'{PACKAGE}.web': ['static/*', 'static/**/*'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),

@@ -22,8 +22,9 @@ from sam2_tracker.offline.timeline import Clock
 
 EXAMPLE = """
 example:
-  process drive.mcap --prompts prompts.yaml --output masks_bag --video overlay.mp4
-  process clip.mp4 --box 120,80,260,300 --label dog --masks out --coco dog.json
+  ros2 run sam2_tracker process drive.mcap --prompts prompts.yaml --output masks_bag
+  ros2 run sam2_tracker process clip.mp4 --box 120,80,260,300 --label dog --masks out --video o.mp4
+without ROS: python -m sam2_tracker.offline instead of ros2 run sam2_tracker process
 
 exit codes: 0 done, 2 bad arguments or prompts, 3 a source is unreadable, 4 an output exists or
 cannot be written, 5 the model, 130 interrupted, 143 terminated, 1 a fault of this program

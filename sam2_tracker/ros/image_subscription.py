@@ -57,14 +57,13 @@ class ImageSubscription:
         self._config = config
         self._kind = kind
         self._on_image = on_image
-        self._group = MutuallyExclusiveCallbackGroup()
         self._lock = threading.Lock()
         self.topic = topic_name(node.resolve_topic_name('image'), config.transport)
         self.lost_messages = 0
         self._reliability = fitting_reliability(config.reliability, self._offered())
         self._subscription: Subscription | None = self._subscribe()
         self._review = node.create_timer(
-            REVIEW_PERIOD_S, self.on_review, self._group,
+            REVIEW_PERIOD_S, self.on_review, MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         if config.reliability != 'auto':
             self._review.cancel()
@@ -113,9 +112,10 @@ class ImageSubscription:
 
     def _subscribe_with(self, qos: QoSProfile,
                         events: SubscriptionEventCallbacks | None) -> Subscription:
+        # A group of its own: rclpy leaves that of an event occupied whose subscription has gone.
         return self._node.create_subscription(
-            self._kind, self.topic, self._on_image, qos, callback_group=self._group,
-            event_callbacks=events)
+            self._kind, self.topic, self._on_image, qos,
+            callback_group=MutuallyExclusiveCallbackGroup(), event_callbacks=events)
 
     def on_message_lost(self, event: Any) -> None:
         """Count what the middleware lost."""

@@ -109,7 +109,7 @@ _MODEL_ROWS = (
         pattern_help='auto, cpu, cuda or cuda:N'),
     ParameterSpec(
         'precision', _MODEL.precision, _CONFIGURE,
-        'Arithmetic of the model; auto is bfloat16 on CUDA and float32 on the CPU.',
+        'Arithmetic of the model; auto is bfloat16 on CUDA devices that have it, else float32.',
         choices=('auto', 'bfloat16', 'float32')),
     ParameterSpec(
         'compile', _MODEL.compile, _CONFIGURE,
@@ -117,7 +117,8 @@ _MODEL_ROWS = (
         choices=('none', 'encoder', 'full')),
     ParameterSpec(
         'image_size', _MODEL.image_size, _CONFIGURE,
-        "Side in pixels of the square that the model sees; 0 for the model's own.", 0, 4096),
+        "Side in pixels of what the model sees, a multiple of 32; 0 for the model's own.",
+        0, 4096),
 )
 
 _INPUT_ROWS = (
@@ -169,7 +170,7 @@ _TRACKING_ROWS = (
         'Prompted frames that memory attention reads per object.', 2, 64),
     ParameterSpec(
         'tracking.look_back_frames', _TRACKING.look_back_frames, _LIVE,
-        "Processed frames that a refinement may go back; 0 for 2 s at the camera's rate.",
+        'Processed frames that a refinement may go back; 0 for 2 s of them, 4 to 120.',
         0, 10000),
     ParameterSpec(
         'tracking.lost_after_s', _TRACKING.lost_after_s, _LIVE,

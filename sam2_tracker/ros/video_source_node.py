@@ -13,6 +13,7 @@ import time
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -183,10 +184,13 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
     """
     Play until the end of the source or until told to stop.
 
-    :raises ConfigError: a parameter is not accepted
+    :raises ConfigError: an argument or a parameter is not accepted
     :raises FrameError: the source cannot be read
     """
-    rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        raise ConfigError(' '.join(str(error).split())) from error
     try:
         _play(VideoSourceNode(), stop)
     finally:

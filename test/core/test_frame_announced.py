@@ -16,7 +16,7 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.frames import jpeg, shelf
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.store import FrameStore
 from sam2_tracker.core.frames.stored_frame import Arrival, Outcome
@@ -110,14 +110,28 @@ def test_pixels_are_at_hand_however_many_others_are_read_meanwhile(camera: SlowC
     assert np.array_equal(buffer.pixels(stored), jpeg.decode(jpeg.encode(picture(20), 95)))
 
 
-def test_snapshot_has_what_is_written(camera: SlowCamera) -> None:
+def test_snapshot_waits_for_the_newest_jpeg(camera: SlowCamera) -> None:
     send_raw(camera.buffer, 1.0)
     camera.begin(1.1)
-    early = camera.buffer.snapshot()
+    with ThreadPoolExecutor(1) as pool:
+        snapshot = pool.submit(camera.buffer.snapshot)
+        threading.Event().wait(0.05)
+        assert not snapshot.done()
+        camera.finish()
+        folder = snapshot.result(PATIENCE_S)
+    assert files(folder) == ['00000.jpeg', '00001.jpeg']
+
+
+def test_snapshot_leaves_out_a_frame_whose_jpeg_does_not_come(camera: SlowCamera,
+                                                              monkeypatch: pytest.MonkeyPatch
+                                                              ) -> None:
+    monkeypatch.setattr(shelf, 'JPEG_TIMEOUT_S', 0.01)
+    send_raw(camera.buffer, 1.0)
+    camera.begin(1.1)
+    folder = camera.buffer.snapshot()
     camera.finish()
-    assert files(early) == ['00000.jpeg']
-    assert files(camera.buffer.snapshot()) == ['00000.jpeg', '00001.jpeg']
-    with (early / 'stamps.csv').open() as stamps:
+    assert files(folder) == ['00000.jpeg']
+    with (folder / 'stamps.csv').open() as stamps:
         assert [row['file'] for row in csv.DictReader(stamps)] == ['00000.jpeg']
 
 
@@ -150,21 +164,23 @@ def test_session_that_ends_meanwhile_takes_the_frame_along(camera: SlowCamera, t
     assert camera.buffer.statistics.held == 1
 
 
-def test_frame_whose_jpeg_cannot_be_made_is_gone(camera: SlowCamera) -> None:
+@pytest.mark.parametrize('failure', [FrameError('no JPEG of this'),
+                                     MemoryError('no JPEG of this')])
+def test_frame_whose_jpeg_cannot_be_made_is_gone(camera: SlowCamera, failure: Exception) -> None:
     buffer = camera.buffer
     camera.begin(1.0)
     stored = buffer.next(0)
     assert stored is not None
-    camera.failure = FrameError('no JPEG of this')
-    with pytest.raises(FrameError, match='no JPEG of this'):
+    camera.failure = failure
+    with pytest.raises(type(failure), match='no JPEG of this'):
         camera.finish()
     with pytest.raises(FrameError, match='not the one in work'):
         buffer.mark_processed(stored, 0)
     statistics = buffer.statistics
-    assert (statistics.held, statistics.unreadable, statistics.disk_bytes) == (0, 1, 0)
+    assert (statistics.held, statistics.waiting, statistics.disk_bytes) == (0, 0, 0)
     camera.failure = None
     send_raw(buffer, 1.1)
-    process(buffer, 0)
+    assert process(buffer, 0).number == stored.number + 1, 'the number of the lost one is not its'
 
 
 def test_jpeg_that_the_disk_refuses_stays_in_memory(camera: SlowCamera,

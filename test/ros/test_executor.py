@@ -36,10 +36,15 @@ class Spun:
         self.node.create_service(Trigger, '~/asked', self.on_request,
                                  callback_group=MutuallyExclusiveCallbackGroup())
         self.asked_in = ''
+        self.clock_in = ''
+        self.node.create_subscription(String, '~/clock', self.on_clock, 10,
+                                      callback_group=MutuallyExclusiveCallbackGroup())
         self.publisher = graph.publisher(String, '/spun/heard')
+        self.clock = graph.publisher(String, '/spun/clock')
         self.rosout = graph.inbox(Log, '/rosout', 100)
         self.spinner = Spinner(self.node)
         wait_until(self.publisher.get_subscription_count)
+        wait_until(self.clock.get_subscription_count)
 
     def on_message(self, message: String) -> None:
         if message.data == 'wrong':
@@ -49,6 +54,9 @@ class Spun:
         if message.data == 'hang':
             self.gate.wait(20)
         self.heard.append((message.data, threading.current_thread().name.split('_')[0]))
+
+    def on_clock(self, _: String) -> None:
+        self.clock_in = threading.current_thread().name
 
     def on_request(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self.asked_in = threading.current_thread().name
@@ -93,6 +101,9 @@ def test_messages_do_not_wait_for_a_service_that_takes_long(spun):
 
 def test_nothing_waits_for_messages_that_take_long(spun):
     assert spun.say('slow') == ('slow', 'spin')
+    spun.clock.publish(String())
+    wait_until(lambda: spun.clock_in)
+    assert spun.clock_in == 'spin', 'the others are not slow'
     spun.gate.clear()
     spun.publisher.publish(String(data='hang'))
     reply = spun.ask()
@@ -121,3 +132,33 @@ def test_entities_may_go_while_it_spins(spun):
         spun.node.destroy_publisher(spun.node.create_publisher(String, f'~/mine_{number}', 10))
     assert spun.say('still') == ('still', 'spin')
     assert not [line for line in spun.rosout.messages if 'failed' in line.msg]
+
+
+def test_a_reply_under_way_is_sent_before_the_end(spun):
+    spun.gate.clear()
+    reply = spun.ask()
+    wait_until(lambda: spun.asked_in)
+    opener = threading.Timer(executor.STOP_TIMEOUT_S / 2, spun.gate.set)
+    opener.start()
+    spun.spinner.stop()
+    spun.node.destroy_node()
+    wait_until(reply.done, what='the reply')
+    opener.join()
+
+
+def test_newer_versions_of_rclpy_can_spin_it_too():
+    heard = []
+    with graph_in(DOMAIN_ID) as graph:
+        node = Node('newer', context=graph.context)
+        node.create_subscription(String, '~/heard', lambda message: heard.append(message.data), 10)
+        newer = executor.InlineExecutor(lambda error: heard.append(error), context=graph.context)
+        newer.add_node(node)
+        publisher = graph.publisher(String, '/newer/heard')
+        wait_until(publisher.get_subscription_count)
+        publisher.publish(String(data='word'))
+        # As `spin` does since rclpy 7.1.9 and 9.1.5.
+        wait_until(lambda: newer._spin_once_impl(0.1) or heard)
+        newer.shutdown(1.0)
+        newer.finish(1.0)
+        node.destroy_node()
+    assert heard == ['word']

@@ -272,6 +272,20 @@ def test_a_damaged_picture_ends_it_with_its_name(start, folder):
     assert '10.jpg (frame 2): ' in output and 'Traceback' not in output
 
 
+def test_arguments_that_ros_refuses_are_one_sentence():
+    done = subprocess.run(
+        [sys.executable, '-m', 'sam2_tracker.ros.video_source', '--ros-args', '-p', 'path'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith('video_source: ') and "'-p path'" in line
+    assert 'Traceback' not in done.stderr
+
+
 def test_help_has_an_example_and_every_parameter():
     output = subprocess.run(
         [sys.executable, '-m', 'sam2_tracker.ros.video_source', '--help'],

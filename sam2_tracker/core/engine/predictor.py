@@ -46,8 +46,8 @@ class Predictor:
     :param model: with its weights, on its device, in eval mode
     :param precision: float32, or bfloat16 for automatic mixed precision
     :param batched: track several objects in one pass, equal to one after the other but for
-        rounding; False is bit-identical to stock SAM 2 in float32; None is False on a CPU, which
-        large models fill with one object already, and True otherwise
+        rounding; False is bit-identical to stock SAM 2 in float32; None is True on CUDA and with
+        `compile` full, and False on a CPU, which large models fill with one object already
     :param max_batch: largest number of objects in one pass
     :param compile: none, encoder, or full: the encoder and batched tracking; done by `warm_up`
     :raises ModelError: if the model is set up so that results could not be exact

@@ -94,11 +94,12 @@ class FrameBuffer:
         stored = StoredFrame(session, self._next_number, stamp_ns, header, frame.source_hw,
                              received_ns)
         was_in_trouble = self._shelf.trouble != ''
+        self._next_number += 1  # Not given twice, whatever happens to this frame.
         fits = self._shelf.put(stored, frame)
         trouble = '' if was_in_trouble else self._shelf.trouble
         if not fits:
+            self._next_number -= 1  # Nobody has seen it.
             return Arrival(Outcome.LOST, self._lose(stored), None, new_session, trouble)
-        self._next_number += 1
         return Arrival(Outcome.STORED, '', stored, new_session, trouble)
 
     def _drop(self, reason: str) -> Arrival:

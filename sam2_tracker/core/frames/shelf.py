@@ -27,6 +27,7 @@ MAX_MEMORY_BYTES = 128 * 1024**2
 MAX_PICTURES = 4
 # What a JPEG of a tiny picture takes beyond its pixels.
 JPEG_HEAD_BYTES = 2048
+JPEG_TIMEOUT_S = 5.0
 
 
 class FrameShelf:
@@ -93,13 +94,17 @@ class FrameShelf:
         """Make and store the JPEG of a frame that was announced."""
         try:
             payload = frame.payload
-        except FrameError:
+            kept = None if self._is_written(held.stored, payload) else payload
+            if kept is not None:
+                # Others go for it; this one stays even if none can, as it was given out.
+                self._make_room(len(kept), on_disk=False)
+        except BaseException:
             self.throw_out(held.stored)
             raise
-        kept = None if self._is_written(held.stored, payload) else payload
-        if kept is not None:
-            self._make_room(len(kept), on_disk=False)
-        self._apply(lambda: self._ledger.complete(held, len(payload), kept))
+        with self._changed:
+            gone = self._ledger.complete(held, len(payload), kept)
+            self._changed.notify_all()
+        self._discard(gone)
 
     def _is_written(self, stored: StoredFrame, payload: bytes) -> bool:
         try:
@@ -248,8 +253,14 @@ class FrameShelf:
         """Iterate over those of the frames that are still held when their turn comes."""
         for stored in frames:
             with self.pinned([stored]) as pinned:
-                # The newest one's JPEG may not be there yet.
-                yield from (held for held in pinned if held.pixels_rgb is None)
+                for held in pinned:
+                    if self._is_stored(held):
+                        yield held
+
+    def _is_stored(self, held: HeldFrame) -> bool:
+        """Wait a while for a frame's JPEG."""
+        with self._changed:
+            return self._changed.wait_for(lambda: held.pixels_rgb is None, JPEG_TIMEOUT_S)
 
     def count(self, arrivals: BufferStatistics) -> BufferStatistics:
         """Return statistics with what is held now filled in."""
