@@ -3,7 +3,7 @@
 """
 The real node: what it adds to the engine's time, and `nano`'s frames a second in it.
 
-    python -m benchmarks.node [--frames 150] [--seconds 20] [--device cuda]
+    python -m benchmarks.node [--frames 150] [--seconds 60] [--device cuda]
 
 Camera, operator and subscriber are one process, the node is another, on the same machine; raw
 640x480 pictures, one object, the label image subscribed to. The stream is measured again beside
@@ -24,6 +24,8 @@ import tempfile
 import time
 from typing import Any
 
+import numpy as np
+
 from benchmarks.clips import boxes, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
@@ -36,6 +38,7 @@ _CAMERA_HZ = 30.0
 _DIAGNOSTICS_S = 1.2
 _TRANSPORT = ('FASTDDS_BUILTIN_TRANSPORTS', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
 _SETTLING_S = 5.0
+_WINDOW_S = 5.0
 OVERHEAD_NOTE = (
     "From `publish` of an image to its label image in the subscriber's callback, one picture at a"
     " time, the engine's own time (encode, track, summarise, measured in the node for that very "
@@ -46,11 +49,11 @@ OVERHEAD_NOTE = (
     'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST Fast DDS goes back to slower transports, whatever '
     'the other says.')
 STREAM_NOTE = ('{model} in the running node, camera at {camera:g} Hz, frame_policy latest: '
-               "**{fps:.1f} label images a second** over {seconds:.0f} s; the camera's own "
-               'process takes its share of the same cores. What the node says of it on '
-               '`/diagnostics`, p50 / p95 in ms, of the last 300 frames: {stages}.')
-BUSY_NOTE = ('The same beside another process that computes all the time: **{fps:.1f} label '
-             'images a second**.')
+               '**{fps}** over {seconds:.0f} s, median, lowest and highest of windows of '
+               "{window:g} s; the camera's own process takes its share of the same cores. What "
+               'the node says of it on `/diagnostics`, p50 / p95 in ms, of the last 300 frames: '
+               '{stages}.')
+BUSY_NOTE = 'The same beside another process that computes all the time: **{fps}**.'
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,23 @@ class Running:
     """
     The node on a camera's stream.
 
+    :param fps: label images a second: median, lowest and highest of all windows
     :param stages: latencies as it reports them
     :param is_beside_another: another process computed all the time
     """
 
     fps: float
+    lowest_fps: float
+    highest_fps: float
     seconds: float
     stages: dict[str, str]
     is_beside_another: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Return the rates as text."""
+        return (f'{self.fps:.1f} label images a second ({self.lowest_fps:.1f} to '
+                f'{self.highest_fps:.1f})')
 
 
 def measure_overhead(client: Any, tracker: Any, engine: str, frames: int) -> Overhead:
@@ -122,10 +134,17 @@ def measure_stream(client: Any, seconds: float) -> Running:
         client.publish()
         index += 1
         time.sleep(max(0.0, begun_s + index / _CAMERA_HZ - now_s))
-    came = sorted(at_s for at_s in list(client.received_s.values())
-                  if counted_from_s <= at_s <= ended_s)
-    fps = (len(came) - 1) / (came[-1] - came[0]) if len(came) > 1 else 0.0
-    return Running(fps, seconds, stages_of(client.diagnostics))
+    rates = rates_of(list(client.received_s.values()), counted_from_s, ended_s)
+    return Running(statistics.median(rates), min(rates), max(rates), seconds,
+                   stages_of(client.diagnostics))
+
+
+def rates_of(came_s: Sequence[float], from_s: float, until_s: float) -> list[float]:
+    """Return how many came a second in each window: this machine's speed wanders."""
+    count = max(1, int((until_s - from_s) / _WINDOW_S))
+    edges = np.linspace(from_s, until_s, count + 1)
+    found, _ = np.histogram(came_s, edges)
+    return [float(rate) for rate in found / np.diff(edges)]
 
 
 @contextmanager
@@ -186,9 +205,10 @@ def table(rows: Sequence[Overhead], alone: Running, beside_another: Running, mod
                        for name, value in alone.stages.items())
     transport = ', '.join(f'{name}={os.environ.get(name, "not set")}' for name in _TRANSPORT)
     overhead = OVERHEAD_NOTE.format(model=model, transport=transport)
-    stream = STREAM_NOTE.format(model=model, camera=_CAMERA_HZ, fps=alone.fps,
-                                seconds=alone.seconds, stages=stages or 'nothing')
-    busy = BUSY_NOTE.format(fps=beside_another.fps)
+    stream = STREAM_NOTE.format(model=model, camera=_CAMERA_HZ, fps=alone.shown,
+                                window=_WINDOW_S, seconds=alone.seconds,
+                                stages=stages or 'nothing')
+    busy = BUSY_NOTE.format(fps=beside_another.shown)
     return f'{found}\n\n{overhead}\n\n{stream}\n\n{busy}'
 
 
@@ -198,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--model', default='nano')
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
     parser.add_argument('--frames', type=int, default=150)
-    parser.add_argument('--seconds', type=float, default=20.0)
+    parser.add_argument('--seconds', type=float, default=60.0)
     parser.add_argument('--domain-id', type=int, default=97)
     options = parser.parse_args(arguments)
     os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')

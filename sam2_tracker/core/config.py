@@ -27,6 +27,8 @@ class ModelConfig:
     :param precision: auto (bfloat16 on CUDA, else float32), bfloat16 or float32
     :param compile: none, encoder or full
     :param image_size: side of the square that the model sees in pixels, 0 for the model's own
+    :param batching: several objects in one pass: auto (on CUDA, and if compile is full), always or
+        never
     """
 
     name: str = 'nano'
@@ -35,6 +37,7 @@ class ModelConfig:
     precision: str = 'auto'
     compile: str = 'none'
     image_size: int = 0
+    batching: str = 'auto'
 
 
 @dataclass(frozen=True)

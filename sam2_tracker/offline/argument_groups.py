@@ -112,6 +112,12 @@ def _add_model_options(group: Group) -> None:
     )
     group.add_argument('--compile', default=default.compile, choices=['none', 'encoder', 'full'])
     group.add_argument(
+        '--batching',
+        default=default.batching,
+        choices=['auto', 'always', 'never'],
+        help='whether objects share a pass; auto: on CUDA',
+    )
+    group.add_argument(
         '--image-size',
         type=_whole,
         default=default.image_size,

@@ -111,6 +111,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         options.precision,
         options.compile,
         options.image_size,
+        options.batching,
     )
     tracking = TrackingConfig(
         options.max_objects,

@@ -119,6 +119,10 @@ _MODEL_ROWS = (
         'image_size', _MODEL.image_size, _CONFIGURE,
         "Side in pixels of what the model sees, a multiple of 32; 0 for the model's own.",
         0, 4096),
+    ParameterSpec(
+        'batching', _MODEL.batching, _CONFIGURE,
+        'Several objects in one pass: faster with nano, exact but for rounding; auto: on CUDA.',
+        choices=('auto', 'always', 'never')),
 )
 
 _INPUT_ROWS = (

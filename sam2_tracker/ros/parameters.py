@@ -157,7 +157,8 @@ def core_config(values: Mapping[str, Value]) -> CoreConfig:
             device=text['device'],
             precision=text['precision'],
             compile=text['compile'],
-            image_size=int(values['image_size'])),
+            image_size=int(values['image_size']),
+            batching=text['batching']),
         buffer=_buffer_config(values),
         tracking=tracking_config(values),
         prompt=PromptConfig(

@@ -49,6 +49,13 @@ def test_overhead_is_what_remains_without_the_engine(monkeypatch: pytest.MonkeyP
     assert (row.p50_ms, row.engine_p50_ms, row.whole_p50_ms) == pytest.approx((7, 30, 37))
 
 
+def test_rates_are_those_of_each_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, '_WINDOW_S', 2.0)
+    came_s = [9.9, 10.0, 10.5, 11.0, 11.5, 12.5, 13.5, 14.5]
+    assert node.rates_of(came_s, 10.0, 14.0) == pytest.approx([2.0, 1.0])
+    assert node.rates_of(came_s, 10.0, 11.0) == pytest.approx([3.0])
+
+
 def test_stages_are_read_from_diagnostics() -> None:
     assert node.stages_of({'stage encode p50 ms': '1.0', 'stage encode p95 ms': '2.0',
                            'objects': '1'}) == {'stage encode': '1.0 / 2.0'}
@@ -79,5 +86,6 @@ def test_the_node_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert still['frames'] + still['unanswered'] == 10 and still['frames'] >= 8
     assert 0 < still['p50_ms'] <= result.figures['overhead p95']
     assert running['fps'] > 1
+    assert running['lowest_fps'] <= running['fps'] <= running['highest_fps']
     assert 'stage encode' in running['stages']
     assert beside_another['is_beside_another'] and beside_another['fps'] > 0.5

@@ -28,7 +28,8 @@ DOMAIN_ID = 31
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACT = (
-    'model', 'checkpoint', 'device', 'precision', 'compile', 'image_size', 'image_transport',
+    'model', 'checkpoint', 'device', 'precision', 'compile', 'image_size', 'batching',
+    'image_transport',
     'image_reliability', 'image_max_value', 'frame_policy', 'buffer.directory',
     'buffer.max_frames', 'buffer.max_bytes', 'buffer.jpeg_quality', 'buffer.max_side',
     'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames',

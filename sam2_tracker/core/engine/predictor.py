@@ -286,7 +286,8 @@ def _compile(model: StreamPredictor, what: str,
     if what == 'encoder':
         return None
     if batches is None:
-        raise ModelError('compile full is for batched tracking')
+        raise ModelError('compile full is for batched tracking: batching has to be auto or '
+                         'always, or compile to be encoder')
     batches.step = CompiledStep(batches.forward, batches.max_batch)
     return batches.step
 
