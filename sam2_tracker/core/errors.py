@@ -35,3 +35,8 @@ class ModelError(TrackerError):
 
 class WithdrawnError(TrackerError):
     """A request was withdrawn before it took effect: it timed out or the tracker stopped."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says without the line breaks in it."""
+    return ' '.join(str(error).split())

@@ -28,7 +28,8 @@ def spin_briefly() -> None:
     Let torch's threads on the CPU, when one waits for another, soon sleep instead of spinning.
 
     Where other programs want the cores too, the one that spins keeps the one that works from its
-    core: `nano` falls from 18 frames a second to 2 beside one busy process, and to 8 with this.
+    core. `benchmarks.node` has `nano` beside a busy process, and with GOMP_SPINCOUNT=300000 as it
+    was without this.
     Takes effect if torch is not imported yet; what the environment says already has precedence.
     """
     if not {'GOMP_SPINCOUNT', 'OMP_WAIT_POLICY'} & set(os.environ):

@@ -38,7 +38,7 @@ class InlineExecutor(Executor):
     Runs subscriptions' callbacks in the thread that spins, and all else in a pool.
 
     rclpy's MultiThreadedExecutor gives a picture to a thread of its pool and itself goes on with
-    the interpreter that this thread needs: 2 ms a picture, and 4 ms for one in twenty. After a
+    the interpreter that this thread needs, which costs some milliseconds a picture. After a
     callback of a subscription that took long its next ones go to the pool too, until one is quick.
 
     :param on_error: takes what a callback raised, in any thread

@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Sequence
 import sys
 
+from sam2_tracker.core.errors import one_line
 from sam2_tracker.ros.stop_request import StopRequest
 
 DESCRIPTION = """\
@@ -49,7 +50,7 @@ def parse(arguments: Sequence[str]) -> None:
     try:
         others = remove_ros_args(['tracker', *arguments])[1:]
     except RuntimeError as error:
-        parser.exit(USAGE_EXIT_CODE, f'tracker: {" ".join(str(error).split())}\n')
+        parser.exit(USAGE_EXIT_CODE, f'tracker: {one_line(error)}\n')
     parser.parse_args(others)
 
 

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
-from sam2_tracker.core.errors import ConfigError
+from sam2_tracker.core.errors import ConfigError, one_line
 from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.models.host_memory import keep_freed_memory
 from sam2_tracker.ros.engine import ModelLoader
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str], stop: StopRequest,
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = TrackerNode(loader)
     except (ConfigError, rclpy_implementation.RCLError) as error:
-        sys.stderr.write(f'tracker: {_one_line(error)}\n')
+        sys.stderr.write(f'tracker: {one_line(error)}\n')
         rclpy.try_shutdown()
         return USAGE_EXIT_CODE
     spinner = Spinner(node)
@@ -67,7 +67,3 @@ def _leave() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())

@@ -21,7 +21,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from sam2_tracker.core.errors import ConfigError, FrameError
+from sam2_tracker.core.errors import ConfigError, FrameError, one_line
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.source import SourceFrame
 from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
@@ -190,7 +190,7 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
     try:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
     except rclpy_implementation.RCLError as error:
-        raise ConfigError(' '.join(str(error).split())) from error
+        raise ConfigError(one_line(error)) from error
     try:
         _play(VideoSourceNode(), stop)
     finally:

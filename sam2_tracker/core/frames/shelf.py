@@ -94,7 +94,7 @@ class FrameShelf:
         """Make and store the JPEG of a frame that was announced."""
         try:
             payload = frame.payload
-            kept = None if self._is_written(held.stored, payload) else payload
+            kept = None if self._try_to_write(held.stored, payload) else payload
             if kept is not None:
                 # Others go for it; this one stays even if none can, as it was given out.
                 self._make_room(len(kept), on_disk=False)
@@ -106,7 +106,7 @@ class FrameShelf:
             self._changed.notify_all()
         self._discard(gone)
 
-    def _is_written(self, stored: StoredFrame, payload: bytes) -> bool:
+    def _try_to_write(self, stored: StoredFrame, payload: bytes) -> bool:
         try:
             self._store.write(stored, payload)
         except StorageError as error:
@@ -122,7 +122,7 @@ class FrameShelf:
 
     def _place(self, stored: StoredFrame, payload: bytes) -> HeldFrame | None:
         if self._make_room(len(payload), on_disk=True):
-            if self._is_written(stored, payload):
+            if self._try_to_write(stored, payload):
                 return HeldFrame(stored, len(payload))
         elif self._config.keep:
             self._trouble = (f'the {self._config.max_bytes} bytes of buffer.max_bytes are used up '
@@ -254,11 +254,11 @@ class FrameShelf:
         for stored in frames:
             with self.pinned([stored]) as pinned:
                 for held in pinned:
-                    if self._is_stored(held):
+                    if self._wait_until_stored(held):
                         yield held
 
-    def _is_stored(self, held: HeldFrame) -> bool:
-        """Wait a while for a frame's JPEG."""
+    def _wait_until_stored(self, held: HeldFrame) -> bool:
+        """Wait a while for a frame's JPEG; return whether it is there."""
         with self._changed:
             return self._changed.wait_for(lambda: held.pixels_rgb is None, JPEG_TIMEOUT_S)
 

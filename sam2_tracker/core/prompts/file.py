@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 import yaml
 
-from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.errors import one_line, PromptError
 from sam2_tracker.core.ids import MAX_OBJECT_ID
 from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, Prompt
 
@@ -78,7 +78,7 @@ def load_prompt_file(path: Path) -> PromptFile:
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(f'{path}: cannot be read: {error}') from error
     except yaml.YAMLError as error:
-        raise PromptError(f'{path}: is not YAML: {" ".join(str(error).split())}') from error
+        raise PromptError(f'{path}: is not YAML: {one_line(error)}') from error
     if not isinstance(content, dict) or not isinstance(content.get('prompts'), list):
         raise PromptError(f"{path}: has no list 'prompts:' at the top")
     lines = _entry_lines(root)
