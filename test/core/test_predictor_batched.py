@@ -82,14 +82,9 @@ def test_replays_on_other_frames_share_a_pass_with_live_objects(predictor, batch
 
 
 def test_objects_of_one_layout_go_through_the_model_together(batched, encoded, monkeypatch):
-    passes = Counter()
-    forward = batched.model.memory_attention.forward
-
-    def counted(*args, **kwargs):
-        passes[kwargs['memory'].shape[1]] += 1
-        return forward(*args, **kwargs)
-
-    monkeypatch.setattr(batched.model.memory_attention, 'forward', counted)
+    passes, step = Counter(), batched._batches.step
+    monkeypatch.setattr(batched._batches, 'step', lambda inputs: (
+        passes.update([inputs.memory.shape[1]]), step(inputs))[1])
     stream = Stream(batched, encoded)
     for number in range(3):
         stream.add(number, number, disc_mask(number, number))

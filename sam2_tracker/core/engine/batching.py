@@ -13,6 +13,7 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe, select_closest_cond_frames
 import torch
 
 from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.memory_attention import BatchAttention
 from sam2_tracker.core.engine.object_memory import Entry, ObjectMemory
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
@@ -65,6 +66,12 @@ class StepInputs:
     memory: torch.Tensor
     memory_position: torch.Tensor
     pointer_tokens: int
+
+    @property
+    def is_one_frame(self) -> bool:
+        """Tell whether all objects are on the same frame."""
+        maps = self.maps[-1]
+        return len(maps) == 1 or maps.stride(0) == 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +138,7 @@ class BatchTracker:
 
     def __init__(self, model: StreamPredictor, max_batch: int) -> None:
         self._model = model
+        self._attention = BatchAttention(model.memory_attention)
         self.max_batch = max_batch
         self.step: Callable[[StepInputs], StepOutputs] = self.forward
 
@@ -200,18 +208,18 @@ class BatchTracker:
         """Attend to memory, decode the masks, encode them as memories."""
         model = self._model
         sizes = [(x.shape[-2], x.shape[-1]) for x in inputs.maps]
-        tokens = inputs.maps[-1].flatten(2).permute(2, 0, 1)
-        position = inputs.position.flatten(2).permute(2, 0, 1).expand(-1, tokens.shape[1], -1)
-        attended = model.memory_attention(
-            curr=[tokens], curr_pos=[position], memory=inputs.memory,
-            memory_pos=inputs.memory_position, num_obj_ptr_tokens=inputs.pointer_tokens)
-        attended = attended.permute(1, 2, 0).view_as(inputs.maps[-1])
+        tokens = inputs.maps[-1].flatten(2).transpose(1, 2)
+        attended = self._attention(
+            tokens[:1] if inputs.is_one_frame else tokens,
+            inputs.position.flatten(2).transpose(1, 2), inputs.memory, inputs.memory_position,
+            inputs.pointer_tokens)
+        attended = attended.transpose(1, 2).view_as(inputs.maps[-1])
         _, _, _, logits, large, pointers, score_logits = model._forward_sam_heads(
             backbone_features=attended, high_res_features=inputs.maps[:-1] or None,
             multimask_output=model._use_multimask(False, None))
         memory_maps, _ = model._encode_new_memory(
-            current_vision_feats=[tokens], feat_sizes=sizes[-1:], pred_masks_high_res=large,
-            object_score_logits=score_logits, is_mask_from_pts=False)
+            current_vision_feats=[tokens.transpose(0, 1)], feat_sizes=sizes[-1:],
+            pred_masks_high_res=large, object_score_logits=score_logits, is_mask_from_pts=False)
         return StepOutputs(logits, score_logits, pointers, memory_maps.to(torch.bfloat16))
 
     def _store(self, jobs: Sequence[Job], found: StepOutputs) -> None:

@@ -93,8 +93,7 @@ class CompiledStep:
 
 def _shape(inputs: StepInputs) -> tuple[object, ...]:
     """Return what a graph is specialised for; objects on different frames have none."""
-    one_frame = inputs.maps[0].stride(0) == 0 or len(inputs.maps[0]) == 1
-    return (*inputs.memory.shape, inputs.pointer_tokens, one_frame)
+    return (*inputs.memory.shape, inputs.pointer_tokens, inputs.is_one_frame)
 
 
 def _pad(inputs: StepInputs, size: int) -> StepInputs:

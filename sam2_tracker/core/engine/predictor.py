@@ -23,10 +23,10 @@ from sam2_tracker.core.engine.checks import (
 )
 from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
 from sam2_tracker.core.engine.cond_bank import CondBank, export_cond, fingerprint, import_cond
-from sam2_tracker.core.engine.cpu_attention import fold_values
 from sam2_tracker.core.engine.encode_ahead import EncodeAhead
 from sam2_tracker.core.engine.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.engine.mask_summary import summarise_masks
+from sam2_tracker.core.engine.memory_attention import fold_values
 from sam2_tracker.core.engine.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
@@ -65,7 +65,7 @@ class Predictor:
         if precision == 'bfloat16':
             model.lower_precision(torch.bfloat16)
             if self._device.type == 'cpu':
-                fold_values(model)
+                fold_values(model.memory_attention)
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
         self._ahead = EncodeAhead(self._encode)
