@@ -51,6 +51,7 @@ class InlineExecutor(Executor):
         self._pool = ThreadPoolExecutor(N_THREADS, thread_name_prefix='callback')
         self._running: set[Future[None]] = set()
         self._slow: WeakSet[Subscription] = WeakSet()
+        self._awaiting: WeakSet[Any] = WeakSet()
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for a callback that is ready, and run it or have it run."""
@@ -86,7 +87,16 @@ class InlineExecutor(Executor):
 
     def _run(self, callback: Any) -> None:
         callback()
-        # One that awaits something comes again, and is not done until then.
+        if callback in self._awaiting:
+            return
+        if callback.done():
+            self._report(callback)
+        else:
+            # It awaits something, and ends here or, in newer versions of rclpy, elsewhere.
+            self._awaiting.add(callback)
+            callback.add_done_callback(self._report)
+
+    def _report(self, callback: Any) -> None:
         error = callback.exception()
         if error is not None:
             self._on_error(error)

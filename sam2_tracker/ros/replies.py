@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 import threading
 import time
 from typing import Any, TypeVar
@@ -26,16 +27,17 @@ class Replies:
     """
     Awaits tickets on the node's executor.
 
-    A callback that awaits is looked at again whenever the executor wakes. A wake-up that comes
-    while it is just being looked at would be missed: while any reply is open, a timer pulses.
+    A callback that awaits is resumed when its ticket is done, by newer versions of rclpy once, by
+    older ones whenever the executor wakes. Either misses what comes while the callback is just
+    being suspended: while any reply is open, a timer wakes the executor and resumes again.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._open = 0
+        self._open: set[_Answer] = set()
         self._changed = threading.Condition()
         self._pulse = node.create_timer(
-            PULSE_PERIOD_S, _nothing, ReentrantCallbackGroup(),
+            PULSE_PERIOD_S, self._resume, ReentrantCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._pulse.cancel()
 
@@ -45,14 +47,14 @@ class Replies:
 
         :raises TrackerError: the request was refused or withdrawn
         """
-        answered: Future = Future()
-        self._count(1)
+        answer = _Answer()
+        self._begin(answer)
         try:
-            ticket.add_done_callback(lambda _: self._wake(answered))
-            await answered
+            ticket.add_done_callback(lambda _: self._wake(answer))
+            await answer
             return ticket.result()
         finally:
-            self._count(-1)
+            self._end(answer)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until every open reply was given, at most so long."""
@@ -61,20 +63,52 @@ class Replies:
             return self._changed.wait_for(
                 lambda: not self._open, max(0.0, deadline - time.monotonic()))
 
-    def _wake(self, answered: Future) -> None:
-        answered.set_result(None)
+    def _wake(self, answer: _Answer) -> None:
+        answer.set_result(None)
         executor = self._node.executor
         if executor is not None:
             executor.wake()
 
-    def _count(self, change: int) -> None:
+    def _begin(self, answer: _Answer) -> None:
         with self._changed:
-            self._open += change
+            self._open.add(answer)
+            if len(self._open) == 1:
+                self._pulse.reset()
+
+    def _end(self, answer: _Answer) -> None:
+        with self._changed:
+            self._open.remove(answer)
             if not self._open:
                 self._pulse.cancel()
-            elif self._open == change:
-                self._pulse.reset()
             self._changed.notify_all()
+
+    def _resume(self) -> None:
+        with self._changed:
+            waiting = [answer for answer in self._open if answer.done()]
+        for answer in waiting:
+            answer.resume()
+
+
+class _Answer(Future):
+    """A future whose awaiting task can be resumed any number of times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._resumptions: list[Callable[[Future], None]] = []
+
+    def __await__(self) -> Generator[Future, None, None]:
+        while not self.done():
+            yield self
+
+    def add_done_callback(self, callback: Callable[[Future], None]) -> None:
+        """Note how rclpy resumes the task, too."""
+        self._resumptions.append(callback)
+        super().add_done_callback(callback)
+
+    def resume(self) -> None:
+        """Resume the task unless it goes on already."""
+        for callback in tuple(self._resumptions):
+            callback(self)
 
 
 def done(response: Response, message: str = '') -> Response:
@@ -99,7 +133,3 @@ def refused(logger: Any, name: str, error: TrackerError, response: Response,
     response.success = False
     response.message = str(error)
     return response
-
-
-def _nothing() -> None:
-    """Only the wake-up matters."""

@@ -10,6 +10,7 @@ import pytest
 from rcl_interfaces.msg import Log
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from rclpy.task import Future
 from ros_graph import graph_in, wait_until
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -123,6 +124,40 @@ def test_what_a_callback_raises_is_said_and_the_next_one_runs(spun):
     line = spun.rosout.wait_for(lambda message: 'a callback failed' in message.msg).msg
     assert 'ValueError: what was heard is wrong' in line
     assert spun.say('right') == ('right', 'spin')
+
+
+def test_what_a_callback_raises_after_it_awaited_something_is_said_once(spun):
+    gates = [Future(), Future()]
+
+    async def ask(_, response):
+        for gate in gates:
+            await gate
+        raise ValueError('what was awaited is wrong')
+    spun.node.create_service(Trigger, '~/awaiting', ask)
+    spun.graph.call_async(Trigger, '/spun/awaiting')
+    for gate in gates:
+        spun.say('right')
+        gate.set_result(None)
+        spun.node.executor.wake()
+    line = spun.rosout.wait_for(lambda message: 'a callback failed' in message.msg).msg
+    assert 'ValueError: what was awaited is wrong' in line
+    assert spun.say('right') == ('right', 'spin')
+    assert len([line for line in spun.rosout.messages if 'failed' in line.msg]) == 1
+
+
+def test_what_newer_versions_of_rclpy_resume_elsewhere_is_reported_too():
+    errors = []
+    with graph_in(DOMAIN_ID) as graph:
+        newer = executor.InlineExecutor(errors.append, context=graph.context)
+        task = type('Task', (Future,), {'__call__': lambda self: None})()
+        newer._run(task)
+        newer._run(task)
+        assert not errors
+        task.set_exception(ValueError('wrong'))
+        newer._run(task)
+        newer.shutdown(1.0)
+        newer.finish(1.0)
+    assert [str(error) for error in errors] == ['wrong']
 
 
 def test_entities_may_go_while_it_spins(spun):
