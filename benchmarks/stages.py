@@ -5,14 +5,15 @@ Where a frame's time goes, stage by stage, and which part of the device's peak e
 
     python -m benchmarks.stages --model sam2.1_hiera_tiny --image-size 512 --random-weights
 
-Stock SAM 2 and this engine do the same arithmetic in float32. So what stock reaches of the peak
-bounds what anybody can gain over it: the table says how much that is.
+For one object in float32 this engine does stock SAM 2's arithmetic, and less of it in batches and
+in bfloat16 on a CPU. The time that this takes at the device's peak bounds what can be gained over
+stock: the table says how much that is.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 import tempfile
@@ -25,7 +26,7 @@ import torch
 
 from benchmarks import stock, ways
 from benchmarks.clips import boxes, Clip, SHORTEST_CLIP, write_clip
-from benchmarks.flops import count_work, Work
+from benchmarks.flops import count_ours, count_work, Work
 from benchmarks.machine import parser_for, prepare, synchronise
 from benchmarks.results import markdown, Result, save
 from sam2_tracker.core.config import ModelConfig
@@ -44,9 +45,9 @@ NOTE = (
     'matrix product of {side} x {side}, {precision}. "rest" is gathering of memory, bookkeeping '
     'and, for stock, scaling masks to the picture (its preprocessing is done beforehand).')
 LIMIT_NOTE = (
-    'At that peak the arithmetic alone takes {least} ms with {objects}. Stock takes {stock} ms '
-    '(one object as measured, more of them by its own loop: encoder once, all else each), so '
-    'the largest gain over stock that this arithmetic allows here is {gains}.')
+    "At that peak this engine's arithmetic alone, {work} GFLOP with {objects}, takes {least} ms. "
+    'Stock takes {stock} ms (one object as measured, more of them by its own loop: encoder once, '
+    'all else each), so the largest gain over stock that this arithmetic allows here is {gains}.')
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ def run(setting: ways.Setting, clip: Clip, frames: int, peak: Peak
     own = build_predictor(setting.model, 4, random_weights=setting.random_weights)
     predictor = Predictor(own, setting.precision)
     our_clock.watch_model(own)
+    if predictor._batches is not None:
+        our_clock.watch(predictor._batches.attention, 'condition', 'memory attention')
     our_clock.watch(predictor, '_preprocess', 'preprocess')
     our_clock.watch(predictor, 'summarise', 'summarise')
     prompts = boxes(1)
@@ -173,15 +176,26 @@ def to_rows(clocks: tuple[StageClock, StageClock], work: Work, peak: float, warm
     return rows
 
 
-def limits(rows: Sequence[Row], work: Work, peak: float) -> dict[int, tuple[float, float]]:
-    """Return for numbers of objects: stock's ms a frame, and the least that arithmetic takes."""
+def work_of_ours(setting: ways.Setting) -> dict[int, float]:
+    """Return for numbers of objects this engine's arithmetic of a frame, in GFLOP."""
+    return {count: count_ours(setting.model.name, setting.model.image_size, setting.model.device,
+                              setting.precision, count) for count in _LIMITED}
+
+
+def limits(rows: Sequence[Row], ours: Mapping[int, float], peak: float
+           ) -> dict[int, tuple[float, float]]:
+    """
+    Return for numbers of objects: stock's ms a frame, and the least that ours can take.
+
+    :param ours: this engine's arithmetic in GFLOP
+    """
     encode = sum(row.stock_ms for row in rows if row.stage == 'encode')
     each = sum(row.stock_ms for row in rows) - encode
-    return {count: (encode + count * each, 1000 * work.frame(count) / peak)
-            for count in _LIMITED}
+    return {count: (encode + count * each, 1000 * gflop / peak) for count, gflop in ours.items()}
 
 
-def table(rows: Sequence[Row], work: Work, peak: Peak, precision: str) -> str:
+def table(rows: Sequence[Row], work: Work, ours: Mapping[int, float], peak: Peak, precision: str
+          ) -> str:
     """Return the figures as Markdown."""
     whole = Row('whole frame', work.frame(1), sum(row.stock_ms for row in rows),
                 sum(row.ours_ms for row in rows), None, None, None)
@@ -193,10 +207,11 @@ def table(rows: Sequence[Row], work: Work, peak: Peak, precision: str) -> str:
         lines.append([row.stage, gflop, f'{row.stock_ms:.1f}', f'{row.ours_ms:.1f}', *shown])
     found = markdown(['stage', 'GFLOP', 'stock, ms', 'ours, ms',
                       'stock, GFLOP/s (of the peak)', 'ours, GFLOP/s (of the peak)'], lines)
-    bounds = limits(rows, work, peak.gflops)
+    bounds = limits(rows, ours, peak.gflops)
     note = NOTE.format(peak=peak.gflops, side=peak.side, precision=precision)
     return f'{found}\n\n{note}\n\n' + LIMIT_NOTE.format(
         objects=' / '.join(f'{count}' for count in bounds) + ' object(s)',
+        work=' / '.join(f'{gflop:.1f}' for gflop in ours.values()),
         least=' / '.join(f'{least:.0f}' for _, least in bounds.values()),
         stock=' / '.join(f'{taken:.0f}' for taken, _ in bounds.values()),
         gains=' / '.join(f'{taken / least:.2f}x' for taken, least in bounds.values()))
@@ -225,10 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clocks = run(setting, clip, total, peak)
     work = count_work(options.model, options.image_size)
     rows = to_rows(clocks, work, peak.gflops, options.warm_up)
-    bounds = limits(rows, work, peak.gflops)
+    ours = work_of_ours(setting)
+    bounds = limits(rows, ours, peak.gflops)
     return save(Result(
         f'stages_{setting.key}', 'stages', f'Stages: {setting.title}', machine,
-        tuple(asdict(row) for row in rows), table(rows, work, peak, options.precision),
+        tuple(asdict(row) for row in rows), table(rows, work, ours, peak, options.precision),
         {f'limit, {count}': taken / least for count, (taken, least) in bounds.items()}),
         options.results)
 

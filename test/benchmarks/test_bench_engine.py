@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import functools
 import gc
 import mmap
 from pathlib import Path
-import time
 
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import exactness, memory, prompts, stages
-from benchmarks.flops import count_work
+from benchmarks.flops import count_ours, count_work
 from benchmarks.memory import Point, to_curve
 from benchmarks.results import load_all, Result
 from sam2_tracker.core.config import ModelConfig
@@ -39,10 +39,14 @@ def test_the_arithmetic_of_tiny_is_as_it_was_worked_out(
     assert work.frame(8) == pytest.approx(work.encode + 8 * work.per_object)
 
 
-def test_a_stage_is_the_sum_of_its_calls_and_the_rest_is_the_rest() -> None:
+def test_a_stage_is_the_sum_of_its_calls_and_the_rest_is_the_rest(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [0.0]
+    monkeypatch.setattr(stages.time, 'perf_counter', lambda: now_s[0])
+
     class Model:
         def work(self) -> None:
-            time.sleep(0.01)
+            now_s[0] += 0.01
 
     model, clock = Model(), stages.StageClock('cpu')
     clock.watch(model, 'work', 'encode')
@@ -51,13 +55,13 @@ def test_a_stage_is_the_sum_of_its_calls_and_the_rest_is_the_rest() -> None:
         while True:
             model.work()
             model.work()
-            time.sleep(0.03)
+            now_s[0] += 0.03
             yield []
     frames = session()
     for _ in range(3):
         clock.frame(frames)
-    assert 20 <= clock.median_ms('encode', 1) < 40
-    assert 30 <= clock.median_ms(stages.REST, 1) < 60
+    assert clock.median_ms('encode', 1) == pytest.approx(20)
+    assert clock.median_ms(stages.REST, 1) == pytest.approx(30)
 
 
 def test_the_largest_gain_is_stocks_time_over_that_of_the_arithmetic_at_the_peak() -> None:
@@ -65,9 +69,29 @@ def test_the_largest_gain_is_stocks_time_over_that_of_the_arithmetic_at_the_peak
     work = count_work('sam2.1_hiera_tiny', 512)
     rows = [stages.Row('encode', work.encode, 1000, 900, None, None, None),
             stages.Row('memory attention', work.memory_attention, 800, 700, None, None, None)]
-    limits = stages.limits(rows, work, 100.0)
+    limits = stages.limits(rows, {1: work.frame(1), 8: 400.0}, 100.0)
     assert limits[1] == pytest.approx((1800, 1150), rel=0.01)
-    assert limits[8] == pytest.approx((1000 + 8 * 800, 628 + 8 * 522), rel=0.01)
+    assert limits[8] == pytest.approx((1000 + 8 * 800, 4000), rel=0.01)
+
+
+@pytest.mark.parametrize(('precision', 'objects', 'attention'), [
+    ('float32', 1, 48.3), ('float32', 8, 8 * 34.7), ('bfloat16', 1, 36.1)])
+def test_the_arithmetic_of_batches_is_as_it_was_worked_out(
+        precision: str, objects: int, attention: float) -> None:
+    work = count_work('sam2.1_hiera_tiny', 512)
+    found = count_ours('sam2.1_hiera_tiny', 512, 'cpu', precision, objects)
+    rest = work.encode + objects * (work.heads + work.memory_encoder)
+    assert found - rest == pytest.approx(attention, rel=0.02)
+    assert count_ours('sam2.1_hiera_tiny', 512, 'cuda', precision, 1) == pytest.approx(
+        work.frame(1)), 'nothing is folded on a GPU'
+
+
+def test_stages_of_a_batched_predictor_are_seen_too(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, 'Predictor', functools.partial(Predictor, batched=True))
+    assert stages.main(['--image-size', '96', '--warm-up', '1', '--frames', '1', '--peak-side',
+                        '128', '--threads', '1', '--results', str(tmp_path)]) == 0
+    assert all(row['ours_ms'] > 0 for row in only(tmp_path).rows)
 
 
 def test_stages_end_to_end(tmp_path: Path) -> None:
@@ -154,7 +178,7 @@ def test_the_longest_gap_is_between_neighbours() -> None:
 
 
 def test_prompts_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompts, '_AFTER_S', 0.1)
+    monkeypatch.setattr(prompts, '_AFTER_S', 0.5)
     arguments = ['--image-size', '96', '--rate', '20', '--back', '6', '--repeats', '1',
                  '--quiet-frames', '5', '--threads', '1', '--results', str(tmp_path)]
     assert prompts.main(arguments) == 0

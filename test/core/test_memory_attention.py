@@ -8,11 +8,14 @@ import copy
 
 import pytest
 from sam2.modeling.sam.transformer import RoPEAttention
+from stock import CLIP_HW, disc_mask
 import torch
 
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine import memory_attention
 from sam2_tracker.core.engine.memory_attention import attend, BatchAttention, fold_values
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.models.loader import build_predictor
 
 
@@ -44,13 +47,32 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_sam2s(attention):
     assert ours < 1.2 * theirs
 
 
+def test_rotations_that_sam2_made_on_a_gpu_are_moved_to_the_model(attention):
+    q, v = torch.randn(1, 16, 256), torch.randn(1, 40, 64)
+    with torch.inference_mode():
+        expected = attention(q, v, v, num_k_exclude_rope=8)
+        moves, here = [], attention.freqs_cis
+
+        class OnGpu(torch.Tensor):
+            def to(self, device):
+                moves.append(device)
+                return here
+        attention.freqs_cis = torch.empty_like(here, device='meta').as_subclass(OnGpu)
+        found = attend(attention, q, v, v, num_k_exclude_rope=8)
+    assert moves == [torch.device('cpu')]
+    assert (found - expected).abs().max() < 1e-5
+
+
 def test_only_attention_that_gains_by_it_is_folded(predictor):
-    model = copy.deepcopy(predictor.model.memory_attention)
-    for layer in model.layers[1:]:
-        layer.cross_attn_image.kv_in_dim = 256
-    fold_values(model)
-    folded = ['forward' in vars(layer.cross_attn_image) for layer in model.layers]
-    assert folded == [True, False, False, False]
+    layers = copy.deepcopy(predictor.model.memory_attention).layers
+    layers[1].cross_attn_image.kv_in_dim = 256
+    layers[2].cross_attn_image.num_heads = 2
+    fold_values(layers)
+    assert [is_folded(layer) for layer in layers] == [True, False, False, True]
+
+
+def is_folded(layer) -> bool:
+    return getattr(layer.cross_attn_image.forward, 'func', None) is attend
 
 
 def attend_as_stock(attention, tokens, position, memory, memory_position, pointer_tokens):
@@ -61,61 +83,127 @@ def attend_as_stock(attention, tokens, position, memory, memory_position, pointe
         memory_pos=memory_position, num_obj_ptr_tokens=pointer_tokens).transpose(0, 1)
 
 
+def inputs_for(attention, frames: int, objects: int) -> tuple:
+    tokens, position = (torch.randn(count, 16, attention.d_model) for count in (frames, 1))
+    memory, memory_position = torch.randn(2, 36, objects, 64)
+    return tokens, position, memory, memory_position, 4
+
+
+def random_attention(model: str):
+    return build_predictor(ModelConfig(model, device='cpu', image_size=64),
+                           random_weights=True).memory_attention
+
+
+@pytest.mark.parametrize('fold', [True, False], ids=['folded', 'not folded'])
 @pytest.mark.parametrize('frames', [1, 3], ids=['one frame', 'a frame each'])
 @pytest.mark.parametrize('model', ['nano', 'sam2.1_hiera_tiny'])
-def test_attention_of_a_batch_equals_stocks_but_for_rounding(frames, model, one_thread):
-    stock = build_predictor(ModelConfig(model, device='cpu', image_size=64),
-                            random_weights=True).memory_attention
-    width, places = stock.d_model, 16
-    tokens, position = torch.randn(frames, places, width), torch.randn(1, places, width)
-    memory, memory_position = torch.randn(2, 2 * places + 4, 3, 64)
-    inputs = (tokens, position, memory, memory_position, 4)
+def test_attention_of_a_batch_equals_stocks_but_for_rounding(frames, model, fold, one_thread):
+    stock = random_attention(model)
+    inputs = inputs_for(stock, frames, 3)
     with torch.inference_mode():
         expected = attend_as_stock(stock, *inputs)
-        found = BatchAttention(stock)(*inputs)
+        found = BatchAttention(stock, fold).condition(*inputs)
         again = attend_as_stock(stock, *inputs)
-    assert found.shape == expected.shape == (3, places, width)
+    assert found.shape == expected.shape == (3, 16, stock.d_model)
     assert (found - expected).abs().max() < 1e-4
     assert expected.std(0).mean() > 1e-3, 'each object has a memory of its own'
     assert torch.equal(again, expected), "stock's own attention is as it was"
 
 
-def test_what_the_objects_of_a_frame_have_in_common_is_computed_once(predictor, monkeypatch):
-    seen, run = [], RoPEAttention.forward
-
-    def counted(self, q, k, v, **options):
-        seen.append((len(q), q.shape == k.shape))
-        return run(self, q, k, v, **options)
-    monkeypatch.setattr(RoPEAttention, 'forward', counted)
-    shared = BatchAttention(predictor.model.memory_attention)
-    memory, memory_position = torch.randn(2, 40, 3, 64)
+def test_attention_of_a_batch_in_bfloat16_is_as_near_to_float32_as_sam2s(one_thread):
+    stock = random_attention('sam2.1_hiera_tiny')
+    inputs = inputs_for(stock, 1, 3)
     with torch.inference_mode():
-        shared(torch.randn(1, 16, 256), torch.randn(1, 16, 256), memory, memory_position, 8)
-    within_the_frame = [count for count, is_own in seen if is_own]
-    assert within_the_frame == [1, 3, 3, 3]
+        expected = attend_as_stock(stock, *inputs)
+        with torch.autocast('cpu', torch.bfloat16):
+            theirs = (attend_as_stock(stock, *inputs) - expected).abs().mean()
+            ours = (BatchAttention(stock, True).condition(*inputs) - expected).abs().mean()
+    assert ours < 1.2 * theirs
 
 
-@pytest.mark.parametrize('at_once', [1, 40, 80, 10_000])
-def test_no_more_objects_are_computed_together_than_fit_into_the_caches(
-        predictor, monkeypatch, at_once):
-    shared = BatchAttention(predictor.model.memory_attention)
-    memory, memory_position = torch.randn(2, 40, 3, 64)
-    inputs = (torch.randn(3, 16, 256), torch.randn(1, 16, 256), memory, memory_position, 8)
-    with torch.inference_mode():
-        expected = attend_as_stock(predictor.model.memory_attention, *inputs)
-        monkeypatch.setattr(memory_attention, '_TOKENS_AT_ONCE', at_once)
-        assert (shared(*inputs) - expected).abs().max() < 1e-4
-
-
-def test_attention_of_one_object_is_bit_identical_to_stocks(predictor):
+@pytest.mark.parametrize('fold', [True, False], ids=['folded', 'not folded'])
+def test_attention_of_one_object_is_bit_identical_to_stocks(predictor, fold):
     stock = predictor.model.memory_attention
-    memory, memory_position = torch.randn(2, 40, 1, 64)
-    inputs = (torch.randn(1, 16, 256), torch.randn(1, 16, 256), memory, memory_position, 8)
+    inputs = inputs_for(stock, 1, 1)
     with torch.inference_mode():
-        assert torch.equal(BatchAttention(stock)(*inputs), attend_as_stock(stock, *inputs))
+        found = BatchAttention(stock, fold).condition(*inputs)
+        assert torch.equal(found, attend_as_stock(stock, *inputs))
 
 
 def test_attention_of_a_batch_has_the_weights_of_stocks(predictor):
     stock = predictor.model.memory_attention
-    pairs = zip(stock.parameters(), BatchAttention(stock)._for_many.parameters(), strict=True)
-    assert all(ours is theirs for ours, theirs in pairs)
+    many = BatchAttention(stock, True)._for_many
+    for ours, theirs in zip(many, stock.layers, strict=True):
+        assert dict(ours.named_parameters()).keys() == dict(theirs.named_parameters()).keys()
+        assert all(ours.get_parameter(name) is each for name, each in theirs.named_parameters())
+
+
+@pytest.mark.parametrize(('at_once', 'parts'), [
+    (1, [1, 1, 1]), (36 * 256, [1, 1, 1]), (2 * 36 * 256, [2, 1]), (1 << 20, [3])])
+def test_no_more_objects_are_computed_together_than_fit_into_the_caches(
+        predictor, monkeypatch, at_once, parts):
+    stock, run, seen = predictor.model.memory_attention, memory_attention._run, []
+    monkeypatch.setattr(memory_attention, '_KEYS_AT_ONCE', at_once)
+    monkeypatch.setattr(memory_attention, '_run', lambda layers, tokens, *rest: (
+        seen.append(len(tokens)), run(layers, tokens, *rest))[1])
+    inputs = inputs_for(stock, 3, 3)
+    with torch.inference_mode():
+        found = BatchAttention(stock, True).condition(*inputs)
+        BatchAttention(stock, False).condition(*inputs)
+        assert (found - attend_as_stock(stock, *inputs)).abs().max() < 1e-4
+    assert seen == [*parts, 3]
+
+
+@pytest.mark.parametrize('places', [16, 900])
+def test_no_more_scores_are_computed_together_than_fit_into_the_caches(
+        attention, monkeypatch, places):
+    read, seen = memory_attention._read, []
+    monkeypatch.setattr(memory_attention, '_read', lambda queries, *rest: (
+        seen.append(len(queries)), read(queries, *rest))[1])
+    with torch.inference_mode():
+        attend(attention, torch.randn(2, places, 256), *torch.randn(2, 2, places, 64))
+    assert seen == 2 * ([16] if places == 16 else [512, 388])
+
+
+@pytest.mark.parametrize(('frames', 'expected'), [(1, [1, 3, 3, 3]), (3, [3, 3, 3, 3])])
+def test_what_the_objects_of_a_frame_have_in_common_is_computed_once(
+        predictor, encoded, monkeypatch, frames, expected):
+    batched, seen = Predictor(predictor.model, batched=True), []
+    memories = [batched.new_memory(CLIP_HW) for _ in range(3)]
+    for number, memory in enumerate(memories):
+        batched.prompt(memory, 0, encoded(0), disc_mask(number, 0), clear_previous=False)
+    run = RoPEAttention.forward
+
+    def counted(self, q, k, v, **options):
+        if k is q:
+            seen.append(len(q))
+        return run(self, q, k, v, **options)
+    monkeypatch.setattr(RoPEAttention, 'forward', counted)
+    steps = [TrackStep(memory, 1, encoded(1 if frames == 1 else 1 + number))
+             for number, memory in enumerate(memories)]
+    batched.track(steps)
+    assert seen == expected
+    attention = batched._batches.attention
+    assert all(map(is_folded, attention._for_many)), 'it is on a CPU'
+    assert not any(map(is_folded, attention._attention.layers))
+
+
+def test_a_batch_is_traced_once_for_each_size(one_thread):
+    model = build_predictor(ModelConfig('sam2.1_hiera_tiny', device='cpu', image_size=64),
+                            random_weights=True)
+    attention, graphs = BatchAttention(model.memory_attention, True), []
+
+    def keep(graph, _):
+        graphs.append(graph)
+        return graph.forward
+    compiled = torch.compile(attention.condition, fullgraph=True, dynamic=False, backend=keep)
+    with torch.inference_mode():
+        # As `warm_up` does; it makes the rotations for this size.
+        attention.condition(*inputs_for(model.memory_attention, 1, 1))
+        for objects in (2, 3):
+            inputs = inputs_for(model.memory_attention, 1, objects)
+            for _ in range(2):
+                found = compiled(*inputs)
+            assert (found - attention.condition(*inputs)).abs().max() < 1e-5
+    torch.compiler.reset()
+    assert len(graphs) == 2

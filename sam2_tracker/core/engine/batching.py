@@ -133,12 +133,13 @@ class BatchTracker:
     would turn the fast attention kernels off.
 
     :param max_batch: largest number of objects in one pass
+    :ivar attention: how `forward` attends to memory
     :ivar step: what runs a batch: `forward` or something compiled of it
     """
 
     def __init__(self, model: StreamPredictor, max_batch: int) -> None:
         self._model = model
-        self._attention = BatchAttention(model.memory_attention)
+        self.attention = BatchAttention(model.memory_attention, model.device.type == 'cpu')
         self.max_batch = max_batch
         self.step: Callable[[StepInputs], StepOutputs] = self.forward
 
@@ -209,7 +210,7 @@ class BatchTracker:
         model = self._model
         sizes = [(x.shape[-2], x.shape[-1]) for x in inputs.maps]
         tokens = inputs.maps[-1].flatten(2).transpose(1, 2)
-        attended = self._attention(
+        attended = self.attention.condition(
             tokens[:1] if inputs.is_one_frame else tokens,
             inputs.position.flatten(2).transpose(1, 2), inputs.memory, inputs.memory_position,
             inputs.pointer_tokens)

@@ -69,16 +69,15 @@ class CompiledStep:
                 inputs = _pad(_with_cond_frames(one, cond_frames), size)
                 for _ in range(_CALLS_UNTIL_STEADY):
                     self._call(inputs)
-                self._ready.add(_shape(inputs))
+                self._ready.add(_shape(inputs, size))
 
     def __call__(self, inputs: StepInputs) -> StepOutputs:
         """Run a batch."""
         count = inputs.memory.shape[1]
         size = next(size for size in self._sizes if size >= count)
-        padded = _pad(inputs, size)
-        if _shape(padded) not in self._ready:
+        if _shape(inputs, size) not in self._ready:
             return self._step(inputs)
-        found = self._call(padded)
+        found = self._call(_pad(inputs, size))
         return StepOutputs(*(getattr(found, each.name)[:count] for each in fields(found)))
 
     def _call(self, inputs: StepInputs) -> StepOutputs:
@@ -91,26 +90,20 @@ class CompiledStep:
         return StepOutputs(*(getattr(found, each.name).clone() for each in fields(found)))
 
 
-def _shape(inputs: StepInputs) -> tuple[object, ...]:
-    """Return what a graph is specialised for; objects on different frames have none."""
-    return (*inputs.memory.shape, inputs.pointer_tokens, inputs.is_one_frame)
+def _shape(inputs: StepInputs, size: int) -> tuple[object, ...]:
+    """Return what a graph for so many objects fits; there is none for different frames."""
+    return len(inputs.memory), size, inputs.pointer_tokens, inputs.is_one_frame
 
 
 def _pad(inputs: StepInputs, size: int) -> StepInputs:
-    """Repeat the last object until there are so many."""
+    """Repeat the last object of one frame until there are so many."""
     count = inputs.memory.shape[1]
     if count == size:
         return inputs
     rows = torch.arange(size, device=inputs.memory.device).clamp_(max=count - 1)
-    return replace(inputs, maps=[_repeat(tensor, rows) for tensor in inputs.maps],
+    return replace(inputs, maps=[each[:1].expand(size, -1, -1, -1) for each in inputs.maps],
                    memory=inputs.memory.index_select(1, rows),
                    memory_position=inputs.memory_position.index_select(1, rows))
-
-
-def _repeat(maps: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    if len(maps) == 1 or maps.stride(0) == 0:
-        return maps[:1].expand(len(rows), -1, -1, -1)
-    return maps.index_select(0, rows)
 
 
 def _with_cond_frames(one: StepInputs, count: int) -> StepInputs:

@@ -5,38 +5,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import copy
 from functools import partial
 import math
+from typing import TypeVar
 
-from sam2.modeling.memory_attention import MemoryAttention
+from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.position_encoding import apply_rotary_enc
 from sam2.modeling.sam.transformer import RoPEAttention
 import torch
+from torch import nn
 
-# Scores of so many queries stay in the cache: 512 x 7232 in float32 are 14 MiB.
+_Module = TypeVar('_Module', bound=nn.Module)
+
+# Scores of so many queries stay in a CPU's cache: 512 x 7232 in float32 are 14 MiB.
 _QUERIES_AT_ONCE = 512
-# A CPU's caches hold the keys of so many tokens: an object of `tiny` at 512 px, 6 of `nano`.
-_TOKENS_AT_ONCE = 8192
+# So do keys of so many numbers; one object of `tiny` at 512 px has 1.9 million, of `nano` 0.1.
+_KEYS_AT_ONCE = 1 << 21
 
 
-def share_weights(attention: MemoryAttention) -> MemoryAttention:
-    """Return a copy over the same weights, whose methods may be replaced."""
-    weights = [*attention.parameters(), *attention.buffers()]
-    return copy.deepcopy(attention, {id(weight): weight for weight in weights})
-
-
-def fold_values(attention: MemoryAttention) -> None:
+def fold_values(layers: Iterable[MemoryAttentionLayer]) -> None:
     """
     Make attention to memory project what was attended to, not all of memory.
 
     Attention weights sum to one, so both give the same; but memory is four times narrower than
     its values, and torch's own bfloat16 attention on CPUs is no faster than float32.
     """
-    for layer in attention.layers:
+    for layer in layers:
         cross = layer.cross_attn_image
         if cross.num_heads == 1 and cross.kv_in_dim < cross.internal_dim:
-            cross.forward = partial(attend, cross)
+            layer.cross_attn_image = _shell(cross)
+            layer.cross_attn_image.forward = partial(attend, cross)
+
+
+def _shell(module: _Module) -> _Module:
+    """Return a module that shares all that another has, and whose methods may be replaced."""
+    shell = copy.copy(module)
+    shell._modules = dict(module._modules)
+    return shell
 
 
 def attend(attention: RoPEAttention, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor,
@@ -51,46 +58,58 @@ def attend(attention: RoPEAttention, q: torch.Tensor, k: torch.Tensor, v: torch.
     """
     queries, keys = attention.q_proj(q), attention.k_proj(k)
     in_picture = keys.shape[1] - num_k_exclude_rope
-    side = math.isqrt(queries.shape[1])
-    if attention.freqs_cis.shape[0] != queries.shape[1]:
-        attention.freqs_cis = attention.compute_cis(end_x=side, end_y=side)
     queries, turned = apply_rotary_enc(
-        queries[:, None], keys[:, None, :in_picture], freqs_cis=attention.freqs_cis,
+        queries[:, None], keys[:, None, :in_picture], freqs_cis=_rotations(attention, queries),
         repeat_freqs_k=attention.rope_k_repeat)
     keys = torch.cat([turned[:, 0], keys[:, in_picture:]], dim=1).transpose(1, 2)
     memory = v.to(keys.dtype)
     scaled = queries[:, 0] * attention.internal_dim ** -0.5
-    attended = torch.stack([_read(*one) for one in zip(scaled, keys, memory, strict=True)])
+    if torch.compiler.is_compiling():
+        attended = _read(scaled, keys, memory)  # Parts would be unrolled into the graph.
+    else:
+        attended = torch.stack([
+            torch.cat([_read(part, *own) for part in parts.split(_QUERIES_AT_ONCE)])
+            for parts, *own in zip(scaled, keys, memory, strict=True)])
     out: torch.Tensor = attention.out_proj(attention.v_proj(attended))
     return out
 
 
+def _rotations(attention: RoPEAttention, queries: torch.Tensor) -> torch.Tensor:
+    places = queries.shape[1]
+    if attention.freqs_cis.shape[0] != places:
+        side = math.isqrt(places)
+        attention.freqs_cis = attention.compute_cis(end_x=side, end_y=side)
+    # SAM 2 makes them on the GPU if there is one, wherever the model is.
+    attention.freqs_cis = attention.freqs_cis.to(queries.device)
+    return attention.freqs_cis
+
+
 def _read(queries: torch.Tensor, keys: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
-    """Attend for one object: (queries, C), (C, keys), (keys, width) -> (queries, width)."""
-    return torch.cat([torch.softmax(part @ keys, dim=-1).to(memory.dtype) @ memory
-                      for part in queries.split(_QUERIES_AT_ONCE)])
+    """Read: (..., queries, C), (..., C, keys), (..., keys, width) -> (..., queries, width)."""
+    return torch.softmax(queries @ keys, dim=-1).to(memory.dtype) @ memory
 
 
 class BatchAttention:
     """
-    Memory attention of several objects, over the weights of stock SAM 2's.
+    Memory attention of a batch of objects.
 
-    One object's is stock's, bit for bit. Several are the same but for rounding: what they have in
-    common on one frame, the first layer up to where memory comes in, is computed once.
+    One object's goes through `attention` as it is. Several are the same but for rounding: their
+    first layer's self-attention, equal for all on one frame, is computed once.
 
     :param attention: with its weights, on its device
+    :param fold: whether to fold the values of several objects, too, which pays on a CPU
     """
 
-    def __init__(self, attention: MemoryAttention) -> None:
-        self._for_one = attention
-        self._for_many = share_weights(attention)
-        self._is_on_cpu = next(attention.parameters()).device.type == 'cpu'
-        if self._is_on_cpu:
+    def __init__(self, attention: MemoryAttention, fold: bool) -> None:
+        self._attention = attention
+        self._for_many = [_shell(layer) for layer in attention.layers]
+        if fold:
             fold_values(self._for_many)
-        self._for_many.layers[0]._forward_sa = _as_it_is
+        self._for_many[0]._forward_sa = _as_it_is
+        self._is_in_parts = fold
 
-    def __call__(self, tokens: torch.Tensor, position: torch.Tensor, memory: torch.Tensor,
-                 memory_position: torch.Tensor, pointer_tokens: int) -> torch.Tensor:
+    def condition(self, tokens: torch.Tensor, position: torch.Tensor, memory: torch.Tensor,
+                  memory_position: torch.Tensor, pointer_tokens: int) -> torch.Tensor:
         """
         Condition frames on memory.
 
@@ -101,25 +120,32 @@ class BatchAttention:
         :param pointer_tokens: how many of memory's tokens, the last ones, are pointers
         :returns: (B, places, C)
         """
-        attention, count = self._for_one, memory.shape[1]
-        found = tokens + 0.1 * position if attention.pos_enc_at_input else tokens
+        layers, count = self._attention.layers, memory.shape[1]
+        found = tokens + 0.1 * position if self._attention.pos_enc_at_input else tokens
         if count > 1:
-            found = attention.layers[0]._forward_sa(found, position).expand(count, -1, -1)
-            attention = self._for_many
-        at_once = max(1, _TOKENS_AT_ONCE // len(memory)) if self._is_on_cpu else count
-        parts = zip(found.split(at_once), memory.transpose(0, 1).split(at_once),
-                    memory_position.transpose(0, 1).split(at_once), strict=True)
-        return torch.cat([_run(attention, *part, position, pointer_tokens) for part in parts])
+            found = layers[0]._forward_sa(found, position).expand(count, -1, -1)
+            layers = self._for_many
+        size = self._at_once(memory)
+        parts = zip(found.split(size), memory.transpose(0, 1).split(size),
+                    memory_position.transpose(0, 1).split(size), strict=True)
+        found = torch.cat([_run(layers, *part, position, pointer_tokens) for part in parts])
+        normed: torch.Tensor = self._attention.norm(found)
+        return normed
+
+    def _at_once(self, memory: torch.Tensor) -> int:
+        if not self._is_in_parts or torch.compiler.is_compiling():
+            return memory.shape[1]
+        width = self._attention.layers[0].cross_attn_image.internal_dim
+        return max(1, _KEYS_AT_ONCE // (len(memory) * width))
 
 
-def _run(attention: MemoryAttention, tokens: torch.Tensor, memory: torch.Tensor,
+def _run(layers: Iterable[MemoryAttentionLayer], tokens: torch.Tensor, memory: torch.Tensor,
          memory_position: torch.Tensor, position: torch.Tensor,
          pointer_tokens: int) -> torch.Tensor:
-    for layer in attention.layers:
+    for layer in layers:
         tokens = layer(tgt=tokens, memory=memory, pos=memory_position, query_pos=position,
                        num_k_exclude_rope=pointer_tokens)
-    normed: torch.Tensor = attention.norm(tokens)
-    return normed
+    return tokens
 
 
 def _as_it_is(tokens: torch.Tensor, _: torch.Tensor) -> torch.Tensor:

@@ -65,7 +65,7 @@ class Predictor:
         if precision == 'bfloat16':
             model.lower_precision(torch.bfloat16)
             if self._device.type == 'cpu':
-                fold_values(model.memory_attention)
+                fold_values(model.memory_attention.layers)
         self._windows = Windows.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
         self._ahead = EncodeAhead(self._encode)
