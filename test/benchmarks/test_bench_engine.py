@@ -184,6 +184,7 @@ def test_prompts_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert prompts.main(arguments) == 0
     rows = only(tmp_path).rows
     assert [row['kind'] for row in rows] == [*prompts.KINDS, 'box, 6 frames back']
-    assert all(row['to_mask_ms'] > 0 and row['longest_gap_ms'] > 0 for row in rows)
-    assert 1 <= rows[-1]['frames_behind'] < 20
+    assert all(row['to_mask_ms'] > 0 and row['longest_gap_ms'] >= 0 for row in rows)
+    assert max(row['longest_gap_ms'] for row in rows) > 0
+    assert rows[-1]['frames_behind'] >= 1
     assert torch.get_num_threads() == 1
