@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from ros_lock import _one_run_at_a_time  # noqa: F401
 
 if TYPE_CHECKING:
     from launched import Asker

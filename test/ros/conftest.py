@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ros_lock import _one_run_at_a_time  # noqa: F401
 
 NUMBERS = itertools.count()
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 import sys
 import threading
@@ -13,7 +14,7 @@ from geometry_msgs.msg import Point
 import numpy as np
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
-from ros_graph import Graph, Inbox, wait_until
+from ros_graph import Graph, HELD_S, Inbox, TIMEOUT_S, wait_until
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -52,7 +53,7 @@ class GatedPredictor(FakePredictor):
     def encode(self, image_rgb: np.ndarray) -> Any:
         """Encode when the gate is open."""
         self.arrived.set()
-        self.gate.wait(20)
+        self.gate.wait(HELD_S)
         if self.slow_s:
             threading.Event().wait(self.slow_s)
         return super().encode(image_rgb)
@@ -129,7 +130,7 @@ class NodeRig:
         if isinstance(self.loader, FakeLoader):
             self.loader.may_load.set()
             self.predictor.gate.set()
-        assert self.node.close(10)
+        assert self.node.close(TIMEOUT_S)
         self.spinner.stop()
         self.node.destroy_node()
 
@@ -189,3 +190,8 @@ def ask(rig: NodeRig, *prompts: Prompt, stamp_ns: int = 0, **fields: Any) -> Add
     """Call add_prompts; stamp 0 is the newest buffered frame."""
     return rig.call(AddPrompts, 'add_prompts', prompts=list(prompts),
                     stamp=stamp_to_msg(stamp_ns), **fields)
+
+
+def until_done(request: Callable[[], Any]) -> Any:
+    """Ask until it is done and return that reply: what took too long has changed nothing."""
+    return wait_until(lambda: (reply := request()).success and reply)

@@ -31,7 +31,7 @@ def short_memory(graph: Graph) -> Iterator[NodeRig]:
     rig = NodeRig(
         graph, 'frame_policy:=every', f'buffer.max_frames:={MAX_FRAMES}',
         f'tracking.look_back_frames:={LOOK_BACK}', f'tracking.max_objects:={MAX_OBJECTS}',
-        'prompt.timeout_s:=1.0', 'prompt.stamp_tolerance_s:=0.05')
+        'prompt.timeout_s:=15.0', 'prompt.stamp_tolerance_s:=0.05')
     rig.track(MAX_FRAMES + 3)
     yield rig
     rig.close()

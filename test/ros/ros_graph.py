@@ -18,7 +18,9 @@ from rclpy.qos import QoSProfile
 
 from sam2_tracker.ros.qos import SERVICE
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
+# What a test holds up goes on by itself in the end, but not before the test gives up waiting.
+HELD_S = 2 * TIMEOUT_S
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what: str = '') -> Any:

@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-import time
-
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_rig import click, NodeRig
 import pytest
-from ros_graph import wait_until
+from ros_graph import TIMEOUT_S, wait_until
 from std_srvs.srv import SetBool
 
-from sam2_tracker.ros.message_conversion import stamp_to_msg
+from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
 
 DOMAIN_ID = 38
@@ -26,11 +24,15 @@ class Watched(NodeRig):
         self.inbox = graph.inbox(DiagnosticArray, '/diagnostics')
         super().__init__(graph, *overrides, **options)
 
-    def mine(self):
-        return [status for array in list(self.inbox.messages) for status in array.status
-                if status.hardware_id == self.prefix]
+    def arrays(self):
+        """Return those of this node; each has one status."""
+        return [array for array in list(self.inbox.messages)
+                if array.status[0].hardware_id == self.prefix]
 
-    def wait_for_status(self, wanted, timeout_s: float = 10):
+    def mine(self):
+        return [array.status[0] for array in self.arrays()]
+
+    def wait_for_status(self, wanted, timeout_s: float = TIMEOUT_S):
         """Return the first status from now on that is wanted, and its figures."""
         seen = len(self.mine())
         status = wait_until(
@@ -74,17 +76,19 @@ def test_every_figure_of_the_contract_is_there(shared, key):
 def test_the_figures_are_those_of_the_stream(shared):
     shared.send(stamp_ns=shared.stamp_ns(2))
     shared.track()
-    _, figures = shared.wait_for_status(lambda _, each: each['frames dropped'] == '1')
-    assert (figures['frames out'], figures['objects'], figures['state']) == ('7', '1', 'active')
+    _, figures = shared.wait_for_status(
+        lambda _, each: (each['frames dropped'], each['frames out']) == ('1', '7'))
+    assert (figures['objects'], figures['state']) == ('1', 'active')
     assert figures['frames lost'] == '0' and figures['buffer frames'] == '7'
     assert 0 < float(figures['latency p50 ms']) <= float(figures['latency p95 ms']) < 5000
 
 
 def test_it_comes_once_a_second(shared):
-    seen = len(shared.mine())
-    begun_s = time.monotonic()
-    wait_until(lambda: len(shared.mine()) >= seen + 3)
-    assert 1.5 < time.monotonic() - begun_s < 10
+    seen = len(shared.arrays())
+    wait_until(lambda: len(shared.arrays()) >= seen + 4)
+    first_s, *_, last_s = (stamp_from_msg(array.header.stamp) / 1e9
+                           for array in shared.arrays()[seen:seen + 4])
+    assert 1.5 < last_s - first_s < 12
 
 
 def test_a_silent_camera_is_a_warning(shared):
@@ -131,5 +135,6 @@ def test_a_frame_that_cannot_be_tracked_is_an_error_until_frames_go_through_agai
     assert 'out of memory' in status.message
     rig.predictor.failures.clear()
     rig.send()
-    rig.wait_for_status(lambda status, _: status.level == OK)
+    # After a while without frames that is a warning.
+    rig.wait_for_status(lambda status, _: status.level != ERROR)
     rig.close()

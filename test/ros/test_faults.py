@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import threading
 import time
 import weakref
@@ -21,6 +22,7 @@ from sam2_tracker.core.log import silent
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.ros import publishers
 from sam2_tracker.ros.engine import Engine, EngineHooks
+from sam2_tracker.ros.executor import THROTTLE_S
 
 DOMAIN_ID = 44
 
@@ -36,11 +38,13 @@ def test_a_callback_that_fails_is_logged_with_its_place_and_the_node_goes_on(rig
     def on_fault() -> None:
         raise KeyError('nobody expected this')
 
+    begun_s = time.monotonic()
     rig.node.create_timer(0.02, on_fault)
     line = rig.wait_for_line('a callback failed', Log.ERROR)
     assert 'nobody expected this' in line and 'in on_fault' in line
     time.sleep(0.5)
-    assert len(rig.lines('a callback failed')) < 5, 'the log is flooded'
+    count = len(rig.lines('a callback failed'))
+    assert count <= 2 + (time.monotonic() - begun_s) / THROTTLE_S, 'the log is flooded'
     assert rig.graph.call(GetState, f'{rig.prefix}/get_state').current_state.label
 
 
@@ -83,10 +87,10 @@ def test_figures_of_an_engine_that_was_just_closed_can_still_be_read():
 def test_results_that_cannot_be_published_are_an_error_until_one_can(rig, monkeypatch):
     inbox = rig.graph.inbox(DiagnosticArray, '/diagnostics')
 
-    def level_of(wanted: bytes) -> str:
+    def message_of(is_wanted: Callable[[bytes], bool]) -> str:
         # Messages of before do not count.
         return next(status.message for status in inbox.wait_for(
-            lambda array: any(status.level == wanted and status.hardware_id == rig.prefix
+            lambda array: any(is_wanted(status.level) and status.hardware_id == rig.prefix
                               for status in array.status), len(inbox.messages)).status
             if status.hardware_id == rig.prefix)
 
@@ -100,6 +104,7 @@ def test_results_that_cannot_be_published_are_an_error_until_one_can(rig, monkey
         rig.send()
         line = rig.wait_for_line('a result could not be published', Log.ERROR)
         assert 'in convert' in line
-        assert 'no such field' in level_of(DiagnosticStatus.ERROR)
+        assert 'no such field' in message_of(lambda level: level == DiagnosticStatus.ERROR)
     rig.track()
-    assert 'tracking' in level_of(DiagnosticStatus.OK)
+    # After a while without frames that is a warning.
+    assert 'no such field' not in message_of(lambda level: level != DiagnosticStatus.ERROR)

@@ -16,7 +16,7 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from ros_graph import wait_until
+from ros_graph import TIMEOUT_S, wait_until
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.ros.message_conversion import stamp_to_msg
@@ -70,6 +70,7 @@ def test_every_service_and_the_state_answer_while_configuring(rig):
         ChangeState, f'{rig.prefix}/change_state',
         ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
     wait_until(lambda: state(rig) == 'configuring')
+    wait_until(lambda: 'configuring' in rig.call(Trigger, 'reset').message)
     assert_all_refused(rig, 'the tracker is configuring: the model is being loaded')
     assert not pending.done()
     rig.loader.may_load.set()
@@ -179,7 +180,7 @@ def test_activating_while_the_last_frame_is_still_under_way_is_refused_and_can_b
     rig.predictor.arrived.clear()
     rig.predictor.gate.clear()
     rig.send()
-    assert rig.predictor.arrived.wait(20)
+    assert rig.predictor.arrived.wait(TIMEOUT_S)
     assert change(rig, 'deactivate')
     rig.wait_for_line('the frame under way takes longer than', Log.ERROR)
     assert not change(rig, 'activate') and state(rig) == 'inactive'

@@ -9,11 +9,11 @@ from pathlib import Path
 import threading
 
 from memory_rig import files_in, load, RememberingLoader, save
-from node_rig import ask, click, SUCCESS
+from node_rig import ask, click, SUCCESS, until_done
 import numpy as np
 from prompt_rig import listed
 import pytest
-from ros_graph import wait_until
+from ros_graph import HELD_S, TIMEOUT_S, wait_until
 from safetensors.numpy import save_file
 from std_srvs.srv import SetBool, Trigger
 
@@ -182,7 +182,7 @@ def test_without_a_directory_files_lie_where_xdg_says(start, tmp_path, monkeypat
 def test_a_slow_disk_holds_up_neither_frames_nor_other_services(rig, monkeypatch):
     ask(rig, click())
     slow, written = threading.Event(), os.fsync
-    monkeypatch.setattr(os, 'fsync', lambda file: (slow.wait(20), written(file)))
+    monkeypatch.setattr(os, 'fsync', lambda file: (slow.wait(HELD_S), written(file)))
     pending = [rig.graph.call_async(SaveMemory, f'{rig.prefix}/save_memory',
                                     SaveMemory.Request(file_name=f'cups{number}'))
                for number in range(6)]
@@ -195,37 +195,43 @@ def test_a_slow_disk_holds_up_neither_frames_nor_other_services(rig, monkeypatch
     assert all(each.result().success for each in pending)
 
 
-def test_a_load_that_cannot_be_done_in_time_is_answered_and_never_applied(tracker, folder):
-    rig = tracker('prompt.timeout_s:=0.5')
-    rig.track()
+@pytest.fixture(name='hurried')
+def hurried_fixture(rig, tracker):
+    """Start a tracker of one object that gives requests half a second; there is a file."""
     ask(rig, click())
     assert save(rig).success
-    assert rig.call(Trigger, 'reset').success
-    ask(rig, click())
-    rig.predictor.gate.clear()
-    rig.predictor.arrived.clear()
-    stamp_ns = rig.send()
-    assert rig.predictor.arrived.wait(20)
-    reply = load(rig)
-    rig.predictor.gate.set()
+    hurried = tracker('prompt.timeout_s:=0.5')
+    hurried.track()
+    until_done(lambda: ask(hurried, click()))
+    return hurried
+
+
+def count_listed(rig):
+    return len(until_done(lambda: rig.call(ListObjects, 'list_objects')).objects)
+
+
+def test_a_load_that_cannot_be_done_in_time_is_answered_and_never_applied(hurried, folder):
+    hurried.predictor.gate.clear()
+    hurried.predictor.arrived.clear()
+    stamp_ns = hurried.send()
+    assert hurried.predictor.arrived.wait(TIMEOUT_S)
+    reply = load(hurried)
+    hurried.predictor.gate.set()
     assert not reply.success and 'took longer than 0.5 s (prompt.timeout_s)' in reply.message
-    rig.result(stamp_ns)
-    rig.track()
-    assert len(listed(rig)) == 1 and Path(folder / 'cups.safetensors').exists()
+    hurried.result(stamp_ns)
+    hurried.track()
+    assert count_listed(hurried) == 1 and Path(folder / 'cups.safetensors').exists()
 
 
 def test_a_disk_that_hangs_is_not_waited_for_longer_than_for_anything_else(
-        tracker, folder, monkeypatch):
-    rig = tracker('prompt.timeout_s:=0.5')
-    rig.track()
-    ask(rig, click())
-    assert save(rig).success
+        hurried, folder, monkeypatch):
     mended, read = threading.Event(), memory_file.load_memory
-    monkeypatch.setattr(memory_file, 'load_memory', lambda path: (mended.wait(20), read(path))[1])
-    for reply in (load(rig), save(rig, 'mugs')):
+    monkeypatch.setattr(memory_file, 'load_memory',
+                        lambda path: (mended.wait(HELD_S), read(path))[1])
+    for reply in (load(hurried), save(hurried, 'mugs')):
         assert not reply.success
         assert 'the disk took longer than 0.5 s (prompt.timeout_s)' in reply.message
     mended.set()
-    assert save(rig, 'jars').success
+    until_done(lambda: save(hurried, 'jars'))
     assert files_in(folder) == ['cups.safetensors', 'jars.safetensors']
-    assert len(listed(rig)) == 1
+    assert count_listed(hurried) == 1

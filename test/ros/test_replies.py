@@ -36,9 +36,11 @@ class TaskOfNewerRclpy:
         self._lock = threading.Lock()
 
     def __call__(self) -> None:
-        if self.result is not None or not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
             return
         try:
+            if self.result is not None:
+                return
             awaited = self.coroutine.send(None)
         except StopIteration as end:
             self.result = end.value
@@ -78,9 +80,14 @@ def test_an_answer_resumes_what_awaits_it(replies):
 
 def test_an_answer_that_comes_while_its_task_is_being_suspended_is_not_lost(replies):
     ticket: Ticket[str] = Ticket()
-    task = TaskOfNewerRclpy(replies.outcome(ticket), lambda: answered(ticket, 'a mask'))
+    results = []
+
+    def at_suspension() -> None:
+        answered(ticket, 'a mask')
+        results.append(task.result)
+    task = TaskOfNewerRclpy(replies.outcome(ticket), at_suspension)
     task()
-    assert ticket.done() and task.result is None
+    assert ticket.done() and results == [None]
     wait_until(lambda: task.result == 'a mask')
 
 

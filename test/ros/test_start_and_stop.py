@@ -19,6 +19,7 @@ from ros_graph import graph_in, wait_until
 from std_srvs.srv import Trigger
 from tracker_runner import executable, TestCamera, TrackerProcess
 
+from sam2_tracker.ros import tracker_process
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 
@@ -26,8 +27,10 @@ DOMAIN_ID = 37
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FAKE = (sys.executable, str(HERE / 'fake_tracker.py'))
-# `ros2 launch` follows SIGINT up with SIGTERM after 5 s.
-PATIENCE_S = 5.0
+# LAST_RESORT_S and what a busy machine adds; what must not be waited for takes far longer.
+PATIENCE_S = 12.0
+# Longer than any thread of a busy machine stands still.
+SURELY_S = 5.0
 
 
 @pytest.fixture
@@ -68,6 +71,11 @@ def stop_and_time(tracker, number=signal.SIGINT) -> float:
 
 
 # --- clean ends ---------------------------------------------------------------------------------
+
+
+def test_it_gives_up_before_ros2_launch_does():
+    # That follows SIGINT up with SIGTERM after 5 s.
+    assert tracker_process.STOP_TIMEOUT_S < tracker_process.LAST_RESORT_S < 5.0
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda sig: sig.name)
@@ -125,7 +133,7 @@ def test_a_signal_after_a_failed_configure_ends_it_cleanly(start, graph, tmp_pat
 
 
 def busy(graph, tracker) -> TestCamera:
-    """Have it track one object, so that every frame takes its time."""
+    """Have it track one object, so that every frame is encoded."""
     tracker.wait_until_active()
     camera = TestCamera(graph)
     camera.wait_for_tracker()
@@ -143,24 +151,29 @@ def test_a_signal_while_a_frame_is_under_way_ends_it_cleanly(start, graph):
     assert stop_and_time(tracker) < PATIENCE_S
 
 
-def test_a_frame_that_takes_too_long_does_not_keep_it_from_ending(start, graph):
-    tracker = start({'prompt.timeout_s': 60}, {'FAKE_STEP_S': '5'})
-    busy(graph, tracker).publish()
-    time.sleep(0.5)
-    assert stop_and_time(tracker) < PATIENCE_S
+@pytest.fixture(name='held')
+def held_fixture(start, graph, tmp_path):
+    """Start a tracker with a frame under way that never ends."""
+    hold = tmp_path / 'hold'
+    tracker = start({'prompt.timeout_s': 60}, {'FAKE_HOLD': str(hold)})
+    camera = busy(graph, tracker)
+    hold.touch()
+    wait_until(lambda: camera.publish() and Path(f'{hold}.entered').exists())
+    return tracker
 
 
-def test_a_request_that_waits_when_it_stops_is_answered(start, graph):
-    tracker = start({'prompt.timeout_s': 60}, {'FAKE_STEP_S': '2'})
-    busy(graph, tracker).publish()
-    time.sleep(0.5)
+def test_a_frame_that_takes_too_long_does_not_keep_it_from_ending(held):
+    assert stop_and_time(held) < PATIENCE_S
+
+
+def test_a_request_that_waits_when_it_stops_is_answered(held, graph):
     waiting = graph.call_async(Trigger, '/sam2_tracker/reset')
-    time.sleep(0.5)
+    time.sleep(SURELY_S)
     assert not waiting.done()
-    tracker.send(signal.SIGINT)
-    wait_until(waiting.done, 5, 'a reply to the waiting request')
+    held.send(signal.SIGINT)
+    wait_until(waiting.done, what='a reply to the waiting request')
     assert not waiting.result().success and 'stopped' in waiting.result().message
-    assert stop_and_time(tracker) < PATIENCE_S
+    assert stop_and_time(held) < PATIENCE_S
 
 
 def test_several_signals_do_no_harm(start, graph):

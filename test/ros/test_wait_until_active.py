@@ -20,6 +20,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from tracker_runner import wait_until_it_handles_signals
 
 DOMAIN_ID = 91
 COMMAND = [sys.executable, '-m', 'sam2_tracker.ros.wait_until_active']
@@ -65,7 +66,8 @@ def tracker() -> Iterator[LifecycleStandIn]:
 def test_wait_ends_when_the_tracker_becomes_active(tracker: LifecycleStandIn) -> None:
     done = subprocess.run(COMMAND, env=ENVIRONMENT, timeout=60)
     assert done.returncode == 0
-    assert tracker.asked == 3
+    # An answer that takes too long is asked for again.
+    assert tracker.asked >= 3
 
 
 def test_wait_gives_up_after_its_timeout_with_a_sentence() -> None:
@@ -79,6 +81,7 @@ def test_wait_gives_up_after_its_timeout_with_a_sentence() -> None:
 def test_a_signal_ends_the_wait_without_a_traceback(number: signal.Signals) -> None:
     command = [*COMMAND, '--ros-args', '-r', '__ns:=/nobody']
     process = subprocess.Popen(command, env=ENVIRONMENT, text=True, stderr=subprocess.PIPE)
+    wait_until_it_handles_signals(process)
     time.sleep(3.0)
     process.send_signal(number)
     _, output = process.communicate(timeout=30)

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 import os
 from pathlib import Path
+import re
 import signal
 import subprocess
+import time
 from typing import Any
 
 from ament_index_python.packages import get_package_prefix, PackageNotFoundError
@@ -31,6 +33,15 @@ def executable(name: str = 'tracker') -> str:
         return str(Path(get_package_prefix('sam2_tracker'), 'lib', 'sam2_tracker', name))
     except PackageNotFoundError:
         pytest.skip('sam2_tracker is not built: colcon build, then source install/setup.bash')
+
+
+def wait_until_it_handles_signals(process: subprocess.Popen) -> None:
+    """Wait until a process that is starting can be interrupted cleanly."""
+    status = Path(f'/proc/{process.pid}/status')
+    # Only the executable's own handlers make the process catch SIGTERM.
+    while not int(re.search(r'SigCgt:\s*(\w+)', status.read_text())[1], 16) & 1 << 14:
+        assert process.poll() is None
+        time.sleep(0.001)
 
 
 class TrackerProcess:
