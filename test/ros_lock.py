@@ -10,26 +10,41 @@ import os
 from pathlib import Path
 import sys
 import tempfile
+import time
 
 import pytest
 
 LOCK = Path(tempfile.gettempdir()) / 'sam2_tracker_ros_tests.lock'
+PATIENCE_S = 20 * 60.0
 
 
 @functools.cache
 def wait_for_other_runs(config: pytest.Config) -> None:
-    """Wait until no other run on this machine has ROS tests to do; from then on they wait."""
+    """
+    Wait until no other run on this machine has ROS tests to do; from then on they wait.
+
+    Not for ever: it is better that a test fails than that all of them hang.
+    """
     if not LOCK.exists():
         LOCK.touch()
     # Never closed: the lock is free again when this process has ended, whatever ends it.
     lock = os.open(LOCK, os.O_RDONLY)
+    if _is_taken(lock):
+        return
+    with config.pluginmanager.getplugin('capturemanager').global_and_fixture_disabled():
+        sys.stdout.write(f'\nwaiting for another run of ROS tests, which has {LOCK}\n')
+        sys.stdout.flush()
+    end_s = time.monotonic() + PATIENCE_S
+    while not _is_taken(lock) and time.monotonic() < end_s:
+        time.sleep(1.0)
+
+
+def _is_taken(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        with config.pluginmanager.getplugin('capturemanager').global_and_fixture_disabled():
-            sys.stdout.write(f'\nwaiting for another run of ROS tests, which has {LOCK}\n')
-            sys.stdout.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        return False
+    return True
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ros_lock import _one_run_at_a_time  # noqa: F401
 
 from benchmarks import node
 from benchmarks.results import load_all
