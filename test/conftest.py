@@ -10,6 +10,7 @@ from pathlib import Path
 import signal
 import sys
 
+from hypothesis import HealthCheck, settings
 import pytest
 
 from sam2_tracker.core.process import spin_briefly
@@ -24,6 +25,10 @@ os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 spin_briefly()
 # A shell's background jobs ignore SIGINT, and so would all programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A pause is no failure, and every run has the same examples.
+settings.register_profile('repeatable', deadline=None, derandomize=True,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile('repeatable')
 
 
 @pytest.fixture(scope='session')

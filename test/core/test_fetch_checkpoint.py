@@ -24,6 +24,7 @@ from sam2_tracker.models.zoo import MODELS, ModelSpec
 
 NAME = 'sam2.1_hiera_tiny'
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 120.0
 
 
 def archive_of(size: int) -> bytes:
@@ -42,7 +43,8 @@ class Site:
     status: int = 200
     #: Bytes sent before the connection breaks, for each request in turn; then all of it.
     breaks: list[int] = field(default_factory=list)
-    pause_s: float = 0.0
+    #: While it is clear only the first half is sent.
+    may_finish: threading.Event = field(default_factory=threading.Event)
     #: The Range header of each request.
     asked: list[str | None] = field(default_factory=list)
     url: str = ''
@@ -83,9 +85,10 @@ def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
                 if site.breaks
                 else site.content[start:]
             )
-            for offset in range(0, len(body), 50_000):
-                self.wfile.write(body[offset : offset + 50_000])
-                time.sleep(site.pause_s)
+            middle = len(body) // 2
+            self.wfile.write(body[:middle])
+            site.may_finish.wait()
+            self.wfile.write(body[middle:])
             self.close_connection = True
 
         def log_message(self, *_: object) -> None:
@@ -95,8 +98,10 @@ def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
     site = Site()
+    site.may_finish.set()
     with ThreadingHTTPServer(('127.0.0.1', 0), handler_of(site)) as server:
         site.url = f'http://127.0.0.1:{server.server_port}/{NAME}.pt'
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -166,7 +171,7 @@ def test_a_connection_that_brings_nothing_ends_with_advice_and_the_next_run_goes
 
 
 def test_an_interrupted_command_is_resumed_by_the_next(site, tmp_path):
-    site.pause_s = 0.1
+    site.may_finish.clear()
     script = (
         'import sys; from dataclasses import replace\n'
         'from sam2_tracker.models import fetch, zoo\n'
@@ -178,16 +183,18 @@ def test_an_interrupted_command_is_resumed_by_the_next(site, tmp_path):
     environment = {**os.environ, 'SAM2_TRACKER_CACHE': str(tmp_path)}
     first = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
     part = tmp_path / f'{NAME}.pt.part'
-    deadline = time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+    end_s = time.monotonic() + PATIENCE_S
+    while not (part.exists() and part.stat().st_size):
+        assert time.monotonic() < end_s and first.poll() is None
         time.sleep(0.01)
     first.send_signal(signal.SIGINT)
-    _, errors = first.communicate(timeout=30)
+    _, errors = first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 130
     assert 'interrupted; run the same command again' in errors and 'Traceback' not in errors
     assert 0 < part.stat().st_size < len(site.content)
-    site.pause_s = 0.0
-    assert subprocess.run(command, cwd=ROOT, env=environment, timeout=60).returncode == 0
+    site.may_finish.set()
+    again = subprocess.run(command, cwd=ROOT, env=environment, timeout=PATIENCE_S)
+    assert again.returncode == 0
     assert site.asked[1].startswith('bytes=')
     assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
 

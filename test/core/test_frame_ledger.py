@@ -173,5 +173,5 @@ TestLatest = LatestMachine.TestCase
 TestKeep = KeepMachine.TestCase
 TestKeepLatest = KeepLatestMachine.TestCase
 for _machine in (TestEvery, TestLatest, TestKeep, TestKeepLatest):
-    _machine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    _machine.settings = settings(max_examples=60, stateful_step_count=40)
 del _machine

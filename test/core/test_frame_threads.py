@@ -21,7 +21,7 @@ from sam2_tracker.core.frames.stored_frame import Outcome, StoredFrame
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 FRAMES = 300
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def waiting_for(buffer: FrameBuffer, timeout_s: float | None,

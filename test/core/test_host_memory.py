@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ import pytest
 
 # The child measures itself: the allocator's settings are those of a process.
 CHILD = """
-import resource, sys, threading
+import ctypes, resource, sys, threading
+# PR_SET_THP_DISABLE: with pages of 2 MiB there would be few faults.
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
 import torch
 from sam2_tracker.models.host_memory import keep_freed_memory, return_freed_memory
 torch.set_num_threads(1)
@@ -45,6 +48,7 @@ def page_faults(how: str) -> list[int]:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='settings of glibc')
+@pytest.mark.skipif(resource.getpagesize() != 4096, reason='counts pages of 4 KiB')
 def test_freed_memory_is_used_again_until_it_is_given_back():
     kept, by_default = page_faults('kept'), page_faults('by default')
     while_working, in_a_new_thread, after_return = kept

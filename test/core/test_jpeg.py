@@ -132,7 +132,7 @@ def test_picture_that_fits_is_not_scaled() -> None:
     assert jpeg.shrink(original, 0) is original
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(strategies.data())
 def test_any_bytes_are_read_or_refused_with_a_frame_error(data: strategies.DataObject) -> None:
     kind = data.draw(strategies.sampled_from(['JPEG', 'PNG']))

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given, HealthCheck, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 from safetensors.torch import save_file
@@ -103,7 +103,7 @@ def test_nothing_but_an_object_memory_may_be_replaced(tmp_path: Path) -> None:
             refuse_other_file(tmp_path / name)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(permille=st.integers(0, 1000), junk=st.binary(max_size=20), cut=st.booleans())
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         tmp_path_factory: pytest.TempPathFactory, permille: int, junk: bytes,

@@ -10,34 +10,42 @@ import sys
 
 import pytest
 
-# As a model's operations do, a sleep gives the interpreter up and wants it back at once.
+# As a model's operations do, a sleep gives the interpreter up and wants it back at once. Whether
+# the other thread took it meanwhile is up to the system: only such sleeps count, and the shortest
+# of them is free of the system's pauses.
 CHILD = """
 import sys, threading, time
 from sam2_tracker.core.process import take_short_turns
 if sys.argv[1] == 'short':
     take_short_turns()
-is_done = False
+is_done, computed, waits_s = False, 0, []
 def compute():
+    global computed
     while not is_done:
         sum(range(100))
+        computed += 1
 other = threading.Thread(target=compute)
 other.start()
-begun_s = time.monotonic()
-for _ in range(100):
+while len(waits_s) < 100:
+    begun_s = time.monotonic()
+    before = computed
     time.sleep(0)
-print(time.monotonic() - begun_s)
+    was_taken = computed > before
+    if was_taken:
+        waits_s.append(time.monotonic() - begun_s)
 is_done = True
+print(min(waits_s))
 """
 
 
-def seconds_for_100_operations(turns: str) -> float:
+def shortest_wait_s(turns: str) -> float:
     done = subprocess.run([sys.executable, '-c', CHILD, turns], capture_output=True, text=True,
                           check=True)
     return float(done.stdout)
 
 
-def test_a_hundred_operations_take_less_than_half_as_long_in_short_turns():
-    assert seconds_for_100_operations('short') < seconds_for_100_operations('usual') / 2
+def test_an_operation_waits_less_than_half_as_long_in_short_turns():
+    assert shortest_wait_s('short') < shortest_wait_s('usual') / 2
 
 
 GOMP = """

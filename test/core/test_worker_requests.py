@@ -72,7 +72,9 @@ def test_a_request_that_takes_too_long_is_withdrawn_and_changes_nothing(tmp_path
             answer(ticket)
         rig.predictor.gate.set()
         rig.wait_until(lambda: len(rig.results) == 2)
-        assert rig.listed().objects == ()
+        # Not listed: that is a request too, with as little time.
+        rig.play(1, 2)
+        assert rig.results[-1].objects == ()
 
 
 def test_a_prompt_withdrawn_while_it_is_worked_out_is_not_committed(rig):
@@ -172,11 +174,11 @@ def test_a_callback_is_called_once_whenever_it_is_added():
 
 def test_deadlines_leave_tickets_alone_that_are_done_in_time():
     deadlines = Deadlines(0.05)
-    deadlines.start()
     done, late = Ticket(), Ticket()
     deadlines.watch(done)
     deadlines.watch(late)
     done.resolve(1)
+    deadlines.start()
     assert late.wait(PATIENCE_S)
     deadlines.stop()
     assert done.result() == 1
@@ -198,7 +200,7 @@ def test_stopping_withdraws_every_waiting_request_with_the_reason(tmp_path):
             with pytest.raises(WithdrawnError, match='the tracker was stopped'):
                 answer(ticket)
         rig.predictor.gate.set()
-        assert rig.worker.stop()
+        assert rig.worker.stop(PATIENCE_S)
 
 
 def test_a_stopped_worker_refuses_requests_at_once(tmp_path):
@@ -216,13 +218,13 @@ def test_objects_and_pause_are_kept_over_stop_and_start(tmp_path):
     with running(rig):
         rig.play(2)
         answer(rig.prompt(click()))
-        assert rig.worker.stop()
+        assert rig.worker.stop(PATIENCE_S)
         rig.send(2)
         rig.worker.start()
         rig.wait_until(lambda: len(rig.results) == 3)
         assert rig.results[-1].objects[0].id == 1
         answer(rig.worker.set_paused(True))
-        assert rig.worker.stop()
+        assert rig.worker.stop(PATIENCE_S)
         rig.worker.start()
         with pytest.raises(PromptError, match='paused'):
             answer(rig.prompt(click()))
@@ -244,8 +246,8 @@ def test_stop_is_quick_whatever_the_worker_waits_for(tmp_path):
         for paused in (False, True):
             answer(rig.worker.set_paused(paused))
             begun_s = time.monotonic()
-            assert rig.worker.stop()
-            assert time.monotonic() - begun_s < 4
+            assert rig.worker.stop(PATIENCE_S)
+            assert time.monotonic() - begun_s < PATIENCE_S / 2
             rig.worker.start()
 
 

@@ -177,6 +177,8 @@ def test_the_report_has_rates_latencies_and_counts(rig):
     answer(rig.prompt(click(), stamp_s=100.3))
     rig.wait_until_caught_up()
     rig.play(1, 10)
+    # A frame is counted after its result was handed over, and before the next request.
+    rig.listed()
     report = rig.worker.report()
     assert report.objects == 1 and report.catching_up == 0 and not report.paused
     assert report.statistics.frames_in == report.statistics.frames_out == 11

@@ -40,7 +40,7 @@ from sam2_tracker.core.worker.worker import Worker
 
 T = TypeVar('T')
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Gate:
@@ -194,5 +194,5 @@ def running(rig: WorkerRig) -> Iterator[WorkerRig]:
         yield rig
     finally:
         rig.predictor.gate.set()
-        assert rig.worker.stop()
+        assert rig.worker.stop(PATIENCE_S)
         rig.buffer.close()

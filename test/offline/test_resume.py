@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import os
 from pathlib import Path
 import signal
@@ -17,32 +18,55 @@ import pytest
 
 from sam2_tracker.offline.command import main
 
+# The command, which never gets beyond frame 5: the frames before were handed to all outputs.
+CHILD = """
+import runpy, time
+from sam2_tracker.core.tracking.tracker import Tracker
+advance = Tracker.advance
+def stuck_at_6(self, frame, following=None):
+    if frame.index == 6:
+        time.sleep(600)
+    advance(self, frame, following)
+Tracker.advance = stuck_at_6
+runpy.run_module('sam2_tracker.offline', run_name='__main__')
+"""
 
-def start(bag: Path, prompts: Path, folder: Path, *options: str) -> subprocess.Popen[bytes]:
+
+@pytest.fixture
+def under_way(
+    tmp_path: Path, bags: list[Path], prompts: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """Begin a run in a process of its own and wait until some frames are written."""
-    command = [sys.executable, '-m', 'sam2_tracker.offline', str(bag), '--prompts', str(prompts)]
+    arguments = [str(bags[0]), '--prompts', str(prompts), *outputs(tmp_path)]
     root = Path(__file__).resolve().parents[2]
     process = subprocess.Popen(
-        [*command, *outputs(folder), *options],
+        [sys.executable, '-c', CHILD, *arguments],
         cwd=root,
         env={**os.environ, 'PYTHONPATH': str(root)},
         stderr=subprocess.PIPE,
     )
-    draft = folder / 'masks' / '.first.part' / 'first'
-    deadline_s = time.monotonic() + 120
-    while len(list(draft.glob('*.png'))) < 3:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
-    return process
+    try:
+        draft = tmp_path / 'masks' / '.first.part' / 'first'
+        deadline_s = time.monotonic() + 120
+        while len(list(draft.glob('*.png'))) < 3:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline_s
+            time.sleep(0.005)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_killed_run_leaves_no_half_output_and_resumes_to_the_same_bytes(
-    tmp_path: Path, bags: list[Path], prompts: Path, finished: dict[str, bytes]
+    tmp_path: Path,
+    bags: list[Path],
+    prompts: Path,
+    finished: dict[str, bytes],
+    under_way: subprocess.Popen[bytes],
 ):
-    process = start(bags[0], prompts, tmp_path)
-    process.kill()
-    process.wait()
+    under_way.kill()
+    under_way.wait()
     assert whole_looking(tmp_path) == []
     arguments = [str(bags[0]), '--prompts', str(prompts), *outputs(tmp_path), '--resume']
     assert main(arguments) == 0
@@ -90,12 +114,11 @@ def test_a_resumed_run_does_not_track_again_what_was_tracked(
 
 @pytest.mark.parametrize(('number', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on(
-    tmp_path: Path, bags: list[Path], prompts: Path, number: int, code: int
+    tmp_path: Path, under_way: subprocess.Popen[bytes], number: int, code: int
 ):
-    process = start(bags[0], prompts, tmp_path)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == code
+    under_way.send_signal(number)
+    _, said = under_way.communicate(timeout=120)
+    assert under_way.returncode == code
     assert b'--resume' in said and b'Traceback' not in said
     assert whole_looking(tmp_path) == []
     assert not [name for name in content(tmp_path) if '.part' in name]

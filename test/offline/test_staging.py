@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 import resource
 import signal
@@ -104,15 +106,17 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
         )
 
 
-@pytest.fixture
-def small_disk():
-    """Let no file grow beyond 60 kB."""
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """Let no file grow beyond 60 kB; only within a test, as pytest may write to a longer one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize(
@@ -126,12 +130,13 @@ def small_disk():
     ],
 )
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(
-    tmp_path: Path, small_disk: None, name: str, make, suffixes: tuple[str, ...]
+    tmp_path: Path, name: str, make, suffixes: tuple[str, ...]
 ):
-    sinks = SinkSet([SinkPlan(Target(tmp_path / name, suffixes), make, Wanted(True, True))])
-    with pytest.raises(StorageError, match=f'{name} cannot be written: '):
-        for number in range(3000):
-            sinks.write(result(number % 20))
-        sinks.finish()
-    sinks.abort()
+    with small_disk():
+        sinks = SinkSet([SinkPlan(Target(tmp_path / name, suffixes), make, Wanted(True, True))])
+        with pytest.raises(StorageError, match=f'{name} cannot be written: '):
+            for number in range(3000):
+                sinks.write(result(number % 20))
+            sinks.finish()
+        sinks.abort()
     assert names(tmp_path) == []

@@ -190,7 +190,7 @@ def test_odd_sizes_that_a_format_cannot_have_are_refused(encoding, height, width
         image_from_msg(msg)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(encoding=st.sampled_from([*CONTRACT_ENCODINGS, '8UC3', 'rgb16', 'jpeg']),
        height=st.integers(0, 9), width=st.integers(0, 9), step=st.integers(0, 40),
        size=st.integers(0, 400), big=st.integers(0, 1), exact=st.booleans())
@@ -255,7 +255,7 @@ def test_a_damaged_payload_is_refused_with_a_sentence(msg, sentence):
     assert sentence in str(refusal.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(payload=st.binary(max_size=200),
        head=st.sampled_from([b'', b'\xff\xd8\xff\xe0', b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR']))
 def test_any_payload_is_taken_or_refused_with_a_sentence(head, payload):

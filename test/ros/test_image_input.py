@@ -259,7 +259,7 @@ def fuzzed(graph):
     camera.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(encoding=st.sampled_from(['rgb8', 'mono16', 'nv12', 'yuyv', 'bayer_grbg8', '32FC1', '\0']),
        shape=st.tuples(*[st.integers(0, 2 ** 32 - 1)] * 3), small=st.booleans(),
        data=st.binary(max_size=64), sec=st.integers(-2 ** 31, 2 ** 31 - 1),

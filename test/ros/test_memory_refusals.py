@@ -128,7 +128,7 @@ def test_a_directory_that_cannot_be_written_is_an_error_in_a_sentence(start, tmp
     assert not reply.success and 'cups.safetensors cannot be written: ' in reply.message
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(name=st.text(max_size=12) | st.sampled_from(['a', 'b.safetensors', 'c.']),
        ids=st.lists(st.integers(0, 4) | st.integers(0, 65535), max_size=3))
 def test_any_request_is_answered_and_nothing_is_written_outside_the_directory(shared, name, ids):

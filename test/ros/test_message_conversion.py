@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from geometry_msgs.msg import Point
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -124,7 +124,6 @@ def test_a_malformed_mask_is_refused_as_a_prompt(mask, sentence):
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 
 
-@settings(deadline=None)
 @given(points=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=4),
        labels=st.lists(st.integers(0, 255), max_size=5),
        roi=st.tuples(*[st.integers(0, 2 ** 32 - 1)] * 4), object_id=st.integers(0, 65535))

@@ -159,7 +159,7 @@ def test_a_request_that_cannot_be_done_in_time_is_answered_and_never_applied(sta
     assert [item.id for item in reply.objects] == [tracked]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(object_id=st.integers(0, 9), label=st.text(max_size=5),
        points=st.lists(st.tuples(st.floats(-5, 100), st.floats(-5, 100)), max_size=3),
        labels=st.lists(st.integers(0, 3), max_size=3),
