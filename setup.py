@@ -35,8 +35,8 @@ setup(
         'console_scripts': [
             'fetch_checkpoint = sam2_tracker.models.fetch:main',
             'process = sam2_tracker.offline.command:main',
-            'tracker = sam2_tracker.ros.tracker_main:main',
-            'video_source = sam2_tracker.ros.video_source:main',
+            'tracker = sam2_tracker.ros.node.tracker_main:main',
+            'video_source = sam2_tracker.ros.camera.video_source:main',
             'wait_until_active = sam2_tracker.ros.wait_until_active:main',
         ],
     },

@@ -21,7 +21,7 @@ from benchmarks.clips import boxes, overlap, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.object_memory import LowResMask, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import FrameFeatures, TrackStep
 from sam2_tracker.core.types import Prompt, UInt8Array, Wanted

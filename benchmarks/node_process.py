@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.still_engine import StillPredictor
 from sam2_tracker.core.config import CoreConfig
-from sam2_tracker.ros.engine import Sam2Loader
+from sam2_tracker.ros.node.engine import Sam2Loader
 from sam2_tracker.ros.stop_request import StopRequest
 
 _TIMED = ('encode', 'track', 'summarise')
@@ -66,7 +66,7 @@ class TimedLoader(Sam2Loader):
 
 if __name__ == '__main__':
     stop = StopRequest()
-    from sam2_tracker.ros.tracker_process import run
+    from sam2_tracker.ros.node.tracker_process import run
 
     engine, times, *ros_arguments = sys.argv[1:]
     sys.exit(run(ros_arguments, stop, TimedLoader(engine, Path(times))))

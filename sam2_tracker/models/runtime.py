@@ -12,8 +12,8 @@ import torch
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.checks import refuse_unknown
 from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
 from sam2_tracker.models.device import resolve_device, resolve_precision
-from sam2_tracker.models.host_memory import keep_freed_memory, return_freed_memory
 from sam2_tracker.models.loader import build_predictor
 
 _BATCHED = {'auto': None, 'always': True, 'never': False}

@@ -1,151 +1,209 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The command line, understood."""
+"""The options of the offline command, in groups."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
-from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
-from sam2_tracker.offline.argument_groups import add_options
-from sam2_tracker.offline.bag_sink import BagContent
-from sam2_tracker.offline.job import Direction, Settings
-from sam2_tracker.offline.open_source import SourceOptions
-from sam2_tracker.offline.outputs import Outputs
-from sam2_tracker.offline.quick_prompts import quick_prompts
-from sam2_tracker.offline.timeline import Clock
+from sam2_tracker.offline.quick_prompts import add_quick_prompts
+from sam2_tracker.offline.run.job import Direction
+from sam2_tracker.offline.sources.timeline import Clock
 
-EXAMPLE = """
-example:
-  ros2 run sam2_tracker process drive.mcap --prompts prompts.yaml --output masks_bag
-  ros2 run sam2_tracker process clip.mp4 --box 120,80,260,300 --label dog --masks out --video o.mp4
-without ROS: python -m sam2_tracker.offline instead of ros2 run sam2_tracker process
-
-exit codes: 0 done, 2 bad arguments or prompts, 3 a source is unreadable, 4 an output exists or
-cannot be written, 5 the model, 130 interrupted, 143 terminated, 1 a fault of this program
-"""
+Group = argparse._ArgumentGroup
 
 
-@dataclass(frozen=True, eq=False)
-class Request:
-    """
-    What a person asked for.
-
-    :param ray: 'local', an address, or '' for none
-    :param ray_workers: recordings at a time, 0 for one a GPU or two processor cores
-    :param ray_gpus: share of a GPU for each, None for a whole one where there is one
-    """
-
-    sources: tuple[Path, ...]
-    prompts: tuple[FilePrompt, ...]
-    outputs: Outputs
-    settings: Settings
-    overwrite: bool
-    resume: bool
-    quiet: bool
-    ray: str
-    ray_workers: int
-    ray_gpus: float | None
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add every option."""
+    _add_source_options(parser.add_argument_group('sources'))
+    prompts = parser.add_argument_group('prompts')
+    _add_prompt_options(prompts)
+    add_quick_prompts(prompts)
+    _add_output_options(parser.add_argument_group('outputs'))
+    _add_model_options(parser.add_argument_group('model'))
+    _add_tracking_options(parser.add_argument_group('tracking'))
+    _add_cluster_options(parser.add_argument_group('several machines'))
 
 
-def parse(arguments: Sequence[str] | None) -> Request:
-    """
-    Understand the command line; ends the process with code 2 where it cannot.
-
-    :raises PromptError: if the prompts are at fault
-    """
-    options = _parser().parse_args(arguments)
-    if options.ray:
-        _make_absolute(options)
-    prompts = load_prompt_file(options.prompts).prompts if options.prompts else ()
-    return Request(
-        tuple(options.sources),
-        (*prompts, *quick_prompts(options)),
-        _outputs(options),
-        _settings(options),
-        options.overwrite,
-        options.resume,
-        options.quiet,
-        options.ray,
-        options.ray_workers,
-        options.ray_gpus,
+def _add_source_options(group: Group) -> None:
+    group.add_argument('--topic', default='', help="a bag's images, if it has several topics")
+    group.add_argument(
+        '--rate',
+        type=_positive,
+        default=30.0,
+        metavar='HZ',
+        help='of picture folders, which have no times (%(default)s)',
+    )
+    group.add_argument(
+        '--clock',
+        choices=[clock.value for clock in Clock],
+        default='header',
+        help="a frame's time: the camera's stamp, or the bag's (%(default)s)",
     )
 
 
-def _make_absolute(options: argparse.Namespace) -> None:
-    """Name all files so that processes in other folders find them."""
-    options.sources = [path.absolute() for path in options.sources]
-    for name, value in list(vars(options).items()):
-        if isinstance(value, Path):
-            setattr(options, name, value.absolute())
-
-
-def _outputs(options: argparse.Namespace) -> Outputs:
-    content = BagContent(
-        options.storage, annotated=options.annotated, detections=options.detections
+def _add_prompt_options(group: Group) -> None:
+    group.add_argument('--prompts', type=Path, metavar='YAML', help='prompts file')
+    group.add_argument(
+        '--direction',
+        choices=[way.value for way in Direction],
+        default='forward',
+        help='track from a prompt on, or back too (%(default)s)',
     )
-    return Outputs(
-        options.output,
-        options.video,
-        options.masks,
-        options.coco,
-        options.yolo,
-        options.csv,
-        options.sheet,
-        options.frames,
-        content,
-        options.copy_topics,
+    group.add_argument(
+        '--load-memory', type=Path, metavar='FILE', help='track the objects of an earlier run'
     )
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    model = ModelConfig(
-        options.model,
-        options.checkpoint,
-        options.device,
-        options.precision,
-        options.compile,
-        options.image_size,
-        options.batching,
-    )
-    tracking = TrackingConfig(
-        options.max_objects,
-        options.max_cond_frames,
-        lost_after_s=options.lost_after,
-        mask_threshold=options.mask_threshold,
-        fill_hole_area=options.fill_hole_area,
-    )
-    return Settings(
-        model,
-        tracking,
-        SourceOptions(options.topic, options.rate),
-        Clock(options.clock),
-        Direction(options.direction),
-        options.load_memory,
-        options.save_memory,
-        options.threads,
-        options.save_every,
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='process',
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Track objects through every frame of bags, videos and picture folders.',
-    )
-    parser.add_argument(
-        'sources',
-        nargs='+',
+    group.add_argument(
+        '--save-memory',
         type=Path,
-        metavar='SOURCE',
-        help='a rosbag2 (folder, .mcap, .db3), a video, or a folder of pictures',
+        metavar='FILE',
+        help='write what was learnt of the objects, as safetensors',
     )
-    add_options(parser)
-    return parser
+
+
+def _add_output_options(group: Group) -> None:
+    group.add_argument(
+        '--output', type=Path, metavar='BAG', help='rosbag2 with the topics of the live node'
+    )
+    group.add_argument(
+        '--storage', choices=['mcap', 'sqlite3'], default='mcap', help='of that bag (%(default)s)'
+    )
+    group.add_argument(
+        '--copy-topics', action='store_true', help="copy the source bag's own topics into it"
+    )
+    group.add_argument('--annotated', action='store_true', help='and the annotated pictures')
+    group.add_argument('--detections', action='store_true', help='and vision_msgs detections')
+    group.add_argument('--video', type=Path, metavar='MP4', help='the frames with masks drawn')
+    group.add_argument(
+        '--masks',
+        type=Path,
+        metavar='FOLDER',
+        help='palette PNGs in FOLDER/<source>, as DAVIS has them',
+    )
+    group.add_argument('--coco', type=Path, metavar='JSON', help='RLE masks with track ids')
+    group.add_argument('--yolo', type=Path, metavar='FOLDER', help='segmentation labels')
+    group.add_argument('--csv', type=Path, metavar='CSV', help='a row an object and frame')
+    group.add_argument('--sheet', type=Path, metavar='PNG', help='contact sheet')
+    group.add_argument(
+        '--frames', type=Path, metavar='FOLDER', help='the pictures themselves, in FOLDER/<source>'
+    )
+    group.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
+    group.add_argument('--resume', action='store_true', help='go on with an interrupted run')
+    group.add_argument(
+        '--save-every',
+        type=_seconds,
+        default=60.0,
+        metavar='S',
+        help='most seconds between two states to resume from, 0 for none (%(default)s)',
+    )
+    group.add_argument('--quiet', action='store_true', help='say only what went wrong')
+
+
+def _add_model_options(group: Group) -> None:
+    default = ModelConfig()
+    group.add_argument('--model', default=default.name, help='its name (%(default)s)')
+    group.add_argument('--checkpoint', type=Path, metavar='FILE', help='its weights')
+    group.add_argument('--device', default=default.device, help='auto, cpu, cuda or cuda:N')
+    group.add_argument(
+        '--precision', default=default.precision, choices=['auto', 'bfloat16', 'float32']
+    )
+    group.add_argument('--compile', default=default.compile, choices=['none', 'encoder', 'full'])
+    group.add_argument(
+        '--batching',
+        default=default.batching,
+        choices=['auto', 'always', 'never'],
+        help='whether objects share a pass; auto: on CUDA',
+    )
+    group.add_argument(
+        '--image-size',
+        type=_whole,
+        default=default.image_size,
+        metavar='PX',
+        help="side of the model's input, 0 for its own (%(default)s)",
+    )
+    group.add_argument(
+        '--threads',
+        type=_whole,
+        default=0,
+        metavar='N',
+        help='processor threads of each of encoding and tracking (0: half the cores)',
+    )
+
+
+def _add_tracking_options(group: Group) -> None:
+    default = TrackingConfig()
+    group.add_argument('--max-objects', type=_whole, default=default.max_objects, metavar='N')
+    group.add_argument(
+        '--max-cond-frames',
+        type=_whole,
+        default=default.max_cond_frames,
+        metavar='N',
+        help='prompted frames that are remembered (%(default)s)',
+    )
+    group.add_argument(
+        '--lost-after',
+        type=_positive,
+        default=default.lost_after_s,
+        metavar='S',
+        help='hidden for longer means lost (%(default)s s)',
+    )
+    group.add_argument(
+        '--mask-threshold',
+        type=float,
+        default=default.mask_threshold,
+        metavar='LOGIT',
+        help='pixels above it are in the mask (%(default)s)',
+    )
+    group.add_argument(
+        '--fill-hole-area',
+        type=_whole,
+        default=default.fill_hole_area,
+        metavar='PX',
+        help='fill holes of up to so many pixels (%(default)s)',
+    )
+
+
+def _add_cluster_options(group: Group) -> None:
+    group.add_argument(
+        '--ray',
+        default='',
+        metavar='ADDRESS',
+        help="spread the sources over a Ray cluster; 'local' for this machine",
+    )
+    group.add_argument(
+        '--ray-workers',
+        type=_whole,
+        default=0,
+        metavar='N',
+        help='sources at a time (0: as many as there is room for)',
+    )
+    group.add_argument(
+        '--ray-gpus',
+        type=_positive,
+        metavar='SHARE',
+        help='of a GPU for each source (1 where there is a GPU)',
+    )
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is not a number above 0')
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is not a number from 0')
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'{text} is below 0')
+    return number

@@ -11,18 +11,18 @@ import signal
 import sys
 from types import FrameType
 
+from sam2_tracker.core._old_process import spin_briefly, take_short_turns
 from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.log import Level
-from sam2_tracker.core.process import spin_briefly, take_short_turns
-from sam2_tracker.offline.arguments import parse, Request
+from sam2_tracker.offline._old_arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.fingerprint import fingerprint_of
-from sam2_tracker.offline.job import Job, plan_job
-from sam2_tracker.offline.journal import Journal
-from sam2_tracker.offline.local_processor import LocalProcessor
-from sam2_tracker.offline.open_source import open_source
-from sam2_tracker.offline.ray_processor import RayProcessor
-from sam2_tracker.offline.run_job import JobRun, Outcome
+from sam2_tracker.offline.run.job import Job, plan_job
+from sam2_tracker.offline.run.journal import Journal
+from sam2_tracker.offline.run.local_processor import LocalProcessor
+from sam2_tracker.offline.run.ray_processor import RayProcessor
+from sam2_tracker.offline.run.run_job import JobRun, Outcome
+from sam2_tracker.offline.sources.open_source import open_source
 from sam2_tracker.offline.terminal import Terminal
 
 

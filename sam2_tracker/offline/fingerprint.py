@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sam2_tracker.core.prompts.file import FilePrompt
-from sam2_tracker.offline.job import Job, Settings, SourceJob
+from sam2_tracker.offline.run.job import Job, Settings, SourceJob
 
 
 def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.engine.memory_file import SavedObject
+    from sam2_tracker.core.engine.memory.file import SavedObject
     from sam2_tracker.core.engine.predictor import Predictor
 
 
@@ -21,7 +21,7 @@ def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
     :raises StorageError: if it cannot be read
     :raises ModelError: if another model made it, or the same one with another image size
     """
-    from sam2_tracker.core.engine.memory_file import load_fitting
+    from sam2_tracker.core.engine.memory.file import load_fitting
 
     return load_fitting(path, predictor)
 
@@ -33,7 +33,7 @@ def names_in(path: Path) -> list[tuple[int, str]]:
     :raises StorageError: if it cannot be read
     :raises ModelError: if it is no file of object memories
     """
-    from sam2_tracker.core.engine.memory_file import load_memory
+    from sam2_tracker.core.engine.memory.file import load_memory
 
     return [(each.object_id, each.label) for each in load_memory(path)]
 

@@ -13,7 +13,7 @@ import numpy as np
 from sam2_tracker.core.types import BoolArray, Box, ObjectState, TrackedFrame, TrackedObject
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sink import Result
-from sam2_tracker.offline.timeline import Shot
+from sam2_tracker.offline.sources.timeline import Shot
 
 
 class ResultLog:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sam2_tracker.core.types import TrackedFrame, Wanted
-from sam2_tracker.offline.staging import Target
+from sam2_tracker.offline.sinks.staging import Target
 
 
 @dataclass(frozen=True, eq=False)

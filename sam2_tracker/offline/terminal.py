@@ -11,10 +11,10 @@ import sys
 from tqdm import tqdm
 
 from sam2_tracker.core.log import Level
-from sam2_tracker.offline.job import Job
-from sam2_tracker.offline.report import counted
-from sam2_tracker.offline.run_job import Outcome
-from sam2_tracker.offline.run_source import Progress
+from sam2_tracker.offline.run.job import Job
+from sam2_tracker.offline.run.report import counted
+from sam2_tracker.offline.run.run_job import Outcome
+from sam2_tracker.offline.run.run_source import Progress
 
 
 class Terminal:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sam2_tracker.core.types import BoolArray, TrackedObject, Wanted
 from sam2_tracker.offline.classes import Classes
 from sam2_tracker.offline.sink import Result
-from sam2_tracker.offline.staging import write_whole
+from sam2_tracker.offline.sinks.staging import write_whole
 
 WANTED = Wanted(label_image=False, masks=True)
 SUFFIXES = ('.txt',)

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sam2_tracker.core.types import TrackedFrame
-from sam2_tracker.ros.image_conversion import image_to_msg, jpeg_to_msg
+from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg
 from sam2_tracker.ros.parameters import AnnotateConfig
 from sam2_tracker.ros.qos import OUTPUT
 

@@ -15,9 +15,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.core.types import FrameHeader
-from sam2_tracker.ros.image_conversion import image_from_msg, payload_from_msg
-from sam2_tracker.ros.image_subscription import ImageSubscription
+from sam2_tracker.ros.inputs.image_input import ImageSubscription
 from sam2_tracker.ros.message_conversion import header_from_msg
+from sam2_tracker.ros.messages import image_from_msg, payload_from_msg
 from sam2_tracker.ros.parameters import InputConfig
 
 # Lines about single frames are said at most so often.

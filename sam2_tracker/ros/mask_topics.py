@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam2_tracker.core.types import TrackedFrame
-from sam2_tracker.ros.image_conversion import mask_to_msg
+from sam2_tracker.ros.messages import mask_to_msg
 from sam2_tracker.ros.qos import OUTPUT, without_event_callbacks
 
 

@@ -10,12 +10,12 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from sam2_tracker.core.errors import StorageError, TrackerError
-from sam2_tracker.ros.engine import Engine
-from sam2_tracker.ros.file_thread import FileThread
 from sam2_tracker.ros.log_bridge import log_to
 from sam2_tracker.ros.memory_directory import memory_path
+from sam2_tracker.ros.node.engine import Engine
 from sam2_tracker.ros.qos import SERVICE
-from sam2_tracker.ros.replies import done, refused, Replies
+from sam2_tracker.ros.services.file_thread import FileThread
+from sam2_tracker.ros.services.replies import done, refused, Replies
 from sam2_tracker_msgs.srv import LoadMemory, SaveMemory
 
 # A file that does not fit is a refusal.

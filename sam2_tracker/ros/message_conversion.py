@@ -23,7 +23,7 @@ from sam2_tracker.core.types import (
     Prompt,
     TrackedObject,
 )
-from sam2_tracker.ros.image_conversion import mask_from_msg, mask_to_msg
+from sam2_tracker.ros.messages import mask_from_msg, mask_to_msg
 from sam2_tracker_msgs.msg import Prompt as PromptMsg
 from sam2_tracker_msgs.msg import TrackedObject as TrackedObjectMsg
 from sam2_tracker_msgs.msg import TrackedObjects as TrackedObjectsMsg

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from sam2_tracker.offline.source import SourceFrame
-from sam2_tracker.offline.sources import FolderSource, VideoSource
+from sam2_tracker.offline.sources.files import FolderSource, VideoSource
+from sam2_tracker.offline.sources.source import SourceFrame
 
 NS_PER_S = 1_000_000_000
 # Later than this, and the source is slower than its own rate: its clock is set anew.

@@ -28,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=DESCRIPTION, epilog=EXAMPLE)
     parser.add_argument('--timeout', type=float, default=0.0, metavar='SECONDS')
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    from sam2_tracker.ros.activity import wait_until_active
+    from sam2_tracker.ros.client.wait_until_active import wait_until_active
 
     if wait_until_active(arguments.timeout, stop):
         return 0

@@ -23,7 +23,7 @@ import torch
 
 from sam2_tracker.core.engine.features import EncodedFrame
 from sam2_tracker.core.engine.mask_summary import upsample
-from sam2_tracker.core.engine.object_memory import LowResMask, ObjectMemory, Windows
+from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory, Windows
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, UInt8Array

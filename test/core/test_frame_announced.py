@@ -19,7 +19,7 @@ from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.core.frames import jpeg, shelf
 from sam2_tracker.core.frames.buffer import FrameBuffer
-from sam2_tracker.core.frames.store import FrameStore
+from sam2_tracker.core.frames.folder import FrameStore
 from sam2_tracker.core.frames.stored_frame import Arrival, Outcome
 
 PATIENCE_S = 60.0

@@ -8,7 +8,7 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.frames.ledger import FrameLedger, HeldFrame
+from sam2_tracker.core.frames.eviction import FrameLedger, HeldFrame
 from sam2_tracker.core.frames.stored_frame import Session, StoredFrame
 from sam2_tracker.core.types import FrameHeader
 

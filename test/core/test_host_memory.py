@@ -17,7 +17,7 @@ import ctypes, resource, sys, threading
 # PR_SET_THP_DISABLE: with pages of 2 MiB there would be few faults.
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
 import torch
-from sam2_tracker.models.host_memory import keep_freed_memory, return_freed_memory
+from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
 torch.set_num_threads(1)
 if sys.argv[1] == 'kept':
     keep_freed_memory()

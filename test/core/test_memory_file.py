@@ -15,8 +15,7 @@ import pytest
 from safetensors.torch import save_file
 import torch
 
-from sam2_tracker.core.engine.cond_bank import CondBank
-from sam2_tracker.core.engine.memory_file import (
+from sam2_tracker.core.engine.memory.file import (
     FORMAT,
     load_fitting,
     load_memory,
@@ -25,6 +24,7 @@ from sam2_tracker.core.engine.memory_file import (
     save_memory,
     SavedObject,
 )
+from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker.core.errors import ModelError, StorageError, TrackerError
 
 SIDE, WIDTH = 4, 8

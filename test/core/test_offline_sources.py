@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.offline.sources import FolderSource, VideoSource, WebcamSource
+from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
 
 HW = (48, 64)
 

@@ -13,7 +13,7 @@ from test_windows import skip_missing_maps
 import torch
 
 from sam2_tracker.core.engine import batching
-from sam2_tracker.core.engine.object_memory import Windows
+from sam2_tracker.core.engine.memory.object_memory import Windows
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 

@@ -25,8 +25,8 @@ from stock import (
 import torch
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.cond_bank import CondBank
-from sam2_tracker.core.engine.object_memory import Windows
+from sam2_tracker.core.engine.memory.object_memory import Windows
+from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.protocols import PredictorProtocol, TrackStep

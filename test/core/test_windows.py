@@ -12,7 +12,7 @@ import pytest
 from stock import CLIP_FRAMES, CLIP_HW, differing, disc_mask, disc_xy, points, StockSession, Stream
 import torch
 
-from sam2_tracker.core.engine.object_memory import ObjectMemory, Windows
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Windows
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 

@@ -15,8 +15,8 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.offline.bag_source import BagSource
 from sam2_tracker.offline.command import main
+from sam2_tracker.offline.sources.bag import BagSource
 
 FRAMES = 66
 OBJECTS = (1, 2, 3)

@@ -25,7 +25,7 @@ import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.offline.bag_source import BagSource
+from sam2_tracker.offline.sources.bag import BagSource
 
 
 @pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])

@@ -17,13 +17,13 @@ from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.log import silent
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.types import ObjectState, Prompt, Wanted
-from sam2_tracker.offline.both_ways import BothWays
-from sam2_tracker.offline.clip import Clip
-from sam2_tracker.offline.clip_prompts import ClipPrompts
+from sam2_tracker.offline.run.both_ways import BothWays
+from sam2_tracker.offline.run.clip import Clip
+from sam2_tracker.offline.run.clip_prompts import ClipPrompts
+from sam2_tracker.offline.run.spool import Spool
 from sam2_tracker.offline.sink import Result
-from sam2_tracker.offline.sources import FolderSource
-from sam2_tracker.offline.spool import Spool
-from sam2_tracker.offline.timeline import Clock, Timeline
+from sam2_tracker.offline.sources.files import FolderSource
+from sam2_tracker.offline.sources.timeline import Clock, Timeline
 
 CONFIG = TrackingConfig(look_back_frames=1)
 FRAMES = 24

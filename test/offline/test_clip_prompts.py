@@ -11,7 +11,7 @@ import pytest
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import load_prompt_file
-from sam2_tracker.offline.clip_prompts import ClipPrompts
+from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 
 COUNT = 6
 

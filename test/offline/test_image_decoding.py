@@ -14,7 +14,7 @@ from PIL import Image
 import pytest
 
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.offline.image_decoding import ACCEPTED, rgb_from_image, rgb_from_payload
+from sam2_tracker.offline.sources.image_decoding import ACCEPTED, rgb_from_image, rgb_from_payload
 
 RNG = np.random.default_rng(0)
 BYTES = {
@@ -75,7 +75,7 @@ def test_the_live_node_converts_to_the_same_pixels(encoding: str, needs_ros: Non
 
     from sensor_msgs.msg import Image as RosImage
 
-    from sam2_tracker.ros.image_conversion import image_from_msg
+    from sam2_tracker.ros.messages import image_from_msg
 
     message = noise(encoding)
     live = RosImage(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sam2_tracker.offline.errors import OutputError
-from sam2_tracker.offline.journal import Journal
+from sam2_tracker.offline.run.journal import Journal
 
 SETTINGS = {'model': 'nano', 'prompts of a': 'x'}
 

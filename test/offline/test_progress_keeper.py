@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sam2_tracker.offline import progress_keeper
-from sam2_tracker.offline.progress_keeper import ProgressKeeper
+from sam2_tracker.offline.run import progress_keeper
+from sam2_tracker.offline.run.progress_keeper import ProgressKeeper
 
 
 class Recording:

@@ -63,9 +63,9 @@ def test_a_worker_that_dies_is_retried_and_then_reported(
     tmp_path: Path, bags: list[Path], monkeypatch: pytest.MonkeyPatch
 ):
     ray = pytest.importorskip('ray', reason='Ray is not installed: requirements/ray.txt')
-    from sam2_tracker.offline import ray_processor
-    from sam2_tracker.offline.arguments import parse
-    from sam2_tracker.offline.job import plan_job
+    from sam2_tracker.offline._old_arguments import parse
+    from sam2_tracker.offline.run import ray_processor
+    from sam2_tracker.offline.run.job import plan_job
 
     request = parse([str(bags[0]), '--point', '5,5', '--masks', str(tmp_path / 'masks')])
     job = plan_job(request.sources, request.prompts, request.outputs, request.settings)

@@ -18,13 +18,13 @@ from results import HW, result, square
 
 from sam2_tracker.core.types import TrackedFrame
 from sam2_tracker.offline.classes import Classes
-from sam2_tracker.offline.coco_sink import CocoFile
 from sam2_tracker.offline.frame_sink import file_name, FrameFolder
 from sam2_tracker.offline.mask_sink import MaskFolder
 from sam2_tracker.offline.sheet_sink import ContactSheet, TILES
 from sam2_tracker.offline.sink import Sink
-from sam2_tracker.offline.table_sink import COLUMNS, ObjectTable
-from sam2_tracker.offline.video_sink import AnnotatedVideo
+from sam2_tracker.offline.sinks.datasets import CocoFile
+from sam2_tracker.offline.sinks.drawn import AnnotatedVideo
+from sam2_tracker.offline.sinks.frames import COLUMNS, ObjectTable
 from sam2_tracker.offline.yolo_sink import one_polygon, write_names, YoloFolder
 
 CLASSES = Classes.of(['cup', '', 'cup'])

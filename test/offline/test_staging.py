@@ -16,15 +16,15 @@ from results import result
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.offline import mask_sink
-from sam2_tracker.offline.bag_sink import BagContent, ResultBag
 from sam2_tracker.offline.classes import Classes
-from sam2_tracker.offline.coco_sink import CocoFile
 from sam2_tracker.offline.mask_sink import MaskFolder
 from sam2_tracker.offline.sink import SinkPlan
-from sam2_tracker.offline.sink_set import SinkSet
-from sam2_tracker.offline.staging import Target
-from sam2_tracker.offline.table_sink import ObjectTable
-from sam2_tracker.offline.video_sink import AnnotatedVideo
+from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
+from sam2_tracker.offline.sinks.datasets import CocoFile
+from sam2_tracker.offline.sinks.drawn import AnnotatedVideo
+from sam2_tracker.offline.sinks.frames import ObjectTable
+from sam2_tracker.offline.sinks.sink import SinkSet
+from sam2_tracker.offline.sinks.staging import Target
 
 CLASSES = Classes(('cup', 'object'))
 

@@ -11,8 +11,8 @@ import pytest
 
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.log import Level
-from sam2_tracker.offline.source import SourceFrame
-from sam2_tracker.offline.timeline import Clock, Timeline
+from sam2_tracker.offline.sources.source import SourceFrame
+from sam2_tracker.offline.sources.timeline import Clock, Timeline
 
 BAG = Path('some.bag')
 

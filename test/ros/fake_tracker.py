@@ -21,7 +21,7 @@ if __name__ == '__main__':
     stop = StopRequest()
     from node_rig import FakeLoader, GatedPredictor
 
-    from sam2_tracker.ros.tracker_process import run
+    from sam2_tracker.ros.node.tracker_process import run
 
     class HeldPredictor(GatedPredictor):
         def encode(self, image_rgb):

@@ -12,7 +12,7 @@ from typing import Any
 from node_rig import FakeLoader, GatedPredictor, NodeRig
 import torch
 
-from sam2_tracker.core.engine.cond_bank import CondBank
+from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker_msgs.srv import LoadMemory, SaveMemory
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))

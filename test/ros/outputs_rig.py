@@ -15,8 +15,8 @@ from sam2_tracker.core.types import (
     TrackedFrame,
     TrackedObject,
 )
+from sam2_tracker.ros.outputs.publishers import OutputPublishers
 from sam2_tracker.ros.parameters import AnnotateConfig
-from sam2_tracker.ros.publishers import OutputPublishers
 
 HEIGHT, WIDTH = 60, 80
 HEADER = FrameHeader(12_000_000_345, 'camera_optical')

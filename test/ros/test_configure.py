@@ -27,7 +27,7 @@ def configure_fixture(graph, monkeypatch, tmp_path):
     rigs = []
 
     def configure(*overrides):
-        from sam2_tracker.ros.engine import Sam2Loader
+        from sam2_tracker.ros.node.engine import Sam2Loader
 
         rig = NodeRig(graph, *overrides, namespace=f'configure_{len(rigs)}', active=False,
                       loader=Sam2Loader())

@@ -16,8 +16,8 @@ from rclpy.qos import QoSProfile
 from ros_graph import wait_until
 from sensor_msgs.msg import Image
 
-from sam2_tracker.ros import delivery
-from sam2_tracker.ros.delivery import has_arrived, Outgoing
+from sam2_tracker.ros.outputs import delivery
+from sam2_tracker.ros.outputs.delivery import has_arrived, Outgoing
 
 DOMAIN_ID = 93
 SUBSCRIBER = """

@@ -15,8 +15,8 @@ from ros_graph import graph_in, HELD_S, wait_until
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from sam2_tracker.ros import executor
-from sam2_tracker.ros.executor import Spinner
+from sam2_tracker.ros.node import executor
+from sam2_tracker.ros.node.executor import Spinner
 
 DOMAIN_ID = 58
 # Generous: a busy machine makes every callback slow.

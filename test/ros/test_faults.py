@@ -20,9 +20,9 @@ from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import silent
 from sam2_tracker.core.types import Wanted
-from sam2_tracker.ros import publishers
-from sam2_tracker.ros.engine import Engine, EngineHooks
-from sam2_tracker.ros.executor import THROTTLE_S
+from sam2_tracker.ros.node.engine import Engine, EngineHooks
+from sam2_tracker.ros.node.executor import THROTTLE_S
+from sam2_tracker.ros.outputs import publishers
 
 DOMAIN_ID = 44
 

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.ros.image_conversion import (
+from sam2_tracker.ros.messages import (
     ACCEPTED,
     BYTES_PER_PIXEL,
     image_from_msg,

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from sam2_tracker.offline.source import SourceFrame
+from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.ros.playback import Pacer, Section, timed_frames
 
 

@@ -15,8 +15,8 @@ from ros_graph import graph_in, wait_until
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.worker.requests import Ticket
-from sam2_tracker.ros.executor import Spinner
-from sam2_tracker.ros.replies import Replies
+from sam2_tracker.ros.node.executor import Spinner
+from sam2_tracker.ros.services.replies import Replies
 
 DOMAIN_ID = 59
 

@@ -19,7 +19,7 @@ from ros_graph import graph_in, wait_until
 from std_srvs.srv import Trigger
 from tracker_runner import executable, TestCamera, TrackerProcess
 
-from sam2_tracker.ros import tracker_process
+from sam2_tracker.ros.node import tracker_process
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 
@@ -274,7 +274,7 @@ def test_missing_messages_are_one_sentence_with_the_fix():
         path for path in os.environ['PYTHONPATH'].split(os.pathsep)
         if not (Path(path) / 'sam2_tracker_msgs' / '__init__.py').exists())
     ended = run(environment={'PYTHONPATH': os.pathsep.join([str(ROOT), overlay])},
-                command=[sys.executable, '-m', 'sam2_tracker.ros.tracker_main'])
+                command=[sys.executable, '-m', 'sam2_tracker.ros.node.tracker_main'])
     assert ended.returncode == 1 and not ended.stdout
     assert ended.stderr.startswith('tracker: the package sam2_tracker_msgs cannot be imported')
     assert 'ln -s sam2_tracker/sam2_tracker_msgs src/sam2_tracker_msgs' in ended.stderr

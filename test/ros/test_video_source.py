@@ -123,7 +123,7 @@ def start() -> Iterator:
         ]
         arguments += [part for remap in remaps for part in ('-r', remap)]
         process = subprocess.Popen(
-            [sys.executable, '-m', 'sam2_tracker.ros.video_source', '--ros-args', *arguments],
+            [sys.executable, '-m', 'sam2_tracker.ros.camera.video_source', '--ros-args', *arguments],
             cwd=ROOT,
             env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)},
             text=True,
@@ -273,7 +273,7 @@ def test_a_damaged_picture_ends_it_with_its_name(start, folder):
 
 def test_arguments_that_ros_refuses_are_one_sentence():
     done = subprocess.run(
-        [sys.executable, '-m', 'sam2_tracker.ros.video_source', '--ros-args', '-p', 'path'],
+        [sys.executable, '-m', 'sam2_tracker.ros.camera.video_source', '--ros-args', '-p', 'path'],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -287,7 +287,7 @@ def test_arguments_that_ros_refuses_are_one_sentence():
 
 def test_help_has_an_example_and_every_parameter():
     output = subprocess.run(
-        [sys.executable, '-m', 'sam2_tracker.ros.video_source', '--help'],
+        [sys.executable, '-m', 'sam2_tracker.ros.camera.video_source', '--help'],
         cwd=ROOT,
         capture_output=True,
         text=True,

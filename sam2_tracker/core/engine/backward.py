@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from sam2_tracker.core.engine.checks import own_memory
-from sam2_tracker.core.engine.object_memory import Entry, LowResMask, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import Entry, LowResMask, ObjectMemory
 from sam2_tracker.core.protocols import MaskOutput, Memory
 from sam2_tracker.core.types import Float32Array
 

@@ -13,8 +13,8 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe, select_closest_cond_frames
 import torch
 
 from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory
 from sam2_tracker.core.engine.memory_attention import BatchAttention
-from sam2_tracker.core.engine.object_memory import Entry, ObjectMemory
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sam2_tracker.core.engine.features import EncodedFrame
-from sam2_tracker.core.engine.object_memory import LowResMask, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError
 from sam2_tracker.core.protocols import FrameFeatures, MaskOutput, Memory

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from sam2_tracker.core.engine.object_memory import LowResMask
+from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import FrameMasks, MaskSummary
 from sam2_tracker.core.types import BoolArray, Box, UInt16Array, Wanted
 

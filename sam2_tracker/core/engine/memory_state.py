@@ -11,8 +11,8 @@ from typing import Any, TYPE_CHECKING
 import torch
 
 from sam2_tracker.core.engine.checks import own_memory
-from sam2_tracker.core.engine.cond_bank import CondBank
-from sam2_tracker.core.engine.object_memory import Entry, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory
+from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.protocols import Memory
 

@@ -22,12 +22,22 @@ from sam2_tracker.core.engine.checks import (
     refuse_unknown,
 )
 from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
-from sam2_tracker.core.engine.cond_bank import CondBank, export_cond, fingerprint, import_cond
 from sam2_tracker.core.engine.encode_ahead import EncodeAhead
 from sam2_tracker.core.engine.features import encode_image, EncodedFrame, Preprocessor
 from sam2_tracker.core.engine.mask_summary import summarise_masks
+from sam2_tracker.core.engine.memory.object_memory import (
+    LowResMask,
+    OBJECT_ID,
+    ObjectMemory,
+    Windows,
+)
+from sam2_tracker.core.engine.memory.transfer import (
+    CondBank,
+    export_cond,
+    fingerprint,
+    import_cond,
+)
 from sam2_tracker.core.engine.memory_attention import fold_values
-from sam2_tracker.core.engine.object_memory import LowResMask, OBJECT_ID, ObjectMemory, Windows
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.protocols import FrameFeatures, FrameMasks, MaskOutput, Memory, TrackStep

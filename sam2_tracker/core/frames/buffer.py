@@ -16,9 +16,9 @@ from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import lookup
 from sam2_tracker.core.frames.codec import FrameCodec
 from sam2_tracker.core.frames.directory import FrameDirectory
+from sam2_tracker.core.frames.folder import FrameStore
 from sam2_tracker.core.frames.lookup import format_stamp
 from sam2_tracker.core.frames.shelf import FrameShelf
-from sam2_tracker.core.frames.store import FrameStore
 from sam2_tracker.core.frames.stored_frame import (
     Arrival,
     BufferStatistics,

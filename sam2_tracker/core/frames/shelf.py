@@ -16,8 +16,8 @@ from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.core.frames import jpeg, lookup
 from sam2_tracker.core.frames.codec import FrameJpeg
-from sam2_tracker.core.frames.ledger import FrameLedger, HeldFrame
-from sam2_tracker.core.frames.store import FrameStore
+from sam2_tracker.core.frames.eviction import FrameLedger, HeldFrame
+from sam2_tracker.core.frames.folder import FrameStore
 from sam2_tracker.core.frames.stored_frame import BufferStatistics, FrameKey, Session, StoredFrame
 from sam2_tracker.core.types import UInt8Array
 

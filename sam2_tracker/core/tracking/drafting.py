@@ -20,8 +20,8 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
-from sam2_tracker.core.tracking.feature_cache import FeatureCache
-from sam2_tracker.core.tracking.look_back import LookBack
+from sam2_tracker.core.tracking._old_look_back import LookBack
+from sam2_tracker.core.tracking.look_back import FeatureCache
 from sam2_tracker.core.tracking.results import summarised
 from sam2_tracker.core.tracking.track import nothing_shown, shown_object, state_on, Track
 from sam2_tracker.core.tracking.visibility import VisibilityHistory

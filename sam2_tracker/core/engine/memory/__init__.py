@@ -1,0 +1,7 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What is remembered of an object: kept, read for a frame, pruned, carried elsewhere.
+
+No other module decides what memory attention reads or what may be forgotten.
+"""

@@ -1,0 +1,139 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What prompted frames taught about an object, carried from one sequence to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
+from sam2_tracker.core.errors import ModelError, PromptError
+
+if TYPE_CHECKING:
+    from sam2.modeling.sam2_base import SAM2Base
+
+_FIELDS = ('maps', 'pointers', 'score_logits')
+
+
+@dataclass(frozen=True, eq=False)
+class CondBank:
+    """
+    The memory of C prompted frames of one object: tensors and a few words, as safetensors has it.
+
+    :param maps: (C, mem_dim, h, w) bfloat16, the memory maps
+    :param pointers: (C, hidden_dim) object pointers
+    :param score_logits: (C, 1) object scores before the sigmoid
+    :param model: fingerprint of the weights that made it, which alone can read it
+    :param image_size: side of that model's square input in pixels
+    """
+
+    maps: torch.Tensor
+    pointers: torch.Tensor
+    score_logits: torch.Tensor
+    model: str
+    image_size: int
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the tensors to be written to a file, on the CPU."""
+        return {name: getattr(self, name).cpu().contiguous() for name in _FIELDS}
+
+    def metadata(self) -> dict[str, str]:
+        """Return the words to be written beside the tensors."""
+        return {'model': self.model, 'image_size': str(self.image_size)}
+
+    @classmethod
+    def read(cls, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> CondBank:
+        """
+        Make a bank of what a file holds.
+
+        :raises ModelError: if something is missing or cannot be
+        """
+        missing = [name for name in _FIELDS if name not in tensors]
+        missing += [name for name in ('model', 'image_size') if name not in metadata]
+        if missing:
+            raise ModelError(f'object memory file without {", ".join(missing)}')
+        _refuse_unlikely(tensors)
+        if not metadata['image_size'].isdecimal():
+            raise ModelError(f'object memory file with image size {metadata["image_size"]!r}')
+        return cls(tensors['maps'], tensors['pointers'], tensors['score_logits'],
+                   metadata['model'], int(metadata['image_size']))
+
+
+def _refuse_unlikely(tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, dimensions in zip(_FIELDS, (4, 2, 2), strict=True):
+        if tensors[name].dim() != dimensions or not tensors[name].is_floating_point():
+            raise ModelError(f'object memory file whose {name} are {tensors[name].dtype} of '
+                             f'shape {tuple(tensors[name].shape)}')
+        if not bool(tensors[name].isfinite().all()):
+            raise ModelError(f'object memory file whose {name} are not all numbers')
+    if len({len(tensors[name]) for name in _FIELDS}) != 1 or not len(tensors['maps']):
+        raise ModelError('object memory file whose tensors are empty or differ in length')
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return a hash of all weights: equal for equal models wherever and as whatever they lie."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f'{name} {tuple(tensor.shape)}'.encode())
+        # Weights may be held in half precision, which must not make them others.
+        rounded = tensor.detach().to('cpu', torch.bfloat16).contiguous()
+        digest.update(rounded.view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def export_cond(memory: ObjectMemory, model: str, image_size: int) -> CondBank:
+    """
+    Gather what is remembered of an object's prompted frames, in the order of their prompts.
+
+    :param model: fingerprint of the weights
+    :raises PromptError: if the object was never prompted
+    """
+    entries = list(memory.cond.values())
+    if not entries:
+        raise PromptError('an object that was never prompted has no memory to export')
+    return CondBank(torch.cat([entry['maskmem_features'] for entry in entries]),
+                    torch.cat([entry['obj_ptr'] for entry in entries]),
+                    torch.cat([entry['object_score_logits'] for entry in entries]),
+                    model, image_size)
+
+
+def refuse_misshapen(path: Path, bank: CondBank, model: SAM2Base) -> None:
+    """
+    Make sure that a model can read a bank.
+
+    :param path: the file that it is from
+    :raises ModelError: if its tensors are of other sizes than the model's
+    """
+    side = model.image_size // model.backbone_stride
+    expected = ((model.mem_dim, side, side), (model.hidden_dim,), (1,))
+    found = (bank.maps.shape[1:], bank.pointers.shape[1:], bank.score_logits.shape[1:])
+    if tuple(map(tuple, found)) != expected:
+        raise ModelError(f'{path} is damaged: its tensors are '
+                         f'{", ".join(str(tuple(shape)) for shape in found)}, this model has '
+                         f'{", ".join(map(str, expected))}')
+
+
+def import_cond(memory: ObjectMemory, bank: CondBank, position: torch.Tensor) -> None:
+    """
+    Remember prompted frames of another sequence as the frames -C, ..., -2, -1 of this one.
+
+    :param position: the memory maps' position encoding, (1, mem_dim, h, w)
+    """
+    device = position.device
+    for row in range(len(bank)):
+        one = slice(row, row + 1)
+        memory.cond[row - len(bank)] = {
+            'maskmem_features': bank.maps[one].to(device), 'maskmem_pos_enc': [position],
+            'pred_masks': None, 'obj_ptr': bank.pointers[one].to(device),
+            'object_score_logits': bank.score_logits[one].to(device)}

@@ -1,0 +1,183 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Track one recording: every frame, prompts as they come, objects of other recordings too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.errors import FrameError, PromptError
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.log import Log
+from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.tracking.drafting import PromptTarget
+from sam2_tracker.core.tracking.tracker import Tracker
+from sam2_tracker.core.tracking.visibility import Visibility
+from sam2_tracker.core.types import TrackedFrame, UInt8Array, Wanted
+from sam2_tracker.offline.run.clip_prompts import ClipPrompts
+from sam2_tracker.offline.run.clip_state import ClipState, KnownObject
+from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sources.timeline import Shot
+
+if TYPE_CHECKING:
+    from sam2_tracker.core.engine.memory.file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
+
+
+class Clip:
+    """
+    The objects of one recording.
+
+    :param prompts: each with the id of its object
+    :param memories: objects that are known from elsewhere, tracked from the first frame on
+    :param config: `look_back_frames` is how far `memory` forks reach back
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        prompts: ClipPrompts,
+        memories: Sequence[SavedObject],
+        config: TrackingConfig,
+        log: Log,
+    ) -> None:
+        self._predictor = predictor
+        self._prompts = prompts
+        self._memories = tuple(memories)
+        self._config = config
+        self._log = log
+        self._introduced: set[int] = set()
+        self._ids_from_start: frozenset[int] = frozenset()
+        self.tracker = self._new_tracker(0)
+
+    def _new_tracker(self, first_index: int) -> Tracker:
+        return Tracker(self._predictor, _NoFrames(), self._config, IdAllocator(), self._log,
+                       first_index=first_index)
+
+    def track(self, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
+        """
+        Yield the result of every frame.
+
+        :raises TrackerError: if a frame or a prompt is at fault
+        """
+        for shot in shots:
+            self.step(shot)
+            yield result_of(shot, self.tracker.result(wanted))
+        self.finish()
+
+    def step(self, shot: Shot) -> None:
+        """Track the next frame and apply its prompts."""
+        if shot.frame.index == 0:
+            self._prompts.check_pixels(shot.frame.source_hw)
+            self._adopt(shot.frame.source_hw)
+        self.tracker.advance(shot.frame, shot.following)
+        for each in self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns):
+            self._apply(each, PromptTarget(shot.frame.index, shot.frame))
+        if shot.frame.index == 0:
+            self._ids_from_start = frozenset(self._introduced)
+
+    @property
+    def ids_from_start(self) -> frozenset[int]:
+        """Return the objects that are tracked from the first frame on."""
+        return self._ids_from_start
+
+    @property
+    def pending_ids(self) -> frozenset[int]:
+        """Return the objects with prompts still to come."""
+        return self._prompts.pending_ids
+
+    def _adopt(self, source_hw: tuple[int, int]) -> None:
+        for each in self._memories:
+            memory = self._predictor.new_memory(source_hw)
+            self._predictor.import_cond(memory, each.bank)
+            self.tracker.adopt(memory, each.label, each.object_id)
+            self._introduced.add(each.object_id)
+
+    def _apply(self, each: FilePrompt, target: PromptTarget) -> None:
+        object_id = each.prompt.object_id
+        nameable = () if object_id in self._introduced else (object_id,)
+        try:
+            self.tracker.commit(self.tracker.draft(target, [each.prompt], nameable_ids=nameable))
+        except PromptError as error:
+            raise PromptError(f'{each.where}: {error}') from error
+        self._introduced.add(object_id)
+
+    def finish(self) -> None:
+        """
+        Take in that there is no frame any more.
+
+        :raises PromptError: if a prompt found no frame
+        """
+        self._prompts.check_all_used()
+
+    def state(self, visibility: Mapping[int, Visibility]) -> ClipState | None:
+        """
+        Return all that a later run needs to go on after the newest frame.
+
+        :param visibility: of every object on that frame
+        :returns: None where that is not possible: after a frame with a prompt
+        """
+        from sam2_tracker.core.engine.memory_state import state_of
+
+        objects = []
+        for item in self.tracker.objects():
+            memory = state_of(self.tracker.memory(item.id))
+            if memory is None:
+                return None
+            objects.append(KnownObject(item.id, item.label, visibility[item.id], memory))
+        return ClipState(self.tracker.next_index - 1, tuple(objects))
+
+    def pass_over(self, shot: Shot) -> None:
+        """Take in a frame that another run has tracked."""
+        self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns)
+
+    def restore(self, state: ClipState, source_hw: tuple[int, int]) -> None:
+        """
+        Go on where another run was; the frames up to there were passed over.
+
+        :raises ModelError: if the state is damaged
+        """
+        from sam2_tracker.core.engine.memory_state import restored
+
+        self.tracker = self._new_tracker(state.index + 1)
+        for each in state.objects:
+            memory = restored(self._predictor, source_hw, each.memory)
+            self.tracker.adopt(memory, each.label, each.object_id, each.visibility)
+            self._introduced.add(each.object_id)
+
+    def remembered(self) -> tuple[SavedObject, ...]:
+        """Return what was learnt of the objects that were prompted here."""
+        from sam2_tracker.core.engine.memory.file import SavedObject
+
+        labels = {item.id: item.label for item in self.tracker.objects()}
+        return tuple(
+            SavedObject(
+                object_id,
+                labels[object_id],
+                self._predictor.export_cond(self.tracker.memory(object_id)),
+            )
+            for object_id in sorted(self._prompts.object_ids)
+        )
+
+
+def result_of(shot: Shot, tracked: TrackedFrame) -> Result:
+    """Return what is written of a frame."""
+    return Result(shot.frame.index, shot.source.recorded_ns, tracked, shot.source.payload)
+
+
+class _NoFrames:
+    """Stands for past frames: prompts come with their frames here, so none is asked for."""
+
+    def image(self, index: int) -> UInt8Array:
+        """Refuse."""
+        raise FrameError(f'frame {index} is past')
+
+    def stamp_ns(self, index: int) -> int:
+        """Refuse."""
+        raise FrameError(f'frame {index} is past')
+
+    def keep_from(self, index: int | None) -> None:
+        """Do nothing."""

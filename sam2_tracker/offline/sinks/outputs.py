@@ -1,0 +1,161 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which outputs were asked for, and where each recording's lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from sam2_tracker.core.errors import ConfigError
+from sam2_tracker.core.log import Log
+from sam2_tracker.offline import frame_sink, mask_sink, sheet_sink, yolo_sink
+from sam2_tracker.offline.classes import Classes
+from sam2_tracker.offline.frame_sink import FrameFolder
+from sam2_tracker.offline.mask_sink import MaskFolder
+from sam2_tracker.offline.sheet_sink import ContactSheet
+from sam2_tracker.offline.sink import SinkPlan
+from sam2_tracker.offline.sinks import bag as bag_sink
+from sam2_tracker.offline.sinks import datasets as coco_sink
+from sam2_tracker.offline.sinks import drawn as video_sink
+from sam2_tracker.offline.sinks import frames as table_sink
+from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
+from sam2_tracker.offline.sinks.datasets import CocoFile
+from sam2_tracker.offline.sinks.drawn import AnnotatedVideo
+from sam2_tracker.offline.sinks.frames import ObjectTable
+from sam2_tracker.offline.sinks.staging import Target
+from sam2_tracker.offline.yolo_sink import YoloFolder
+
+PLACEHOLDER = '{source}'
+DEFAULT_RATE_HZ = 30.0
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """
+    What was asked for; None for what was not.
+
+    :param bag: a rosbag2, with `content` in it
+    :param masks: folder with a folder of PNGs for each recording
+    :param frames: folder with a folder of pictures for each recording
+    :param yolo: folder with `labels/<recording>` and data.yaml
+    :param copies_topics: a bag's own topics go into `bag` too
+    """
+
+    bag: Path | None = None
+    video: Path | None = None
+    masks: Path | None = None
+    coco: Path | None = None
+    yolo: Path | None = None
+    table: Path | None = None
+    sheet: Path | None = None
+    frames: Path | None = None
+    content: BagContent = field(default_factory=BagContent)
+    copies_topics: bool = False
+
+    def of_source(self, name: str, is_only_one: bool) -> Outputs:
+        """
+        Return where one recording's outputs lie.
+
+        :param name: the recording's
+        :raises ConfigError: if several recordings would share a file
+        """
+        return replace(
+            self,
+            bag=self._bag(name, is_only_one),
+            masks=self.masks / name if self.masks else None,
+            frames=self.frames / name if self.frames else None,
+            yolo=self.yolo / 'labels' / name if self.yolo else None,
+            video=self._file('--video', self.video, name, is_only_one),
+            coco=self._file('--coco', self.coco, name, is_only_one),
+            table=self._file('--csv', self.table, name, is_only_one),
+            sheet=self._file('--sheet', self.sheet, name, is_only_one),
+        )
+
+    def _bag(self, name: str, is_only_one: bool) -> Path | None:
+        if self.bag is None or PLACEHOLDER in str(self.bag):
+            return self._file('--output', self.bag, name, is_only_one)
+        return self.bag if is_only_one else self.bag / name
+
+    def _file(self, option: str, path: Path | None, name: str, is_only_one: bool) -> Path | None:
+        if path is None:
+            return None
+        if not is_only_one and PLACEHOLDER not in str(path):
+            suggested = path.with_name(f'{path.stem}_{PLACEHOLDER}{path.suffix}')
+            raise ConfigError(
+                f'{option} {path} is one file for several sources: write it with '
+                f'{PLACEHOLDER} in its name, as {suggested}'
+            )
+        return Path(str(path).replace(PLACEHOLDER, name))
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return the places of all outputs of one recording."""
+        return tuple(self._targets())
+
+    def _targets(self) -> Iterator[Target]:
+        if self.bag:
+            yield Target(self.bag, bag_sink.SUFFIXES)
+        if self.masks:
+            yield Target(self.masks, mask_sink.SUFFIXES)
+        if self.yolo:
+            yield Target(self.yolo, yolo_sink.SUFFIXES)
+        if self.frames:
+            yield Target(self.frames, frame_sink.SUFFIXES)
+        for path in (self.video, self.coco, self.table, self.sheet):
+            if path:
+                yield Target(path)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """
+    What outputs need to know of a recording.
+
+    :param rate_hz: nominal frames a second
+    """
+
+    name: str
+    rate_hz: float | None
+    classes: Classes
+    log: Log
+
+
+def sink_plans(outputs: Outputs, recording: Recording) -> list[SinkPlan]:
+    """Return how to make one recording's outputs."""
+    return list(_sink_plans(outputs, recording))
+
+
+def _sink_plans(outputs: Outputs, recording: Recording) -> Iterator[SinkPlan]:
+    classes, rate_hz = recording.classes, recording.rate_hz or DEFAULT_RATE_HZ
+    if outputs.bag:
+        yield SinkPlan(
+            Target(outputs.bag, bag_sink.SUFFIXES),
+            partial(ResultBag, content=outputs.content, log=recording.log),
+            outputs.content.wanted,
+        )
+    if outputs.masks:
+        yield SinkPlan(Target(outputs.masks, mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED)
+    if outputs.yolo:
+        yield SinkPlan(
+            Target(outputs.yolo, yolo_sink.SUFFIXES),
+            partial(YoloFolder, classes=classes),
+            yolo_sink.WANTED,
+        )
+    if outputs.frames:
+        yield SinkPlan(Target(outputs.frames, frame_sink.SUFFIXES), FrameFolder, frame_sink.WANTED)
+    files = (
+        (outputs.video, partial(AnnotatedVideo, rate_hz=rate_hz), video_sink.WANTED),
+        (
+            outputs.coco,
+            partial(CocoFile, sequence=recording.name, classes=classes),
+            coco_sink.WANTED,
+        ),
+        (outputs.table, ObjectTable, table_sink.WANTED),
+        (outputs.sheet, ContactSheet, sheet_sink.WANTED),
+    )
+    for path, make, wanted in files:
+        if path:
+            yield SinkPlan(Target(path), make, wanted)

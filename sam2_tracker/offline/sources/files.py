@@ -1,0 +1,194 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Frames of a video file, a folder of pictures or a webcam, in order and with their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import os
+from pathlib import Path
+import re
+import time
+
+import cv2
+import numpy as np
+
+from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.types import UInt8Array
+from sam2_tracker.offline.sources.source import SourceFrame
+
+PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png')
+FOLDER_RATE_HZ = 30.0
+FFMPEG_SAYS_NOTHING = '-8'
+_FOURCC_MJPG = cv2.VideoWriter.fourcc(*'MJPG')
+
+
+class VideoSource:
+    """
+    A video file that OpenCV can read.
+
+    :param path: the file
+    :raises FrameError: it is missing, or no video that OpenCV can read
+    """
+
+    # What the header says is often wrong.
+    frame_count: int | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise FrameError(f'{path} is not a file')
+        capture = self._open()
+        self.rate_hz = capture.get(cv2.CAP_PROP_FPS) or FOLDER_RATE_HZ
+        capture.release()
+
+    def frames(self, first: int = 0) -> Iterator[SourceFrame]:
+        """
+        Read frames in order, with the container's own times.
+
+        :param first: number of the first frame to return; those before it are skipped
+        :raises FrameError: a frame cannot be decoded; the message names it
+        """
+        capture = self._open()
+        try:
+            # Seeking lands on key frames in some containers: decoding from the start does not.
+            for number, stamp_ns in enumerate(self._stamps(capture)):
+                if number >= first:
+                    yield _frame(stamp_ns, self._retrieve(capture, number))
+        finally:
+            capture.release()
+
+    def close(self) -> None:
+        """Let go of its files: each reading has its own."""
+
+    def _stamps(self, capture: cv2.VideoCapture) -> Iterator[int]:
+        """Step through the frames; yield the time since the first, always ascending."""
+        start_ns, previous_ns = 0, None
+        while capture.grab():
+            stamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+            if previous_ns is None:
+                start_ns = stamp_ns
+            previous_ns = self._after(previous_ns, stamp_ns - start_ns)
+            yield previous_ns
+        if previous_ns is None:
+            raise FrameError(f'{self.path}: no frame can be read')
+
+    def _after(self, previous_ns: int | None, stamp_ns: int) -> int:
+        """Return the file's own time if it is later than the one before, else one by the rate."""
+        if previous_ns is not None and stamp_ns <= previous_ns:
+            return previous_ns + round(1e9 / self.rate_hz)
+        return stamp_ns
+
+    def _retrieve(self, capture: cv2.VideoCapture, number: int) -> UInt8Array:
+        whole, image_bgr = capture.retrieve()
+        if not whole:
+            raise FrameError(f'{self.path}: frame {number} cannot be decoded')
+        return _to_rgb(image_bgr)
+
+    def _open(self) -> cv2.VideoCapture:
+        # What is wrong is said once, by us.
+        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', FFMPEG_SAYS_NOTHING)
+        capture = cv2.VideoCapture(str(self.path))
+        if not capture.isOpened():
+            raise FrameError(f'{self.path} is not a video that OpenCV can read')
+        return capture
+
+
+class FolderSource:
+    """
+    A folder of JPEGs and PNGs, read in natural order: 2.jpg comes before 10.jpg.
+
+    :param rate_hz: frames a second, as pictures have no times
+    :raises FrameError: it is no folder, or has no pictures
+    """
+
+    def __init__(self, path: Path, rate_hz: float = FOLDER_RATE_HZ) -> None:
+        self.path = path
+        self.rate_hz = rate_hz
+        if not path.is_dir():
+            raise FrameError(f'{path} is not a folder')
+        self.pictures = sorted(
+            (file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES),
+            key=natural_key,
+        )
+        if not self.pictures:
+            raise FrameError(f'{path} has no pictures: {", ".join(PICTURE_SUFFIXES)} are read')
+        self.frame_count: int | None = len(self.pictures)
+
+    def frames(self, first: int = 0) -> Iterator[SourceFrame]:
+        """
+        Read frames in order.
+
+        :param first: number of the first frame to return
+        :raises FrameError: a picture is damaged; the message names its file
+        """
+        for number, path in enumerate(self.pictures[first:], first):
+            try:
+                payload = path.read_bytes()
+                image_rgb = jpeg.decode(payload)
+                stored = payload if jpeg.probe(payload).is_jpeg else None
+            except (FrameError, OSError) as error:
+                raise FrameError(f'{path} (frame {number}): {error}') from error
+            yield _frame(round(number * 1e9 / self.rate_hz), image_rgb, stored)
+
+    def close(self) -> None:
+        """Let go of its files: none is held."""
+
+
+class WebcamSource:
+    """
+    A camera of this machine, as fast as it delivers.
+
+    :param index: the N of /dev/videoN
+    :raises FrameError: it cannot be opened
+    """
+
+    frame_count: int | None = None
+
+    def __init__(self, index: int) -> None:
+        self.path = Path(f'/dev/video{index}')
+        self._capture = cv2.VideoCapture(index)
+        if not self._capture.isOpened():
+            raise FrameError(
+                f'webcam {index} cannot be opened; is {self.path} there, and used by nobody else?'
+            )
+        # Uncompressed, USB cameras reach their full rate at small sizes only.
+        self._capture.set(cv2.CAP_PROP_FOURCC, _FOURCC_MJPG)
+        self.rate_hz = self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_RATE_HZ
+
+    def frames(self, first: int = 0) -> Iterator[SourceFrame]:
+        """
+        Read frames for as long as the camera delivers.
+
+        :param first: so many frames are skipped, until exposure has settled
+        :raises FrameError: the camera delivers no more
+        """
+        start_ns = time.monotonic_ns()
+        number = 0
+        while True:
+            delivered, image_bgr = self._capture.read()
+            if not delivered:
+                raise FrameError(f'{self.path} delivers no more frames')
+            if number >= first:
+                yield _frame(time.monotonic_ns() - start_ns, _to_rgb(image_bgr))
+            number += 1
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.release()
+
+
+def natural_key(path: Path) -> list[tuple[int, int, str]]:
+    """Return a sort key that orders the numbers in a name by their value."""
+    parts = re.split(r'(\d+)', path.name)
+    return [(0, int(part), '') if part.isdigit() else (1, 0, part.lower()) for part in parts]
+
+
+def _frame(stamp_ns: int, image_rgb: UInt8Array, payload: bytes | None = None) -> SourceFrame:
+    return SourceFrame(stamp_ns, stamp_ns, '', image_rgb, payload)
+
+
+def _to_rgb(image_bgr: cv2.typing.MatLike) -> UInt8Array:
+    return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB), np.uint8)

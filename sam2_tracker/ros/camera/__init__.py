@@ -1,0 +1,7 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The executable `video_source`: a video, a folder of pictures or a webcam as a camera topic.
+
+It shares nothing with the tracker node but conversion and reliability.
+"""

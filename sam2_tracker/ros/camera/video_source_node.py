@@ -1,0 +1,216 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node that plays a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+import contextlib
+from pathlib import Path
+import re
+import threading
+import time
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from sam2_tracker.core.errors import ConfigError, FrameError, one_line
+from sam2_tracker.core.frames import jpeg
+from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
+from sam2_tracker.offline.sources.source import SourceFrame
+from sam2_tracker.ros.camera.video_source_options import SPECS
+from sam2_tracker.ros.inputs.image_input import topic_name
+from sam2_tracker.ros.message_conversion import stamp_to_msg
+from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg
+from sam2_tracker.ros.outputs.delivery import has_arrived
+from sam2_tracker.ros.parameter_table import Value
+from sam2_tracker.ros.parameters import declare_checked
+from sam2_tracker.ros.playback import Pacer, Section, timed_frames
+from sam2_tracker.ros.stop_request import StopRequest
+
+# Deep enough that a subscriber that pauses for some seconds still gets everything.
+RELIABLE_DEPTH = 100
+BEST_EFFORT_DEPTH = 5
+JPEG_QUALITY = 95
+ACKNOWLEDGED_WITHIN_S = 10.0
+# From the moment a subscriber is seen until it surely sees this publisher.
+DISCOVERY_S = 0.5
+POLL_S = 0.05
+
+
+class VideoSourceNode(Node):
+    """Plays one source."""
+
+    def __init__(self) -> None:
+        super().__init__('video_source')
+        for spec in SPECS:
+            declare_checked(self, spec)
+        self.source = open_source(str(self.value('path')))
+        compressed = self.value('image_transport') == 'compressed'
+        topic = topic_name(self.resolve_topic_name('image'), str(self.value('image_transport')))
+        self._publisher = self.create_publisher(
+            CompressedImage if compressed else Image, topic, self._qos()
+        )
+        self._to_msg = compressed_msg if compressed else raw_msg
+        self._released = threading.Event()
+        self.create_service(Trigger, '~/play', self.on_play)
+
+    def value(self, name: str) -> Value:
+        """Return a parameter."""
+        return self.get_parameter(name).value
+
+    def on_play(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Let a source go on that holds its first frame."""
+        response.success = bool(self.value('hold_first')) and not self._released.is_set()
+        response.message = '' if response.success else 'it is playing already'
+        self._released.set()
+        return response
+
+    def play(self, stop: StopRequest) -> None:
+        """
+        Publish every frame when it is due, until the end or until told to stop.
+
+        :raises FrameError: a frame is unreadable
+        """
+        if self.value('wait_for_subscriber') and not self._wait_for_subscriber(stop):
+            return
+        began, count = time.monotonic(), 0
+        for stamp_ns, frame in self._due_frames(stop):
+            header = Header(stamp=stamp_to_msg(stamp_ns), frame_id=str(self.value('frame_id')))
+            self._publisher.publish(self._to_msg(frame, header))
+            count += 1
+            if count == 1 and self.value('hold_first') and not self._hold(stop):
+                return
+        self._drain(stop)
+        self.get_logger().info(f'{count} frames in {time.monotonic() - began:.1f} s')
+
+    def _due_frames(self, stop: StopRequest) -> Iterator[tuple[int, SourceFrame]]:
+        """Yield stamps and frames, each when it is due."""
+        if isinstance(self.source, WebcamSource):
+            yield from self._webcam_frames(self.source, stop)
+            return
+        pacer = Pacer(time.monotonic_ns, self.get_clock().now().nanoseconds)
+        for time_ns, frame in timed_frames(self.source, self._section()):
+            wait_s, stamp_ns = pacer.schedule(time_ns)
+            if stop.wait(wait_s):
+                return
+            yield stamp_ns, frame
+
+    def _webcam_frames(
+        self, source: WebcamSource, stop: StopRequest
+    ) -> Iterator[tuple[int, SourceFrame]]:
+        rate_hz = float(self.value('rate'))
+        due_ns = 0
+        for frame in source.frames():
+            if stop.is_made():
+                return
+            if frame.stamp_ns >= due_ns:
+                due_ns += round(1e9 / rate_hz) if rate_hz else 0
+                yield self.get_clock().now().nanoseconds, frame
+
+    def _section(self) -> Section:
+        first, last = int(self.value('first_frame')), int(self.value('last_frame'))
+        if -1 < last < first:
+            raise ConfigError(
+                f"parameter 'last_frame' is {last}: it is before first_frame {first}"
+            )
+        return Section(float(self.value('rate')), bool(self.value('loop')), first, last)
+
+    def _qos(self) -> QoSProfile:
+        reliable = self.value('reliability') == 'reliable'
+        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        depth = RELIABLE_DEPTH if reliable else BEST_EFFORT_DEPTH
+        return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
+
+    def _wait_for_subscriber(self, stop: StopRequest) -> bool:
+        self.get_logger().info(f'waiting for a subscriber of {self._publisher.topic_name}')
+        while not self._publisher.get_subscription_count():
+            if stop.wait(POLL_S):
+                return False
+        return not stop.wait(DISCOVERY_S)
+
+    def _hold(self, stop: StopRequest) -> bool:
+        while not self._released.is_set():
+            if stop.wait(POLL_S):
+                return False
+        return True
+
+    def _drain(self, stop: StopRequest) -> None:
+        """Wait until the last frames, which are still on their way, have arrived."""
+        end_s = time.monotonic() + ACKNOWLEDGED_WITHIN_S
+        while time.monotonic() < end_s:
+            if has_arrived(self._publisher) or stop.wait(POLL_S):
+                return
+
+
+def open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
+    """
+    Open a video file, a folder of pictures, or a webcam by its number.
+
+    :raises FrameError: there is no such thing, or it cannot be read
+    """
+    if re.fullmatch(r'\d+', path):
+        return WebcamSource(int(path))
+    place = Path(path).expanduser()
+    if place.is_dir():
+        return FolderSource(place)
+    if place.exists():
+        return VideoSource(place)
+    raise FrameError(
+        f'{path!r} is not there: give a video file, a folder of JPEGs or PNGs, or a '
+        "webcam's number"
+    )
+
+
+def raw_msg(frame: SourceFrame, header: Header) -> Image:
+    """Make an uncompressed message."""
+    return image_to_msg(frame.image_rgb, 'rgb8', header)
+
+
+def compressed_msg(frame: SourceFrame, header: Header) -> CompressedImage:
+    """Make a JPEG message; a stored JPEG stays as it is."""
+    payload = frame.payload or jpeg.encode(frame.image_rgb, JPEG_QUALITY)
+    return jpeg_to_msg(payload, header)
+
+
+def run(arguments: Sequence[str], stop: StopRequest) -> None:
+    """
+    Play until the end of the source or until told to stop.
+
+    :raises ConfigError: an argument or a parameter is not accepted
+    :raises FrameError: the source cannot be read
+    """
+    try:
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        raise ConfigError(one_line(error)) from error
+    try:
+        _play(VideoSourceNode(), stop)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _play(node: VideoSourceNode, stop: StopRequest) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    thread.start()
+    try:
+        node.play(stop)
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)
+        node.source.close()
+        node.destroy_node()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()

@@ -1,0 +1,174 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parts put together, and what each transition does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import threading
+import traceback
+
+from rclpy.node import Node
+
+from sam2_tracker.core.config import FramePolicy
+from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.worker.worker import Worker
+from sam2_tracker.ros.image_input import ImageInput
+from sam2_tracker.ros.inputs.clicks import ClickedPoints
+from sam2_tracker.ros.log_bridge import log_to
+from sam2_tracker.ros.memory_services import MemoryServices
+from sam2_tracker.ros.node.diagnostics import Diagnostics
+from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
+from sam2_tracker.ros.outputs.publishers import OutputPublishers
+from sam2_tracker.ros.parameter_table import Value
+from sam2_tracker.ros.parameters import (
+    annotate_config,
+    core_config,
+    input_config,
+    NodeParameters,
+    path_or_none,
+    tracking_config,
+)
+from sam2_tracker.ros.readiness import NotReadyError, Readiness
+from sam2_tracker.ros.services.replies import Replies
+from sam2_tracker.ros.services.services import TrackerServices
+
+NANO_WARNING = (
+    'model nano is for demos and tests: for work, take an official one, for example after '
+    'ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_small')
+
+
+class TrackingSystem:
+    """
+    Everything of the node but the lifecycle itself.
+
+    Services, outputs and diagnostics exist from construction; the engine from configure to
+    cleanup; the camera and the clicks while active.
+
+    :param node: whose entities they are
+    :param loader: makes the model
+    :param cancelled: set when the process stops
+    :raises ConfigError: a parameter override is not accepted
+    """
+
+    def __init__(self, node: Node, loader: ModelLoader, cancelled: threading.Event) -> None:
+        self._node = node
+        self._loader = loader
+        self._cancelled = cancelled
+        self._ids = IdAllocator()
+        self._engine: Engine | None = None
+        self._input: ImageInput | None = None
+        self._clicks: ClickedPoints | None = None
+        self._is_tracking = False
+        self.readiness = Readiness(node.get_fully_qualified_name())
+        self.parameters = NodeParameters(node, self._is_unconfigured, self.on_parameters)
+        self._outputs = OutputPublishers(
+            node, lambda: annotate_config(self.parameters.values()), self._record)
+        self.replies = Replies(node)
+        self._services = TrackerServices(node, self.replies, self.worker, self._outputs.forget)
+        self._memory_services = MemoryServices(node, self.replies, self._active_engine)
+        self._diagnostics = Diagnostics(
+            node, self.readiness, lambda: self._engine, lambda: self._input,
+            lambda: self._outputs.fault)
+
+    def worker(self) -> Worker:
+        """
+        Return the worker.
+
+        :raises NotReadyError: the node is not active; with the reason
+        """
+        return self._active_engine().worker
+
+    def _active_engine(self) -> Engine:
+        reason = self.readiness.reason()
+        engine = self._engine
+        if reason or engine is None:
+            raise NotReadyError(reason or 'the tracker is just being changed; ask again')
+        return engine
+
+    def on_parameters(self, values: Mapping[str, Value]) -> None:
+        """Pass live settings on."""
+        if self._engine is not None:
+            self._engine.worker.set_tracking(tracking_config(values))
+
+    def configure(self) -> None:
+        """
+        Load and warm the model.
+
+        :raises TrackerError: something that the settings name is missing or damaged
+        """
+        values = self.parameters.values()
+        logger = self._node.get_logger()
+        if values['model'] == 'nano':
+            logger.warning(NANO_WARNING)
+        hooks = EngineHooks(
+            self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
+        try:
+            self._engine = Engine(
+                core_config(values), input_config(values).prompts_file, hooks, self._loader,
+                path_or_none(str(values['memory.directory'])))
+        except Exception as error:
+            # What was loaded so far is still held by the traceback.
+            traceback.clear_frames(error.__traceback__)
+            self._loader.release()
+            raise
+
+    def activate(self) -> None:
+        """
+        Subscribe and track.
+
+        :raises TrackerError: the frame under way at the last stop is still not done
+        """
+        self._is_tracking = True
+        try:
+            self._start_tracking(self.parameters.values())
+        except Exception:
+            self.deactivate()
+            raise
+
+    def _start_tracking(self, values: Mapping[str, Value]) -> None:
+        assert self._engine is not None
+        config = input_config(values)
+        worker = self._engine.worker
+        self._outputs.start(lossless=config.frame_policy is FramePolicy.EVERY)
+        worker.start()
+        worker.set_tracking(tracking_config(values))
+        self._input = ImageInput(
+            self._node, config, worker.append,
+            lambda: int(self.parameters.value('image_max_value')))
+        if config.clicked_point:
+            self._clicks = ClickedPoints(self._node, self.worker, self._input.newest)
+
+    def deactivate(self) -> None:
+        """Stop, if it tracks; objects and frames stay."""
+        if not self._is_tracking:
+            return
+        self._is_tracking = False
+        if self._clicks is not None:
+            self._clicks.close()
+            self._clicks = None
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+        # The worker may be waiting for a subscriber that does not acknowledge.
+        self._outputs.hurry()
+        if self._engine is not None:
+            self._engine.stop()
+        self._outputs.stop()
+
+    def clean_up(self) -> None:
+        """Free the model and the frames."""
+        self.deactivate()
+        self._outputs.clear()
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+            del engine
+            self._loader.release()
+
+    def _is_unconfigured(self) -> bool:
+        return self.readiness.state == 'unconfigured'
+
+    def _record(self, stage: str, duration_s: float) -> None:
+        if self._engine is not None:
+            self._engine.worker.statistics.record(stage, duration_s)
