@@ -37,7 +37,7 @@ setup(
             'process = sam2_tracker.offline.command:main',
             'tracker = sam2_tracker.ros.node.tracker_main:main',
             'video_source = sam2_tracker.ros.camera.video_source:main',
-            'wait_until_active = sam2_tracker.ros.wait_until_active:main',
+            'wait_until_active = sam2_tracker.ros.client.wait_until_active:main',
         ],
     },
 )

@@ -30,7 +30,7 @@ from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.models.checkpoints import find_checkpoint
-from sam2_tracker.models.runtime import build_tracking_predictor
+from sam2_tracker.models.loader import build_tracking_predictor
 
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')

@@ -35,11 +35,10 @@ from benchmarks.spread import slope
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, ModelConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
-from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.types import FrameHeader, TrackedFrame
+from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame
 from sam2_tracker.core.worker.requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.models.runtime import build_tracking_predictor
+from sam2_tracker.models.loader import build_tracking_predictor
 
 HW = (240, 320)
 PERIOD_NS = 33_333_333

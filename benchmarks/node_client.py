@@ -25,8 +25,7 @@ from std_msgs.msg import Header
 
 from benchmarks.machine import ROOT
 from sam2_tracker.core.types import UInt8Array
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
-from sam2_tracker.ros.messages import image_to_msg
+from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.qos import OUTPUT
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts

@@ -125,8 +125,8 @@ def engine_fps(model: str, threads: int) -> float:
     from benchmarks.tracking import run_engine
     from sam2_tracker.core.config import ModelConfig
     from sam2_tracker.core.types import Prompt
-    from sam2_tracker.models.runtime import build_tracking_predictor
-    from sam2_tracker.models.threads import use_threads
+    from sam2_tracker.models.device import use_threads
+    from sam2_tracker.models.loader import build_tracking_predictor
 
     use_threads(threads)
     predictor = build_tracking_predictor(ModelConfig(name=model))

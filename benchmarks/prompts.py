@@ -28,11 +28,10 @@ from benchmarks.spread import spread
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, ModelConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import RawImage
-from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
+from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame
 from sam2_tracker.core.worker.requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.models.runtime import build_tracking_predictor
+from sam2_tracker.models.loader import build_tracking_predictor
 
 KINDS = ('1 point', '2 points', '5 points', '9 points', 'box', 'mask')
 _PATIENCE_S = 60.0

@@ -30,7 +30,7 @@ from demo.session import record, Show, THREADS
 from demo.verify import mask_iou
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.types import BoolArray, Prompt
-from sam2_tracker.models.runtime import build_tracking_predictor
+from sam2_tracker.models.loader import build_tracking_predictor
 
 
 def masks_through_node(clip: Clip, prompt: Prompt, model: str, output: Path) -> list[BoolArray]:

@@ -23,7 +23,7 @@ from demo.pixels import label_image_from_msg, mask_from_msg, picture_from_msg
 from demo.processes import DemoError
 from demo.recording import Call, RecordedFrame
 from sam2_tracker.core.types import BoolArray, Prompt, TrackedObject, UInt8Array, UInt16Array
-from sam2_tracker.ros.message_conversion import (
+from sam2_tracker.ros.messages import (
     prompt_to_msg,
     stamp_from_msg,
     stamp_to_msg,

@@ -13,7 +13,7 @@ import sys
 from hypothesis import HealthCheck, settings
 import pytest
 
-from sam2_tracker.core._old_process import spin_briefly
+from sam2_tracker.core.process import spin_briefly
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'sam2_tracker'
 NOT_OURS = {'.git', '.venv', 'build', 'install', 'log', 'demo_output', '.cache'}
 
-LONGEST_FILE = 300
+LONGEST_FILE = 400
 LONGEST_FUNCTION = 40
 HEADER = [
     '# Copyright 2026 The sam2_tracker authors',
@@ -164,7 +164,7 @@ def test_the_import_rules_see_every_form_of_import() -> None:
     assert not ROS_PACKAGE.match('torch')
 
 
-def test_no_file_is_over_300_lines() -> None:
+def test_no_file_is_over_400_lines() -> None:
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in python_files()
     }

@@ -1,11 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """What the tracker needs from a model, without torch, so that it can be tested with a fake."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TYPE_CHECKING
 
@@ -192,3 +192,11 @@ class PredictorProtocol(Protocol):
         :param mask_threshold: logit above which a pixel belongs to the object
         :param fill_hole_area: holes of up to so many pixels are filled, 0 for none
         """
+
+
+StageTimer = Callable[[str], AbstractContextManager[object]]
+
+
+def untimed(_stage: str) -> AbstractContextManager[object]:
+    """Measure nothing."""
+    return nullcontext()

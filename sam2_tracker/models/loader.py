@@ -1,12 +1,12 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """Build a model: config, class, weights, device. Hydra's global state stays as it was."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import gc
 import threading
 from typing import Any, TYPE_CHECKING
 
@@ -21,7 +21,10 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 import torch
 
 from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.checks import refuse_unknown
+from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import ModelError
+from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.device import is_out_of_memory, resolve_device, resolve_precision
 from sam2_tracker.models.weights import load_weights, randomise, read_weights
@@ -29,6 +32,7 @@ from sam2_tracker.models.zoo import model_spec, ModelSpec
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+
 
 STREAM_PREDICTOR = 'sam2_tracker.core.engine.stream_predictor.StreamPredictor'
 # The coarsest feature map has stride 32, and Hiera's windows and the mask encoder need as much.
@@ -176,3 +180,31 @@ def _fill(model_config: DictConfig, config: ModelConfig, random_weights: bool) -
     model = instantiate(model_config, _recursive_=True)
     load_weights(model, weights, config.name, str(path))
     return model
+
+
+_BATCHED = {'auto': None, 'always': True, 'never': False}
+
+
+def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> Predictor:
+    """
+    Build the model that the settings name, ready for a tracker.
+
+    :param max_cond_frames: prompted frames that memory attention reads, 2 or more
+    :raises ModelError: unknown model or setting, checkpoint missing or damaged, no such device
+    """
+    refuse_unknown('batching', config.batching, _BATCHED)
+    device = resolve_device(config.device)
+    if device.type == 'cpu':
+        keep_freed_memory()
+    precision = resolve_precision(config.precision, device)
+    name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
+    model = build_predictor(config, max_cond_frames)
+    return Predictor(model, name, _BATCHED[config.batching], compile=config.compile)
+
+
+def release_cached_memory() -> None:
+    """Give device and system back what models that are gone had."""
+    gc.collect()
+    return_freed_memory()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -11,8 +11,7 @@ import pytest
 from stock import CLIP_FRAMES, disc_xy, points, read_clip
 import torch
 
-from sam2_tracker.core.engine.encode_ahead import EncodeAhead
-from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.features import EncodeAhead, EncodedFrame
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import UInt8Array

@@ -8,7 +8,7 @@ import pytest
 from stock import CLIP_HW, differing, disc_xy, points, Stream
 import torch
 
-from sam2_tracker.core.engine.memory_state import restored, state_of
+from sam2_tracker.core.engine.memory.transfer import restored, state_of
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import ModelError
 

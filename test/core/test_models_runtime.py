@@ -16,7 +16,7 @@ from sam2_tracker.core.engine import batching
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt
-from sam2_tracker.models.runtime import build_tracking_predictor
+from sam2_tracker.models.loader import build_tracking_predictor
 
 CONFIG = ModelConfig(device='cpu', image_size=96)
 

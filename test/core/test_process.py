@@ -15,7 +15,7 @@ import pytest
 # of them is free of the system's pauses.
 CHILD = """
 import sys, threading, time
-from sam2_tracker.core._old_process import take_short_turns
+from sam2_tracker.core.process import take_short_turns
 if sys.argv[1] == 'short':
     take_short_turns()
 is_done, computed, waits_s = False, 0, []
@@ -49,7 +49,7 @@ def test_an_operation_waits_less_than_half_as_long_in_short_turns():
 
 
 GOMP = """
-from sam2_tracker.core._old_process import spin_briefly
+from sam2_tracker.core.process import spin_briefly
 spin_briefly()
 import torch
 """

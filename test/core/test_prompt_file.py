@@ -14,10 +14,9 @@ import pytest
 from worker_rig import answer, running, WorkerRig
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.prompts.file import load_prompt_file, PromptFile
 from sam2_tracker.core.prompts.schedule import PromptSchedule
-from sam2_tracker.core.types import ObjectState
+from sam2_tracker.core.types import IdAllocator, ObjectState
 
 
 @pytest.fixture

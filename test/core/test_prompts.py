@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.prompts.validation import is_renaming, validate_prompts
-from sam2_tracker.core.types import Prompt
+from sam2_tracker.core.types import IdAllocator, Prompt
 
 HW = (480, 640)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_tracker.core.worker.backoff import Backoff
+from sam2_tracker.core.worker.loop import Backoff
 from sam2_tracker.core.worker.statistics import percentile, Statistics
 
 

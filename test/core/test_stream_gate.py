@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from camera import SECOND_NS
 
-from sam2_tracker.core.frames.stored_frame import Session
-from sam2_tracker.core.frames.stream_gate import StreamGate
+from sam2_tracker.core.frames.stored_frame import Session, StreamGate
 
 VGA, HD = (480, 640), (720, 1280)
 FIRST = Session(0, 0)

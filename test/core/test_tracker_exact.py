@@ -18,10 +18,16 @@ import torch
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.engine.mask_summary import upsample
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
-from sam2_tracker.core.types import Frame, FrameHeader, TrackedFrame, UInt8Array, Wanted
+from sam2_tracker.core.types import (
+    Frame,
+    FrameHeader,
+    IdAllocator,
+    TrackedFrame,
+    UInt8Array,
+    Wanted,
+)
 
 # On shorter clips stock SAM 2 scales the ages of its pointers differently.
 LONG_ENOUGH = 16

@@ -27,8 +27,7 @@ from sam2_tracker.core.config import (
 from sam2_tracker.core.engine.mask_summary import upsample
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
-from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame, UInt8Array
+from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame, UInt8Array
 from sam2_tracker.core.worker.requests import PromptRequest, Ticket
 from sam2_tracker.core.worker.worker import Worker
 

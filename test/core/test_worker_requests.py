@@ -15,8 +15,7 @@ from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError, TrackerError, WithdrawnError
-from sam2_tracker.core.worker.deadlines import Deadlines
-from sam2_tracker.core.worker.requests import Ticket
+from sam2_tracker.core.worker.requests import Deadlines, Ticket
 
 
 @pytest.fixture
@@ -268,7 +267,7 @@ def test_live_settings_apply_from_the_next_request_or_frame(rig):
 
 
 def test_too_many_waiting_requests_are_refused(rig, monkeypatch):
-    monkeypatch.setattr('sam2_tracker.core.worker.request_queue.MAX_UNANSWERED', 3)
+    monkeypatch.setattr('sam2_tracker.core.worker.requests.MAX_UNANSWERED', 3)
     rig.predictor.gate.clear()
     rig.send(0)
     assert rig.predictor.entered.wait(PATIENCE_S)

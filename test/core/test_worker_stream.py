@@ -13,8 +13,7 @@ from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.ids import IdAllocator
-from sam2_tracker.core.types import ObjectState
+from sam2_tracker.core.types import IdAllocator, ObjectState
 
 
 @pytest.fixture

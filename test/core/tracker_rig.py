@@ -11,12 +11,11 @@ from fakes import click, FakeFrames, FakeMemory, FakePredictor, frame
 import numpy as np
 
 from sam2_tracker.core.config import TrackingConfig
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.tracking.drafting import PromptDraft, PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
-from sam2_tracker.core.types import Frame, Prompt, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.types import Frame, IdAllocator, Prompt, TrackedFrame, TrackedObject, Wanted
 
 ALL = Wanted()
 

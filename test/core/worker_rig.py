@@ -24,12 +24,12 @@ from sam2_tracker.core.config import (
 )
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import Arrival, RawImage, StoredFrame
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.prompts.file import PromptFile
 from sam2_tracker.core.types import (
     Frame,
     FrameHeader,
+    IdAllocator,
     Prompt,
     TrackedFrame,
     TrackedObject,

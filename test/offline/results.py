@@ -15,7 +15,7 @@ from sam2_tracker.core.types import (
     TrackedFrame,
     TrackedObject,
 )
-from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sinks.sink import Result
 
 HW = (48, 64)
 

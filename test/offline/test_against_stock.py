@@ -66,8 +66,8 @@ def stock_logits(
     """Give stock's logits on every frame, (3, height, width)."""
     import torch
 
+    from sam2_tracker.models.device import core_count_for_two
     from sam2_tracker.models.loader import build_stock_predictor
-    from sam2_tracker.models.threads import core_count_for_two
 
     torch.set_num_threads(core_count_for_two())
     frames = tmp_path_factory.mktemp('frames')
@@ -144,7 +144,7 @@ def test_the_three_dogs_score_what_the_accuracy_benchmark_says(
     from benchmarks.accuracy import measure_sequence
     from benchmarks.davis import score_frames
     from benchmarks.sequences import load_sequence
-    from sam2_tracker.models.runtime import build_tracking_predictor
+    from sam2_tracker.models.loader import build_tracking_predictor
 
     height, width = truth[0].shape
     found = {number: [np.zeros((height, width), bool)] * FRAMES for number in OBJECTS}

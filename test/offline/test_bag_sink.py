@@ -16,9 +16,8 @@ from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader, StoragePlugin
 
 from sam2_tracker.core.errors import ConfigError, StorageError
-from sam2_tracker.offline import bag_types
-from sam2_tracker.offline.bag_messages import MessageFactory
-from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
+from sam2_tracker.offline.sinks.bag import BagContent, MessageFactory, ResultBag
+from sam2_tracker.offline.sources import bag as bag_types
 
 TOPICS = [
     '/sam2_tracker/label_image',
@@ -109,8 +108,12 @@ def test_the_objects_topic_is_latched_as_the_live_one(tmp_path: Path):
 def test_ros_reads_the_messages_that_the_live_node_sends(needs_ros: None):
     from rclpy.serialization import deserialize_message
 
-    from sam2_tracker.ros.message_conversion import header_to_msg, tracked_objects_to_msg
-    from sam2_tracker.ros.messages import label_image_to_msg, mask_to_msg
+    from sam2_tracker.ros.messages import (
+        header_to_msg,
+        label_image_to_msg,
+        mask_to_msg,
+        tracked_objects_to_msg,
+    )
 
     factory = MessageFactory(bag_types.make_typestore())
     for number in (2, 3):

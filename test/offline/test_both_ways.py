@@ -21,7 +21,7 @@ from sam2_tracker.offline.run.both_ways import BothWays
 from sam2_tracker.offline.run.clip import Clip
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.run.spool import Spool
-from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.files import FolderSource
 from sam2_tracker.offline.sources.timeline import Clock, Timeline
 

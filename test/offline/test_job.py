@@ -14,10 +14,10 @@ import pytest
 from rosbags.rosbag2 import CompressionMode
 
 from sam2_tracker.core.errors import ConfigError, FrameError, PromptError
-from sam2_tracker.offline._old_arguments import parse
+from sam2_tracker.offline.arguments import parse
 from sam2_tracker.offline.errors import OutputError, SourceError
-from sam2_tracker.offline.fingerprint import fingerprint_of
 from sam2_tracker.offline.run.job import distinct_names, Job, plan_job
+from sam2_tracker.offline.run.journal import fingerprint_of
 from sam2_tracker.offline.sources.open_source import open_source, SourceOptions
 
 CLIPS = ('a.mp4', 'b.mp4')

@@ -63,7 +63,7 @@ def test_a_worker_that_dies_is_retried_and_then_reported(
     tmp_path: Path, bags: list[Path], monkeypatch: pytest.MonkeyPatch
 ):
     ray = pytest.importorskip('ray', reason='Ray is not installed: requirements/ray.txt')
-    from sam2_tracker.offline._old_arguments import parse
+    from sam2_tracker.offline.arguments import parse
     from sam2_tracker.offline.run import ray_processor
     from sam2_tracker.offline.run.job import plan_job
 

@@ -17,15 +17,22 @@ import pytest
 from results import HW, result, square
 
 from sam2_tracker.core.types import TrackedFrame
-from sam2_tracker.offline.classes import Classes
-from sam2_tracker.offline.frame_sink import file_name, FrameFolder
-from sam2_tracker.offline.mask_sink import MaskFolder
-from sam2_tracker.offline.sheet_sink import ContactSheet, TILES
-from sam2_tracker.offline.sink import Sink
-from sam2_tracker.offline.sinks.datasets import CocoFile
-from sam2_tracker.offline.sinks.drawn import AnnotatedVideo
-from sam2_tracker.offline.sinks.frames import COLUMNS, ObjectTable
-from sam2_tracker.offline.yolo_sink import one_polygon, write_names, YoloFolder
+from sam2_tracker.offline.sinks.datasets import (
+    Classes,
+    CocoFile,
+    one_polygon,
+    write_names,
+    YoloFolder,
+)
+from sam2_tracker.offline.sinks.drawn import AnnotatedVideo, ContactSheet, TILES
+from sam2_tracker.offline.sinks.frames import (
+    COLUMNS,
+    file_name,
+    FrameFolder,
+    MaskFolder,
+    ObjectTable,
+)
+from sam2_tracker.offline.sinks.sink import Sink
 
 CLASSES = Classes.of(['cup', '', 'cup'])
 

@@ -15,15 +15,11 @@ from results import result
 
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.types import Wanted
-from sam2_tracker.offline import mask_sink
-from sam2_tracker.offline.classes import Classes
-from sam2_tracker.offline.mask_sink import MaskFolder
-from sam2_tracker.offline.sink import SinkPlan
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
-from sam2_tracker.offline.sinks.datasets import CocoFile
+from sam2_tracker.offline.sinks.datasets import Classes, CocoFile
 from sam2_tracker.offline.sinks.drawn import AnnotatedVideo
-from sam2_tracker.offline.sinks.frames import ObjectTable
-from sam2_tracker.offline.sinks.sink import SinkSet
+from sam2_tracker.offline.sinks.frames import MaskFolder, ObjectTable
+from sam2_tracker.offline.sinks.sink import SinkPlan, SinkSet
 from sam2_tracker.offline.sinks.staging import Target
 
 CLASSES = Classes(('cup', 'object'))
@@ -32,7 +28,7 @@ CLASSES = Classes(('cup', 'object'))
 def plans(folder: Path) -> list[SinkPlan]:
     return [
         SinkPlan(Target(folder / 'out.csv'), ObjectTable, Wanted(False, False)),
-        SinkPlan(Target(folder / 'masks', mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED),
+        SinkPlan(Target(folder / 'masks', MaskFolder.SUFFIXES), MaskFolder, MaskFolder.WANTED),
     ]
 
 
@@ -85,7 +81,7 @@ def test_overwriting_replaces_a_folder_as_a_whole(tmp_path: Path):
 def test_a_folder_with_a_users_own_files_is_never_overwritten(tmp_path: Path):
     (tmp_path / 'masks').mkdir()
     (tmp_path / 'masks' / 'thesis.tex').write_text('precious')
-    target = Target(tmp_path / 'masks', mask_sink.SUFFIXES)
+    target = Target(tmp_path / 'masks', MaskFolder.SUFFIXES)
     with pytest.raises(StorageError, match=r'holds thesis\.tex'):
         target.check(overwrite=True)
 
@@ -95,7 +91,7 @@ def test_a_folder_is_not_mistaken_for_a_file(tmp_path: Path, is_folder: bool):
     place = tmp_path / 'out'
     place.touch() if is_folder else place.mkdir()
     with pytest.raises(StorageError, match='of yours'):
-        Target(place, mask_sink.SUFFIXES if is_folder else ()).check(overwrite=True)
+        Target(place, MaskFolder.SUFFIXES if is_folder else ()).check(overwrite=True)
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):

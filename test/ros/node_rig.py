@@ -20,8 +20,7 @@ from std_msgs.msg import Header
 
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import ModelError
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
-from sam2_tracker.ros.messages import image_to_msg
+from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.node.executor import Spinner
 from sam2_tracker.ros.node.tracker_node import TrackerNode
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects

@@ -16,8 +16,7 @@ from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from sam2_tracker.ros.message_conversion import stamp_to_msg
-from sam2_tracker.ros.messages import mask_to_msg
+from sam2_tracker.ros.messages import mask_to_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt, TrackedObject
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 

@@ -11,7 +11,7 @@ from rcl_interfaces.msg import Log
 from ros_graph import wait_until
 from std_msgs.msg import Header
 
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
+from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 
 DOMAIN_ID = 43

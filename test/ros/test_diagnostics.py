@@ -10,7 +10,7 @@ import pytest
 from ros_graph import TIMEOUT_S, wait_until
 from std_srvs.srv import SetBool
 
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
+from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
 
 DOMAIN_ID = 38

@@ -17,9 +17,8 @@ from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from sam2_tracker.core.config import CoreConfig
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import silent
-from sam2_tracker.core.types import Wanted
+from sam2_tracker.core.types import IdAllocator, Wanted
 from sam2_tracker.ros.node.engine import Engine, EngineHooks
 from sam2_tracker.ros.node.executor import THROTTLE_S
 from sam2_tracker.ros.outputs import publishers

@@ -20,10 +20,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
-from sam2_tracker.ros.image_input import ImageInput
-from sam2_tracker.ros.inputs.image_input import fitting_reliability, topic_name
-from sam2_tracker.ros.message_conversion import stamp_to_msg
-from sam2_tracker.ros.messages import image_to_msg
+from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput, topic_name
+from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sam2_tracker.ros.parameters import InputConfig
 
 DOMAIN_ID = 33

@@ -19,7 +19,7 @@ from rclpy.parameter import Parameter
 from ros_graph import TIMEOUT_S, wait_until
 from std_srvs.srv import SetBool, Trigger
 
-from sam2_tracker.ros.message_conversion import stamp_to_msg
+from sam2_tracker.ros.messages import stamp_to_msg
 from sam2_tracker.ros.node.tracker_node import TrackerNode
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 

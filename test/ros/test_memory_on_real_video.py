@@ -12,8 +12,7 @@ import pytest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
-from sam2_tracker.ros.messages import image_to_msg, mask_to_msg
+from sam2_tracker.ros.messages import image_to_msg, mask_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.node.engine import Sam2Loader
 from sam2_tracker_msgs.msg import Prompt
 

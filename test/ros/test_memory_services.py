@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.core.engine.memory import file as memory_file
-from sam2_tracker.ros.message_conversion import stamp_from_msg
+from sam2_tracker.ros.messages import stamp_from_msg
 from sam2_tracker_msgs.msg import TrackedObject
 from sam2_tracker_msgs.srv import ListObjects, RemoveObject, SaveMemory
 

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.types import Box, FrameHeader, ObjectState, Prompt, TrackedObject
-from sam2_tracker.ros.message_conversion import (
+from sam2_tracker.ros.messages import (
     box_from_msg,
     header_from_msg,
     header_to_msg,

@@ -4,7 +4,7 @@
 import numpy as np
 
 from sam2_tracker.offline.sources.source import SourceFrame
-from sam2_tracker.ros.playback import Pacer, Section, timed_frames
+from sam2_tracker.ros.camera.video_source_node import Pacer, Section, timed_frames
 
 
 class Frames:

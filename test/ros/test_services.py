@@ -24,7 +24,7 @@ import pytest
 from ros_graph import wait_until
 from std_srvs.srv import SetBool, Trigger
 
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
+from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 

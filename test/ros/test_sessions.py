@@ -11,8 +11,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
-from sam2_tracker.ros.messages import image_to_msg
+from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 
 DOMAIN_ID = 42

@@ -21,8 +21,7 @@ from rclpy.publisher import Publisher
 from ros_graph import TIMEOUT_S, wait_until
 
 from sam2_tracker.ros.camera.video_source_node import ACKNOWLEDGED_WITHIN_S
-from sam2_tracker.ros.mask_topics import MaskTopics
-from sam2_tracker.ros.outputs.publishers import REPAIR_TIME_S
+from sam2_tracker.ros.outputs.publishers import MaskTopics, REPAIR_TIME_S
 
 DOMAIN_ID = 45
 STALLING = """
@@ -129,8 +128,8 @@ def test_a_subscriber_that_stalls_does_not_keep_an_interrupt_from_ending_a_sourc
         start, tmp_path):
     cv2.imwrite(str(tmp_path / '0.jpg'), np.zeros((48, 64, 3), np.uint8))
     subscriber = start('-c', STALLING)
-    source = start('-m', 'sam2_tracker.ros.camera.video_source', '--ros-args', '-p', f'path:={tmp_path}',
-                   '-p', 'loop:=true')
+    source = start('-m', 'sam2_tracker.ros.camera.video_source', '--ros-args',
+                   '-p', f'path:={tmp_path}', '-p', 'loop:=true')
     assert select.select([subscriber.stdout], [], [], TIMEOUT_S)[0], 'it received nothing'
     assert subscriber.stdout.readline() == 'one\n'
     subscriber.send_signal(signal.SIGSTOP)

@@ -11,7 +11,7 @@ from ros_graph import TIMEOUT_S, wait_until
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from sam2_tracker.ros.message_conversion import stamp_from_msg, stamp_to_msg
+from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 
 DOMAIN_ID = 36

@@ -21,8 +21,7 @@ from std_msgs.msg import Header
 from tracker_runner import TestCamera, TrackerProcess
 
 from sam2_tracker.core.types import Prompt
-from sam2_tracker.ros.message_conversion import prompt_to_msg, stamp_from_msg, stamp_to_msg
-from sam2_tracker.ros.messages import jpeg_to_msg
+from sam2_tracker.ros.messages import jpeg_to_msg, prompt_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 

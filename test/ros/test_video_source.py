@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 from tracker_runner import wait_until_it_handles_signals
 
 from sam2_tracker.core.frames import jpeg
-from sam2_tracker.ros.playback import MAX_LATE_NS
+from sam2_tracker.ros.camera.video_source_node import MAX_LATE_NS
 
 DOMAIN_ID = 71
 ROOT = Path(__file__).parents[2]
@@ -123,7 +123,8 @@ def start() -> Iterator:
         ]
         arguments += [part for remap in remaps for part in ('-r', remap)]
         process = subprocess.Popen(
-            [sys.executable, '-m', 'sam2_tracker.ros.camera.video_source', '--ros-args', *arguments],
+            [sys.executable, '-m', 'sam2_tracker.ros.camera.video_source', '--ros-args',
+             *arguments],
             cwd=ROOT,
             env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)},
             text=True,

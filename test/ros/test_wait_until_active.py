@@ -23,7 +23,7 @@ from rclpy.executors import SingleThreadedExecutor
 from tracker_runner import wait_until_it_handles_signals
 
 DOMAIN_ID = 91
-COMMAND = [sys.executable, '-m', 'sam2_tracker.ros.wait_until_active']
+COMMAND = [sys.executable, '-m', 'sam2_tracker.ros.client.wait_until_active']
 ENVIRONMENT = {**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)}
 
 

@@ -20,8 +20,7 @@ from ros_graph import Graph, wait_until
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sam2_tracker.ros.message_conversion import stamp_to_msg
-from sam2_tracker.ros.messages import image_to_msg
+from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0

@@ -1,10 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """From pixels to what the image encoder makes of them, holding only what is read later."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from sam2_tracker.core.types import UInt8Array
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+
 
 # SAM 2's own, those of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
@@ -135,3 +137,35 @@ def encode_image(model: StreamPredictor, pixels: torch.Tensor) -> EncodedFrame:
     if model.encoder_is_compiled:
         last = last.clone()
     return EncodedFrame((*finer, last), model.image_encoder.neck.position_encoding(last))
+
+
+class EncodeAhead:
+    """
+    Holds at most one picture that is being encoded in another thread.
+
+    :param encode: may run beside everything else that the model does
+    """
+
+    def __init__(self, encode: Callable[[UInt8Array], EncodedFrame]) -> None:
+        self._encode = encode
+        self._thread: ThreadPoolExecutor | None = None
+        self._image_rgb: UInt8Array | None = None
+        self._features: Future[EncodedFrame] | None = None
+
+    def begin(self, image_rgb: UInt8Array) -> None:
+        """
+        Begin to encode a picture; one that was begun before and never taken is forgotten.
+
+        :param image_rgb: (height, width, 3) uint8, not to be written to
+        """
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix='encode ahead')
+        self._image_rgb = image_rgb
+        self._features = self._thread.submit(self._encode, image_rgb)
+
+    def take(self, image_rgb: UInt8Array) -> EncodedFrame | None:
+        """Wait for a picture's features if it was begun, the very same array; None otherwise."""
+        if self._features is None or image_rgb is not self._image_rgb:
+            return None
+        features, self._features, self._image_rgb = self._features, None, None
+        return features.result()

@@ -22,8 +22,7 @@ from sam2_tracker.core.engine.checks import (
     refuse_unknown,
 )
 from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
-from sam2_tracker.core.engine.encode_ahead import EncodeAhead
-from sam2_tracker.core.engine.features import encode_image, EncodedFrame, Preprocessor
+from sam2_tracker.core.engine.features import encode_image, EncodeAhead, EncodedFrame, Preprocessor
 from sam2_tracker.core.engine.mask_summary import summarise_masks
 from sam2_tracker.core.engine.memory.object_memory import (
     LowResMask,

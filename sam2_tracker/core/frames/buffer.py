@@ -13,22 +13,21 @@ from types import TracebackType
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frames import lookup
-from sam2_tracker.core.frames.codec import FrameCodec
-from sam2_tracker.core.frames.directory import FrameDirectory
-from sam2_tracker.core.frames.folder import FrameStore
-from sam2_tracker.core.frames.lookup import format_stamp
+from sam2_tracker.core.frames import stored_frame as lookup
+from sam2_tracker.core.frames.folder import FrameDirectory, FrameStore
+from sam2_tracker.core.frames.jpeg import FrameCodec
 from sam2_tracker.core.frames.shelf import FrameShelf
 from sam2_tracker.core.frames.stored_frame import (
     Arrival,
     BufferStatistics,
     EncodedImage,
+    format_stamp,
     Outcome,
     RawImage,
     Session,
     StoredFrame,
+    StreamGate,
 )
-from sam2_tracker.core.frames.stream_gate import StreamGate
 from sam2_tracker.core.types import Frame, FrameHeader, UInt8Array
 
 

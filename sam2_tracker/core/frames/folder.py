@@ -1,6 +1,5 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """The frames' files: one folder for each session, and snapshots of them."""
 
 from __future__ import annotations
@@ -8,16 +7,213 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 import csv
+from datetime import datetime, timezone
+import fcntl
 import os
 from pathlib import Path
+import re
+import secrets
 import shutil
+import stat
+import tempfile
 
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.core.frames.directory import FrameDirectory
 from sam2_tracker.core.frames.eviction import HeldFrame
-from sam2_tracker.core.frames.lookup import format_stamp
-from sam2_tracker.core.frames.session_folder import frame_name, SessionFolder
-from sam2_tracker.core.frames.stored_frame import StoredFrame
+from sam2_tracker.core.frames.stored_frame import format_stamp, StoredFrame
+
+MARKER_NAME = '.sam2_tracker_session'
+_MARKER = re.compile(rb'(?P<name>[^\n]+)\n(?P<inode>\d+)\n(?P<used>\d{12})\n')
+_FRAME = re.compile(r'(?P<number>\d{5,})\.jpeg|\.(?P<part>\d{5,})\.part')
+
+
+def frame_name(number: int) -> str:
+    """Return a frame's file name: stock SAM 2 sorts by int(stem) and takes `.jpeg`."""
+    return f'{number:05d}.jpeg'
+
+
+def _part_name(number: int) -> str:
+    return f'.{number:05d}.part'
+
+
+class SessionFolder:
+    """
+    A folder that one run writes frames to. Not thread-safe for writing.
+
+    All methods raise OSError as the file system does.
+
+    :param path: the folder, which must not exist yet
+    :param keep: leave the frames when closed; such a folder has no marker, so nothing ever takes
+        it for a dead run's
+    """
+
+    def __init__(self, path: Path, keep: bool) -> None:
+        path.mkdir()
+        self.path = path
+        self._keep = keep
+        self._used = 0
+        self._marker_fd = -1
+        self._used_offset = 0
+        if not keep:
+            self._mark()
+
+    def _mark(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        self._marker_fd = os.open(self.path / MARKER_NAME, flags, 0o600)
+        # Without its lock the marker stays empty: a file system that cannot lock cannot prove a
+        # run dead either, and then nothing is cleaned up.
+        with suppress(OSError):
+            fcntl.flock(self._marker_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            inode = os.fstat(self._marker_fd).st_ino
+            head = f'{self.path.name}\n{inode}\n'.encode()
+            os.write(self._marker_fd, head + b'%012d\n' % self._used)
+            self._used_offset = len(head)
+
+    def write(self, number: int, payload: bytes) -> None:
+        """Write a frame under a temporary name and rename it."""
+        self._claim(number)
+        part = self.path / _part_name(number)
+        try:
+            part.write_bytes(payload)
+            part.rename(self.path / frame_name(number))
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+    def _claim(self, number: int) -> None:
+        self._used = max(self._used, number + 1)
+        if self._used_offset:
+            os.pwrite(self._marker_fd, b'%012d' % self._used, self._used_offset)
+
+    def read(self, number: int) -> bytes:
+        """Return a frame's JPEG."""
+        return (self.path / frame_name(number)).read_bytes()
+
+    def remove(self, number: int) -> None:
+        """Delete a frame."""
+        (self.path / frame_name(number)).unlink()
+
+    def close(self) -> None:
+        """
+        Delete the folder with all frames of this run, or leave it if they are kept.
+
+        A folder with anything else in it stays, with just that.
+        """
+        if self._keep:
+            with suppress(OSError):
+                self.path.rmdir()
+            return
+        with suppress(OSError):
+            _remove_session(self.path, self._used)
+        os.close(self._marker_fd)
+
+
+def remove_dead_sessions(parent: Path) -> None:
+    """Delete the folders that runs left under a directory without ending properly."""
+    for marker in parent.glob(f'*/{MARKER_NAME}'):
+        with suppress(OSError):
+            _remove_if_dead(marker.parent)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    marker_fd = os.open(folder / MARKER_NAME, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(marker_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        marker = _MARKER.fullmatch(os.read(marker_fd, 4096))
+        inode = os.fstat(marker_fd).st_ino
+        if marker and (marker['name'], int(marker['inode'])) == (folder.name.encode(), inode):
+            _remove_session(folder, int(marker['used']))
+    finally:
+        os.close(marker_fd)
+
+
+def _remove_session(folder: Path, used: int) -> None:
+    for path in folder.iterdir():
+        if _is_ours(path.name, used):
+            path.unlink(missing_ok=True)  # Another thread may be deleting the last frames.
+    (folder / MARKER_NAME).unlink()
+    folder.rmdir()
+
+
+def _is_ours(name: str, used: int) -> bool:
+    match = _FRAME.fullmatch(name)
+    if match is None:
+        return False
+    number = int(match['number'] or match['part'])
+    return number < used and name in (frame_name(number), _part_name(number))
+
+
+class FrameDirectory:
+    """
+    Gives each session of a run a folder of its own, and removes what dead runs left.
+
+    :param directory: made if it is missing; None for the user's private temporary one
+    :param keep: leave the sessions' folders at the end
+    :raises StorageError: if it cannot be made or is not ours
+    """
+
+    def __init__(self, directory: Path | None, keep: bool) -> None:
+        self._keep = keep
+        self._private = directory is None
+        self.path = _private_directory() if directory is None else directory.expanduser()
+        self._run = _unique_name()
+        try:
+            self._make()
+        except OSError as error:
+            raise self._refusal('cannot be made', error) from error
+        remove_dead_sessions(self.path)
+
+    def _make(self) -> None:
+        self.path.mkdir(mode=0o700 if self._private else 0o777, parents=True, exist_ok=True)
+        status = os.lstat(self.path)
+        if self._private and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()):
+            raise StorageError(f'the temporary directory {self.path} belongs to somebody else: '
+                               'set buffer.directory')
+
+    def _refusal(self, what: str, error: OSError) -> StorageError:
+        return StorageError(f'buffer.directory {str(self.path)!r} {what}: '
+                            f'{error.strerror or error}')
+
+    def open_session(self, number: int) -> SessionFolder:
+        """
+        Make a session's folder.
+
+        :raises StorageError: if the directory cannot be written
+        """
+        try:
+            self._make()  # Another run may have removed the private one at its end.
+            return SessionFolder(self.path / f'{self._run}_{number:03d}', self._keep)
+        except OSError as error:
+            raise self._refusal('cannot be written', error) from error
+
+    def open_snapshot(self) -> Path:
+        """
+        Make an empty folder that nothing is ever removed from.
+
+        :raises StorageError: if the directory cannot be written
+        """
+        path = self.path / f'snapshot_{_unique_name()}'
+        try:
+            self._make()
+            path.mkdir()
+        except OSError as error:
+            raise self._refusal('cannot be written', error) from error
+        return path
+
+    def close(self) -> None:
+        """Remove the private directory unless something is left in it."""
+        if self._private:
+            with suppress(OSError):
+                self.path.rmdir()
+
+
+def _private_directory() -> Path:
+    return Path(tempfile.gettempdir()) / f'sam2_tracker_{os.getuid()}'
+
+
+def _unique_name() -> str:
+    return f'{datetime.now(timezone.utc):%Y%m%dT%H%M%S}_{secrets.token_hex(3)}'
+
 
 STAMPS_NAME = 'stamps.csv'
 

@@ -16,8 +16,7 @@ from PIL import Image, UnidentifiedImageError
 import yaml
 
 from sam2_tracker.core.errors import one_line, PromptError
-from sam2_tracker.core.ids import MAX_OBJECT_ID
-from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, Prompt
+from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, MAX_OBJECT_ID, Prompt
 
 WHEN = ('frame', 'time_s', 'stamp')
 KEYS = (*WHEN, 'source', 'object', 'label', 'points', 'point_labels', 'box', 'mask')

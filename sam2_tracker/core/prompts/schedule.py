@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.prompts.file import FilePrompt
-from sam2_tracker.core.types import Frame, Prompt
+from sam2_tracker.core.types import Frame, IdAllocator, Prompt
 
 # Players show milliseconds: a time rounded down or up by half of one still means the frame.
 TIME_ROUNDING_NS = 500_000

@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.ids import MAX_OBJECT_ID
-from sam2_tracker.core.types import Float32Array, Prompt
+from sam2_tracker.core.types import Float32Array, MAX_OBJECT_ID, Prompt
 
 
 def validate_prompts(

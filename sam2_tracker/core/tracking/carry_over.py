@@ -13,10 +13,9 @@ from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.validation import size_text
 from sam2_tracker.core.protocols import FrameFeatures, PredictorProtocol
-from sam2_tracker.core.tracking.announcements import object_name
 from sam2_tracker.core.tracking.results import summarised
 from sam2_tracker.core.tracking.track import Track
-from sam2_tracker.core.tracking.visibility import VisibilityHistory
+from sam2_tracker.core.tracking.visibility import object_name, VisibilityHistory
 from sam2_tracker.core.types import BoolArray, Frame, Prompt, Wanted
 
 MASK_ONLY = Wanted(label_image=False, masks=True)

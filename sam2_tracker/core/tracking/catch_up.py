@@ -13,12 +13,11 @@ from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.source import FrameLookup
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.protocols import MaskSummary, PredictorProtocol, TrackStep
-from sam2_tracker.core.tracking._old_look_back import LookBack
-from sam2_tracker.core.tracking.announcements import announce
 from sam2_tracker.core.tracking.drafting import ObjectDraft
-from sam2_tracker.core.tracking.look_back import FeatureCache
+from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import summaries_of
 from sam2_tracker.core.tracking.track import Replay, shown_object, state_on, Track
+from sam2_tracker.core.tracking.visibility import announce
 
 # With the pauses that the worker makes in between, half a minute. Until then, what a replay needs
 # is kept: frames, and all that is tracked meanwhile.

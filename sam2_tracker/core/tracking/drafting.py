@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.frames.lookup import format_stamp
+from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.prompts.validation import is_renaming
 from sam2_tracker.core.protocols import (
     FrameFeatures,
@@ -20,8 +20,7 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
-from sam2_tracker.core.tracking._old_look_back import LookBack
-from sam2_tracker.core.tracking.look_back import FeatureCache
+from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import summarised
 from sam2_tracker.core.tracking.track import nothing_shown, shown_object, state_on, Track
 from sam2_tracker.core.tracking.visibility import VisibilityHistory

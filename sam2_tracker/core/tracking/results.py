@@ -12,8 +12,8 @@ import numpy as np
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Log
 from sam2_tracker.core.protocols import FrameMasks, MaskOutput, MaskSummary, PredictorProtocol
-from sam2_tracker.core.tracking.announcements import announce
 from sam2_tracker.core.tracking.track import Track
+from sam2_tracker.core.tracking.visibility import announce
 from sam2_tracker.core.types import BoolArray, Frame, TrackedFrame, TrackedObject, Wanted
 
 NUMBERS_ONLY = Wanted(label_image=False, masks=False)

@@ -11,21 +11,17 @@ from dataclasses import replace
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.source import FrameLookup
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.prompts.validation import check_room, validate_prompts
-from sam2_tracker.core.protocols import Memory, PredictorProtocol, TrackStep
-from sam2_tracker.core.stages import StageTimer, untimed
-from sam2_tracker.core.tracking._old_look_back import LookBack
-from sam2_tracker.core.tracking.announcements import announce
+from sam2_tracker.core.protocols import Memory, PredictorProtocol, StageTimer, TrackStep, untimed
 from sam2_tracker.core.tracking.carry_over import carry_over, take_up_carried
 from sam2_tracker.core.tracking.catch_up import CatchUp
 from sam2_tracker.core.tracking.drafting import Drafter, ObjectDraft, PromptDraft, PromptTarget
-from sam2_tracker.core.tracking.look_back import FeatureCache
+from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import show, without_masks
-from sam2_tracker.core.tracking.roster import Roster
-from sam2_tracker.core.tracking.visibility import Visibility
-from sam2_tracker.core.types import Frame, Prompt, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.tracking.track import Roster
+from sam2_tracker.core.tracking.visibility import announce, Visibility
+from sam2_tracker.core.types import Frame, IdAllocator, Prompt, TrackedFrame, TrackedObject, Wanted
 
 
 class Tracker:

@@ -1,13 +1,13 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """Visible, occluded, lost: what is known of an object, frame by frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sam2_tracker.core.types import ObjectState
+from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.types import ObjectState, TrackedObject
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,20 @@ class VisibilityHistory:
         """Forget the frames before the one that precedes the oldest refinable."""
         for index in [index for index in self._by_index if index < oldest_index - 1]:
             del self._by_index[index]
+
+
+def object_name(shown: TrackedObject) -> str:
+    """Return how messages call an object."""
+    return f'object {shown.id} ({shown.label})' if shown.label else f'object {shown.id}'
+
+
+def announce(shown: TrackedObject, before: ObjectState, lost_after_s: float, log: Log) -> None:
+    """
+    Log that an object was lost or found again, if it was.
+
+    :param before: its state on the frame before
+    """
+    if shown.state is ObjectState.LOST and before is not ObjectState.LOST:
+        log(Level.WARN, f'{object_name(shown)} is lost: not seen for more than {lost_after_s:g} s')
+    elif before is ObjectState.LOST and shown.state is ObjectState.VISIBLE:
+        log(Level.INFO, f'{object_name(shown)} is found again')

@@ -1,6 +1,5 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """The thread that owns the model: requests first, then frames, then what has to catch up."""
 
 from __future__ import annotations
@@ -16,10 +15,35 @@ from sam2_tracker.core.frames.source import FrameSource
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import TrackedObject
-from sam2_tracker.core.worker.backoff import Backoff
 from sam2_tracker.core.worker.frame_line import FrameLine
-from sam2_tracker.core.worker.request_queue import RequestQueue
+from sam2_tracker.core.worker.requests import RequestQueue
 from sam2_tracker.core.worker.statistics import Statistics
+
+FIRST_S = 0.1
+LONGEST_S = 5.0
+
+
+class Backoff:
+    """Says when something that failed may be tried again; times are seconds on any one clock."""
+
+    def __init__(self) -> None:
+        self._pause_s = FIRST_S
+        self._ready_at_s = 0.0
+
+    def failed(self, now_s: float) -> None:
+        """Wait before the next try, twice as long as the last time."""
+        self._ready_at_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_S)
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self._pause_s = FIRST_S
+        self._ready_at_s = 0.0
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long to wait until the next try, 0 for not at all."""
+        return max(0.0, self._ready_at_s - now_s)
+
 
 # Frames replayed per live frame for each object that catches up: D frames take D / 3 live ones.
 REPLAYS_PER_FRAME = 4

@@ -1,14 +1,15 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """What the worker can be asked for, and the tickets that its answers come on."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 import enum
 import threading
+import time
 from typing import Any, cast, Generic, TypeVar
 
 from sam2_tracker.core.errors import TrackerError, WithdrawnError
@@ -132,3 +133,142 @@ class Ticket(Generic[T]):
 
 
 AnyTicket = Ticket[Any]
+
+
+class Deadlines:
+    """
+    A small thread that withdraws tickets when their time is up.
+
+    :param timeout_s: how long a ticket has
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        # In the order of their times, since all have the same.
+        self._due: deque[tuple[float, AnyTicket]] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name='deadlines', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching; tickets that are open stay so."""
+        with self._changed:
+            self._stopping = True
+            self._due.clear()
+            self._changed.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._thread = None
+
+    def watch(self, ticket: AnyTicket) -> None:
+        """Withdraw a ticket when its time is up, unless it is done by then."""
+        with self._changed:
+            self._due.append((time.monotonic() + self._timeout_s, ticket))
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._is_due():
+                    # Not wait_for: how long to wait changes with every new ticket.
+                    self._changed.wait(self._wait_s())
+                if self._stopping:
+                    return
+                overdue = self._take_overdue()
+            for ticket in overdue:
+                ticket.withdraw(
+                    f'the request took longer than {self._timeout_s:g} s '
+                    '(prompt.timeout_s) and was withdrawn: nothing was changed'
+                )
+
+    def _is_due(self) -> bool:
+        self._forget_done()
+        return self._stopping or (bool(self._due) and self._due[0][0] <= time.monotonic())
+
+    def _wait_s(self) -> float | None:
+        self._forget_done()
+        return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None
+
+    def _forget_done(self) -> None:
+        while self._due and self._due[0][1].done():
+            self._due.popleft()
+
+    def _take_overdue(self) -> list[AnyTicket]:
+        overdue = []
+        while self._due and self._due[0][0] <= time.monotonic():
+            overdue.append(self._due.popleft()[1])
+        return overdue
+
+
+MAX_UNANSWERED = 256
+
+
+class RequestQueue:
+    """
+    Hands requests from any thread to one; thread-safe.
+
+    :param timeout_s: a request that has not taken effect by then is withdrawn
+    :param on_request: called when there is something to do
+    """
+
+    def __init__(self, timeout_s: float, on_request: Callable[[], None]) -> None:
+        self._on_request = on_request
+        self._deadlines = Deadlines(timeout_s)
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[AnyTicket, Callable[[AnyTicket], None]]] = deque()
+        self._unanswered: set[AnyTicket] = set()
+        self._closed_because = 'the tracker has not been started'
+
+    def open(self) -> None:
+        """Begin to take requests."""
+        self._deadlines.start()
+        with self._lock:
+            self._closed_because = ''
+
+    def close(self, reason: str) -> None:
+        """Withdraw every request that has not taken effect and take no more."""
+        with self._lock:
+            self._closed_because = reason
+            self._queue.clear()
+            unanswered = list(self._unanswered)
+        for ticket in unanswered:
+            ticket.withdraw(reason)
+        self._deadlines.stop()
+
+    def submit(self, work: Callable[[Ticket[T]], None]) -> Ticket[T]:
+        """Queue a request; `work` is to answer its ticket, now or later."""
+        ticket: Ticket[Any] = Ticket()
+        with self._lock:
+            refused_because = self._closed_because
+            if len(self._unanswered) >= MAX_UNANSWERED:
+                refused_because = f'{MAX_UNANSWERED} requests wait already; try again later'
+            if not refused_because:
+                self._unanswered.add(ticket)
+                self._queue.append((ticket, work))
+        if refused_because:
+            ticket.fail(WithdrawnError(refused_because))
+            return ticket
+        ticket.add_done_callback(self._forget)
+        self._deadlines.watch(ticket)
+        self._on_request()
+        return ticket
+
+    def _forget(self, ticket: AnyTicket) -> None:
+        with self._lock:
+            self._unanswered.discard(ticket)
+
+    def run_next(self) -> bool:
+        """Do the oldest request's work; return False if there is none."""
+        with self._lock:
+            if not self._queue:
+                return False
+            ticket, work = self._queue.popleft()
+        if not ticket.done():
+            work(ticket)
+        return True

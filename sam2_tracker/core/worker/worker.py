@@ -14,13 +14,12 @@ from sam2_tracker.core.config import CoreConfig, TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.source import FrameSource, PinnedFrames
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.prompts.file import PromptFile
 from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.protocols import PredictorProtocol
 from sam2_tracker.core.tracking.tracker import Tracker
-from sam2_tracker.core.types import FrameHeader, TrackedFrame, Wanted
+from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame, Wanted
 from sam2_tracker.core.worker.frame_line import FrameLine
 from sam2_tracker.core.worker.loop import WorkerLoop
 from sam2_tracker.core.worker.prompt_desk import answer, PromptDesk

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import FrameError, PromptError
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Log
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.tracking.visibility import Visibility
-from sam2_tracker.core.types import TrackedFrame, UInt8Array, Wanted
+from sam2_tracker.core.types import IdAllocator, TrackedFrame, UInt8Array, Wanted
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.run.clip_state import ClipState, KnownObject
-from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.timeline import Shot
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class Clip:
         :param visibility: of every object on that frame
         :returns: None where that is not possible: after a frame with a prompt
         """
-        from sam2_tracker.core.engine.memory_state import state_of
+        from sam2_tracker.core.engine.memory.transfer import state_of
 
         objects = []
         for item in self.tracker.objects():
@@ -140,7 +139,7 @@ class Clip:
 
         :raises ModelError: if the state is damaged
         """
-        from sam2_tracker.core.engine.memory_state import restored
+        from sam2_tracker.core.engine.memory.transfer import restored
 
         self.tracker = self._new_tracker(state.index + 1)
         for each in state.objects:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.frames.lookup import format_stamp
+from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.prompts.schedule import TIME_ROUNDING_NS
 from sam2_tracker.core.prompts.validation import validate_prompt

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from sam2_tracker.core.errors import ModelError, TrackerError
 from sam2_tracker.core.log import Log
-from sam2_tracker.offline.memories import load_memories
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
-from sam2_tracker.offline.run.run_job import Outcome
+from sam2_tracker.offline.run.run_job import load_memories, Outcome
 from sam2_tracker.offline.run.run_source import Progress, run_source, Surroundings
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ def build_model(settings: Settings) -> Predictor:
 
     :raises ModelError: if that is impossible
     """
-    from sam2_tracker.models.runtime import build_tracking_predictor
-    from sam2_tracker.models.threads import core_count_for_two, use_threads
+    from sam2_tracker.models.device import core_count_for_two, use_threads
+    from sam2_tracker.models.loader import build_tracking_predictor
 
     use_threads(settings.threads or core_count_for_two())
     return build_tracking_predictor(settings.model, settings.tracking.max_cond_frames)

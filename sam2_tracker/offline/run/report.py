@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from sam2_tracker.core.types import ObjectState
-from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sinks.sink import Result
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,24 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """Process the recordings of a run; what fails does not stop the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.errors import StorageError, TrackerError
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.offline.errors import OutputError, SourceError
-from sam2_tracker.offline.memories import merged
 from sam2_tracker.offline.run.job import Job, SourceJob
 from sam2_tracker.offline.run.journal import Journal
 from sam2_tracker.offline.run.report import counted, SourceReport
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
+    from sam2_tracker.core.engine.predictor import Predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,3 +116,33 @@ def _not_taught(source: SourceJob) -> Outcome:
             'recording that failed'
         ),
     )
+
+
+def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
+    """
+    Read a file of object memories that this model can use.
+
+    :raises StorageError: if it cannot be read
+    :raises ModelError: if another model made it, or the same one with another image size
+    """
+    from sam2_tracker.core.engine.memory.file import load_fitting
+
+    return load_fitting(path, predictor)
+
+
+def names_in(path: Path) -> list[tuple[int, str]]:
+    """
+    Return ids and labels of the objects of a file.
+
+    :raises StorageError: if it cannot be read
+    :raises ModelError: if it is no file of object memories
+    """
+    from sam2_tracker.core.engine.memory.file import load_memory
+
+    return [(each.object_id, each.label) for each in load_memory(path)]
+
+
+def merged(objects: Iterable[SavedObject]) -> tuple[SavedObject, ...]:
+    """Return every object once, in the order of the ids: what was learnt last counts."""
+    newest = {each.object_id: each for each in objects}
+    return tuple(newest[object_id] for object_id in sorted(newest))

@@ -24,12 +24,11 @@ from sam2_tracker.offline.run.job import Direction, Settings, SourceJob
 from sam2_tracker.offline.run.progress_keeper import ProgressKeeper
 from sam2_tracker.offline.run.report import Counts, SourceReport
 from sam2_tracker.offline.run.spool import Spool
-from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sinks.datasets import write_names
 from sam2_tracker.offline.sinks.outputs import Recording, sink_plans
-from sam2_tracker.offline.sinks.sink import SinkSet
+from sam2_tracker.offline.sinks.sink import Result, SinkSet
 from sam2_tracker.offline.sources.open_source import open_source
 from sam2_tracker.offline.sources.timeline import Shot, Timeline
-from sam2_tracker.offline.yolo_sink import write_names
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject

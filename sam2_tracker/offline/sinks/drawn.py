@@ -1,6 +1,5 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """The recording with its masks drawn over it, as H.264 in MP4 with the source's times."""
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import cv2
 import numpy as np
 
 from sam2_tracker.core.types import UInt8Array, Wanted
-from sam2_tracker.offline.sink import Result
+from sam2_tracker.offline.sinks.sink import Result
 
-WANTED = Wanted(label_image=False, masks=True)
 _TICKS_PER_S = 90_000
 # With mbtree, which is the default, x264 makes other bytes of the same pictures now and then.
 _OPTIONS = {'crf': '20', 'preset': 'veryfast', 'x264-params': 'mbtree=0'}
@@ -30,6 +28,8 @@ class AnnotatedVideo:
     :param path: of the .mp4
     :param rate_hz: nominal frames a second
     """
+
+    WANTED = Wanted(label_image=False, masks=True)
 
     def __init__(self, path: Path, rate_hz: float) -> None:
         import av
@@ -85,3 +85,50 @@ def _even(picture: UInt8Array) -> UInt8Array:
     height, width = picture.shape[:2]
     padded = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     return np.ascontiguousarray(padded, np.uint8)
+
+
+TILES = 12
+_COLUMNS = 3
+
+
+class ContactSheet:
+    """
+    Keeps a frame of every so many; where there are too many tiles, every other one goes.
+
+    :param path: of the PNG
+    """
+
+    WANTED = Wanted(label_image=False, masks=True)
+
+    def __init__(self, path: Path) -> None:
+        from sam2_tracker.render.overlay import Overlay
+
+        self._path = path
+        self._overlay = Overlay()
+        self._every = 1
+        self._tiles: dict[int, UInt8Array] = {}
+
+    def write(self, result: Result) -> None:
+        """Keep a frame, or not."""
+        if result.number % self._every:
+            return
+        self._tiles[result.number] = self._overlay.draw(result.tracked)
+        if len(self._tiles) > TILES:
+            self._every *= 2
+            self._tiles = {
+                number: tile for number, tile in self._tiles.items() if number % self._every == 0
+            }
+
+    def finish(self) -> None:
+        """Write the sheet."""
+        from sam2_tracker.render.contact_sheet import contact_sheet
+
+        if not self._tiles:
+            return
+        captions = [f'frame {number}' for number in self._tiles]
+        sheet = contact_sheet(list(self._tiles.values()), captions, _COLUMNS)
+        self._path.write_bytes(cv2.imencode('.png', sheet)[1].tobytes())
+
+    def abort(self) -> None:
+        """Forget the frames."""
+        self._tiles.clear()

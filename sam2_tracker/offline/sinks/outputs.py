@@ -12,22 +12,12 @@ from pathlib import Path
 
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.log import Log
-from sam2_tracker.offline import frame_sink, mask_sink, sheet_sink, yolo_sink
-from sam2_tracker.offline.classes import Classes
-from sam2_tracker.offline.frame_sink import FrameFolder
-from sam2_tracker.offline.mask_sink import MaskFolder
-from sam2_tracker.offline.sheet_sink import ContactSheet
-from sam2_tracker.offline.sink import SinkPlan
-from sam2_tracker.offline.sinks import bag as bag_sink
-from sam2_tracker.offline.sinks import datasets as coco_sink
-from sam2_tracker.offline.sinks import drawn as video_sink
-from sam2_tracker.offline.sinks import frames as table_sink
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
-from sam2_tracker.offline.sinks.datasets import CocoFile
-from sam2_tracker.offline.sinks.drawn import AnnotatedVideo
-from sam2_tracker.offline.sinks.frames import ObjectTable
+from sam2_tracker.offline.sinks.datasets import Classes, CocoFile, YoloFolder
+from sam2_tracker.offline.sinks.drawn import AnnotatedVideo, ContactSheet
+from sam2_tracker.offline.sinks.frames import FrameFolder, MaskFolder, ObjectTable
+from sam2_tracker.offline.sinks.sink import SinkPlan
 from sam2_tracker.offline.sinks.staging import Target
-from sam2_tracker.offline.yolo_sink import YoloFolder
 
 PLACEHOLDER = '{source}'
 DEFAULT_RATE_HZ = 30.0
@@ -97,13 +87,13 @@ class Outputs:
 
     def _targets(self) -> Iterator[Target]:
         if self.bag:
-            yield Target(self.bag, bag_sink.SUFFIXES)
+            yield Target(self.bag, ResultBag.SUFFIXES)
         if self.masks:
-            yield Target(self.masks, mask_sink.SUFFIXES)
+            yield Target(self.masks, MaskFolder.SUFFIXES)
         if self.yolo:
-            yield Target(self.yolo, yolo_sink.SUFFIXES)
+            yield Target(self.yolo, YoloFolder.SUFFIXES)
         if self.frames:
-            yield Target(self.frames, frame_sink.SUFFIXES)
+            yield Target(self.frames, FrameFolder.SUFFIXES)
         for path in (self.video, self.coco, self.table, self.sheet):
             if path:
                 yield Target(path)
@@ -132,29 +122,30 @@ def _sink_plans(outputs: Outputs, recording: Recording) -> Iterator[SinkPlan]:
     classes, rate_hz = recording.classes, recording.rate_hz or DEFAULT_RATE_HZ
     if outputs.bag:
         yield SinkPlan(
-            Target(outputs.bag, bag_sink.SUFFIXES),
+            Target(outputs.bag, ResultBag.SUFFIXES),
             partial(ResultBag, content=outputs.content, log=recording.log),
             outputs.content.wanted,
         )
     if outputs.masks:
-        yield SinkPlan(Target(outputs.masks, mask_sink.SUFFIXES), MaskFolder, mask_sink.WANTED)
+        yield SinkPlan(Target(outputs.masks, MaskFolder.SUFFIXES), MaskFolder, MaskFolder.WANTED)
     if outputs.yolo:
         yield SinkPlan(
-            Target(outputs.yolo, yolo_sink.SUFFIXES),
+            Target(outputs.yolo, YoloFolder.SUFFIXES),
             partial(YoloFolder, classes=classes),
-            yolo_sink.WANTED,
+            YoloFolder.WANTED,
         )
     if outputs.frames:
-        yield SinkPlan(Target(outputs.frames, frame_sink.SUFFIXES), FrameFolder, frame_sink.WANTED)
+        target = Target(outputs.frames, FrameFolder.SUFFIXES)
+        yield SinkPlan(target, FrameFolder, FrameFolder.WANTED)
     files = (
-        (outputs.video, partial(AnnotatedVideo, rate_hz=rate_hz), video_sink.WANTED),
+        (outputs.video, partial(AnnotatedVideo, rate_hz=rate_hz), AnnotatedVideo.WANTED),
         (
             outputs.coco,
             partial(CocoFile, sequence=recording.name, classes=classes),
-            coco_sink.WANTED,
+            CocoFile.WANTED,
         ),
-        (outputs.table, ObjectTable, table_sink.WANTED),
-        (outputs.sheet, ContactSheet, sheet_sink.WANTED),
+        (outputs.table, ObjectTable, ObjectTable.WANTED),
+        (outputs.sheet, ContactSheet, ContactSheet.WANTED),
     )
     for path, make, wanted in files:
         if path:

@@ -11,7 +11,7 @@ import enum
 from pathlib import Path
 
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frames.lookup import format_stamp
+from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.types import Frame, FrameHeader
 from sam2_tracker.offline.sources.source import SourceFrame

@@ -15,7 +15,7 @@ from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
 from sam2_tracker.core.worker.requests import PromptRequest, Ticket
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.ros.message_conversion import stamp_from_msg
+from sam2_tracker.ros.messages import stamp_from_msg
 
 
 class ClickedPoints:

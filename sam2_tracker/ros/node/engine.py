@@ -15,11 +15,10 @@ from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import WithdrawnError
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import BufferStatistics
-from sam2_tracker.core.ids import IdAllocator
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.core.protocols import PredictorProtocol
-from sam2_tracker.core.types import TrackedFrame, Wanted
+from sam2_tracker.core.types import IdAllocator, TrackedFrame, Wanted
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.services.memory_services import ObjectMemories
 
@@ -63,7 +62,7 @@ class Sam2Loader:
 
         :raises ModelError: it is missing, damaged, or does not fit the device
         """
-        from sam2_tracker.models.runtime import build_tracking_predictor
+        from sam2_tracker.models.loader import build_tracking_predictor
 
         _check_cancelled(cancelled)
         predictor = build_tracking_predictor(config.model, config.tracking.max_cond_frames)
@@ -75,7 +74,7 @@ class Sam2Loader:
         """Give the device's memory back."""
         # Importing torch only to find that nothing was loaded would take seconds.
         if 'torch' in sys.modules:
-            from sam2_tracker.models.runtime import release_cached_memory
+            from sam2_tracker.models.loader import release_cached_memory
 
             release_cached_memory()
 

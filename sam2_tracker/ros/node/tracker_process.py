@@ -14,9 +14,8 @@ import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
-from sam2_tracker.core._old_process import spin_briefly, take_short_turns
 from sam2_tracker.core.errors import ConfigError, one_line
-from sam2_tracker.core.process import keep_freed_memory
+from sam2_tracker.core.process import keep_freed_memory, spin_briefly, take_short_turns
 from sam2_tracker.ros.node.engine import ModelLoader
 from sam2_tracker.ros.node.executor import Spinner
 from sam2_tracker.ros.node.tracker_node import TrackerNode

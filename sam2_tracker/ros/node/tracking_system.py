@@ -11,13 +11,12 @@ import traceback
 from rclpy.node import Node
 
 from sam2_tracker.core.config import FramePolicy
-from sam2_tracker.core.ids import IdAllocator
+from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.ros.image_input import ImageInput
 from sam2_tracker.ros.inputs.clicks import ClickedPoints
+from sam2_tracker.ros.inputs.image_input import ImageInput
 from sam2_tracker.ros.log_bridge import log_to
-from sam2_tracker.ros.memory_services import MemoryServices
-from sam2_tracker.ros.node.diagnostics import Diagnostics
+from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
 from sam2_tracker.ros.parameter_table import Value
@@ -29,7 +28,7 @@ from sam2_tracker.ros.parameters import (
     path_or_none,
     tracking_config,
 )
-from sam2_tracker.ros.readiness import NotReadyError, Readiness
+from sam2_tracker.ros.services.memory_services import MemoryServices
 from sam2_tracker.ros.services.replies import Replies
 from sam2_tracker.ros.services.services import TrackerServices
 

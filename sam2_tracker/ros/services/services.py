@@ -13,14 +13,14 @@ from std_srvs.srv import SetBool, Trigger
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.worker.requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.ros.message_conversion import (
+from sam2_tracker.ros.messages import (
     header_to_msg,
+    label_image_to_msg,
     prompts_from_msgs,
     stamp_from_msg,
     stamp_to_msg,
     tracked_object_to_msg,
 )
-from sam2_tracker.ros.messages import label_image_to_msg
 from sam2_tracker.ros.qos import SERVICE
 from sam2_tracker.ros.services.replies import done, refused, Replies
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject

@@ -18,7 +18,7 @@ from safetensors.torch import save
 
 from sam2_tracker.core.engine.memory.transfer import CondBank, refuse_misshapen
 from sam2_tracker.core.errors import ModelError, StorageError
-from sam2_tracker.core.ids import MAX_OBJECT_ID
+from sam2_tracker.core.types import MAX_OBJECT_ID
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.predictor import Predictor
