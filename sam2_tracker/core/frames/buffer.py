@@ -14,9 +14,8 @@ from types import TracebackType
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import stored_frame as lookup
-from sam2_tracker.core.frames.folder import FrameDirectory, FrameStore
+from sam2_tracker.core.frames.files import FrameDirectory, FrameStore
 from sam2_tracker.core.frames.jpeg import FrameCodec
-from sam2_tracker.core.frames.shelf import FrameShelf
 from sam2_tracker.core.frames.stored_frame import (
     Arrival,
     BufferStatistics,
@@ -28,6 +27,7 @@ from sam2_tracker.core.frames.stored_frame import (
     StoredFrame,
     StreamGate,
 )
+from sam2_tracker.core.frames.writer import FrameShelf
 from sam2_tracker.core.types import Frame, FrameHeader, UInt8Array
 
 

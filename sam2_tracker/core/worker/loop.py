@@ -15,7 +15,7 @@ from sam2_tracker.core.frames.source import FrameSource
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import TrackedObject
-from sam2_tracker.core.worker.frame_line import FrameLine
+from sam2_tracker.core.worker.frame_steps import FrameLine
 from sam2_tracker.core.worker.requests import RequestQueue
 from sam2_tracker.core.worker.statistics import Statistics
 

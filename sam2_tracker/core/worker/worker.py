@@ -20,9 +20,9 @@ from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.protocols import PredictorProtocol
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame, Wanted
-from sam2_tracker.core.worker.frame_line import FrameLine
+from sam2_tracker.core.worker.frame_steps import FrameLine
 from sam2_tracker.core.worker.loop import WorkerLoop
-from sam2_tracker.core.worker.prompt_desk import answer, PromptDesk
+from sam2_tracker.core.worker.prompt_requests import answer, PromptDesk
 from sam2_tracker.core.worker.requests import ObjectList, PromptRequest, Ticket
 from sam2_tracker.core.worker.statistics import Statistics, StatisticsSnapshot
 

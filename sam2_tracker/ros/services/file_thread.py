@@ -10,7 +10,7 @@ import threading
 from typing import TypeVar
 
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.worker.prompt_desk import answer
+from sam2_tracker.core.worker.prompt_requests import answer
 from sam2_tracker.core.worker.requests import Ticket
 
 T = TypeVar('T')

@@ -16,7 +16,7 @@ import pytest
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.buffer import FrameBuffer
-from sam2_tracker.core.frames.folder import SessionFolder
+from sam2_tracker.core.frames.files import SessionFolder
 from sam2_tracker.core.frames.stored_frame import Outcome, StoredFrame
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY

@@ -17,7 +17,7 @@ from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames import stored_frame as lookup
 from sam2_tracker.core.frames.eviction import FrameLedger, HeldFrame
-from sam2_tracker.core.frames.folder import FrameStore
+from sam2_tracker.core.frames.files import FrameStore
 from sam2_tracker.core.frames.jpeg import FrameJpeg
 from sam2_tracker.core.frames.stored_frame import BufferStatistics, FrameKey, Session, StoredFrame
 from sam2_tracker.core.types import UInt8Array

@@ -19,7 +19,7 @@ import pytest
 
 from sam2_tracker.core.errors import StorageError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import sys
 from pathlib import Path

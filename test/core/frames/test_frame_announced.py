@@ -17,9 +17,9 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.core.frames import jpeg, shelf
+from sam2_tracker.core.frames import jpeg, writer
 from sam2_tracker.core.frames.buffer import FrameBuffer
-from sam2_tracker.core.frames.folder import FrameStore
+from sam2_tracker.core.frames.files import FrameStore
 from sam2_tracker.core.frames.stored_frame import Arrival, Outcome
 
 PATIENCE_S = 60.0
@@ -112,7 +112,7 @@ def test_pixels_are_at_hand_however_many_others_are_read_meanwhile(camera: SlowC
 
 def test_snapshot_waits_for_the_newest_jpeg(camera: SlowCamera,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, 'JPEG_TIMEOUT_S', PATIENCE_S)
+    monkeypatch.setattr(writer, 'JPEG_TIMEOUT_S', PATIENCE_S)
     send_raw(camera.buffer, 1.0)
     camera.begin(1.1)
     with ThreadPoolExecutor(1) as pool:
@@ -127,7 +127,7 @@ def test_snapshot_waits_for_the_newest_jpeg(camera: SlowCamera,
 def test_snapshot_leaves_out_a_frame_whose_jpeg_does_not_come(camera: SlowCamera,
                                                               monkeypatch: pytest.MonkeyPatch
                                                               ) -> None:
-    monkeypatch.setattr(shelf, 'JPEG_TIMEOUT_S', 0.01)
+    monkeypatch.setattr(writer, 'JPEG_TIMEOUT_S', 0.01)
     send_raw(camera.buffer, 1.0)
     camera.begin(1.1)
     folder = camera.buffer.snapshot()

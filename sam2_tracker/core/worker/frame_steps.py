@@ -15,7 +15,7 @@ from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Frame, TrackedFrame, Wanted
-from sam2_tracker.core.worker.prompt_desk import PromptDesk
+from sam2_tracker.core.worker.prompt_requests import PromptDesk
 from sam2_tracker.core.worker.statistics import Statistics
 
 
