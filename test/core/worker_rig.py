@@ -83,10 +83,10 @@ class GatedBuffer(FrameBuffer):
 
     def __init__(self, config: BufferConfig, policy: FramePolicy, gate: Gate) -> None:
         super().__init__(config, policy)
-        self._held = gate
+        self._gate = gate
 
     def frame(self, stored: StoredFrame, index: int) -> Frame:
-        self._held.pass_through()
+        self._gate.pass_through()
         return super().frame(stored, index)
 
 

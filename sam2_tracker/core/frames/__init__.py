@@ -1,3 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The frame buffer: pictures kept for prompts and replays, on disk and in RAM."""
+"""
+Frames from their arrival to their eviction, kept as JPEGs on disk and the newest in memory.
+
+No model, prompt or thread of its own belongs here, and no other room is imported.
+"""

@@ -5,35 +5,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 import threading
 from types import TracebackType
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frames import stored_frame as lookup
-from sam2_tracker.core.frames.files import FrameDirectory, FrameStore
-from sam2_tracker.core.frames.jpeg import FrameCodec
+from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.frames.eviction import HeldFrame, HeldFrames
+from sam2_tracker.core.frames.files import FrameFiles
 from sam2_tracker.core.frames.stored_frame import (
     Arrival,
     BufferStatistics,
+    describe_range,
     EncodedImage,
+    ends,
     format_stamp,
+    nearest,
+    nearest_processed,
     Outcome,
     RawImage,
     Session,
     StoredFrame,
-    StreamGate,
 )
-from sam2_tracker.core.frames.writer import FrameShelf
+from sam2_tracker.core.frames.writer import FrameWriter
 from sam2_tracker.core.types import Frame, FrameHeader, UInt8Array
+
+# JPEGs held while the disk refuses them: some 20 s of 720p at 30 Hz.
+MAX_MEMORY_BYTES = 128 * 1024**2
+# How long a snapshot waits for the JPEG of a frame.
+JPEG_TIMEOUT_S = 5.0
+# A stamp that goes back by this much is that of another recording, or of one played again.
+RESTART_NS = 1_000_000_000
 
 
 class FrameBuffer:
     """
     Holds the frames of a stream from arrival until nothing can need them any more.
+
+    `HeldFrames` says what is evicted when, `FrameWriter` brings it to disk and off it.
 
     Images are appended by any thread, one at a time; one thread, the worker, calls `next`,
     `frame` and `mark_processed`; all else may be called from anywhere. Arrays that come out are
@@ -45,15 +57,17 @@ class FrameBuffer:
 
     def __init__(self, config: BufferConfig, policy: FramePolicy) -> None:
         self._max_bytes = config.max_bytes
-        self._codec = FrameCodec(config, policy)
-        self._gate = StreamGate()
-        self._store = FrameStore(FrameDirectory(config.directory, config.keep), config.keep)
-        self._shelf = FrameShelf(config, policy, self._store)
-        self._arriving = threading.Lock()  # Guards what is below.
-        self._received = self._dropped = self._lost = self._unreadable = 0
+        self._codec = jpeg.FrameCodec(config, policy)
+        self._files = FrameFiles(config.directory, config.keep)
+        self._changed = threading.Condition()  # Guards these; no file is touched under it.
+        self._held = HeldFrames(config, policy, min(MAX_MEMORY_BYTES, config.max_bytes))
+        self._woken = self._closed = False
+        self._writer = FrameWriter(config, self._held, self._changed, self._files)
+        self._arriving = threading.Lock()  # Guards what is below; the other may be taken under it.
+        self._sessions = StreamSessions()
         self._session: Session | None = None
         self._next_number = 0
-        self._closed = False
+        self._received = self._dropped = self._lost = self._unreadable = 0
 
     def __enter__(self) -> FrameBuffer:
         return self
@@ -86,16 +100,16 @@ class FrameBuffer:
         if self._closed:
             return self._drop(f'frame {format_stamp(stamp_ns)} came after the end')
         frame = self._codec.prepare(image)
-        session = self._gate.admit(stamp_ns, frame.source_hw)
+        session = self._sessions.admit(stamp_ns, frame.source_hw)
         if session is None:
             return self._drop(f'frame {format_stamp(stamp_ns)} is not newer than the one before')
         new_session = self._begin(session)
         stored = StoredFrame(session, self._next_number, stamp_ns, header, frame.source_hw,
                              received_ns)
-        was_in_trouble = self._shelf.trouble != ''
+        was_in_trouble = self._writer.trouble != ''
         self._next_number += 1  # Not given twice, whatever happens to this frame.
-        fits = self._shelf.put(stored, frame)
-        trouble = '' if was_in_trouble else self._shelf.trouble
+        fits = self._writer.store(stored, frame)
+        trouble = '' if was_in_trouble else self._writer.trouble
         if not fits:
             self._next_number -= 1  # Nobody has seen it.
             return Arrival(Outcome.LOST, self._lose(stored), None, new_session, trouble)
@@ -115,7 +129,8 @@ class FrameBuffer:
         before, self._session = self._session, session
         if session == before:
             return False
-        self._shelf.begin_session(session)
+        self._evict(lambda: self._held.begin_session(session))
+        self._writer.delete_empty_folders()
         self._next_number = 0
         return before is not None
 
@@ -129,11 +144,21 @@ class FrameBuffer:
 
         :returns: None after the timeout, `wake` or `close`
         """
-        return self._shelf.take(timeout_s)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._held.waiting or self._woken or self._closed, timeout_s)
+            if self._woken or self._closed:
+                self._woken = False
+                return None
+            stored, evicted = self._held.next()
+        self._writer.delete(evicted)
+        return stored
 
     def wake(self) -> None:
         """Make `next` return None at once: the call that waits, or else the following one."""
-        self._shelf.wake()
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def frame(self, stored: StoredFrame, index: int) -> Frame:
         """
@@ -144,7 +169,7 @@ class FrameBuffer:
         try:
             image_rgb = self.pixels(stored)
         except FrameError:
-            if self._shelf.throw_out(stored):
+            if self._writer.remove(stored):
                 with self._arriving:
                     self._lost += 1
             raise
@@ -157,7 +182,13 @@ class FrameBuffer:
 
         :raises FrameError: if it is not the frame in work
         """
-        self._shelf.settle(stored, index)
+        self._evict(lambda: self._held.mark_processed(stored.key, index))
+
+    def _evict(self, change: Callable[[], list[HeldFrame]]) -> None:
+        """Change what is held, and delete the files of the frames that this evicts."""
+        with self._changed:
+            evicted = change()
+        self._writer.delete(evicted)
 
     def pixels(self, stored: StoredFrame) -> UInt8Array:
         """
@@ -168,7 +199,16 @@ class FrameBuffer:
 
         :raises FrameError: if the frame is gone or unreadable
         """
-        return self._shelf.pixels(stored)
+        with self._pinned(stored) as held:
+            if held is None:
+                raise self._gone(stored)
+            with self._changed:
+                picture = self._held.picture(held)
+            if picture is None:
+                picture = jpeg.decode(self._files.read(held))
+                with self._changed:
+                    self._held.keep_picture(stored.key, picture)
+        return picture
 
     def image(self, index: int) -> UInt8Array:
         """
@@ -184,10 +224,11 @@ class FrameBuffer:
 
         :raises FrameError: if it is gone
         """
-        stored = self._shelf.by_index(index)
+        with self._changed:
+            stored = self._held.by_index(index)
         if stored is None:
             raise FrameError(f'processed frame {index} is not buffered: '
-                             f'{lookup.describe_range(self._shelf.frames())}')
+                             f'{describe_range(self._frames())}')
         return stored
 
     def nearest(self, stamp_ns: int, tolerance_ns: int) -> StoredFrame:
@@ -196,7 +237,7 @@ class FrameBuffer:
 
         :raises FrameError: if there is none within the tolerance, naming what is available
         """
-        return lookup.nearest(self._shelf.frames(), stamp_ns, tolerance_ns)
+        return nearest(self._frames(), stamp_ns, tolerance_ns)
 
     def nearest_processed(self, stored: StoredFrame) -> StoredFrame:
         """
@@ -204,7 +245,7 @@ class FrameBuffer:
 
         :raises FrameError: if there is none
         """
-        return lookup.nearest_processed(self._shelf.frames(), stored)
+        return nearest_processed(self._frames(), stored)
 
     def newest(self) -> StoredFrame:
         """
@@ -212,7 +253,7 @@ class FrameBuffer:
 
         :raises FrameError: if there is none
         """
-        return lookup.ends(self._shelf.frames())[1]
+        return ends(self._frames())[1]
 
     def oldest(self) -> StoredFrame:
         """
@@ -220,7 +261,11 @@ class FrameBuffer:
 
         :raises FrameError: if there is none
         """
-        return lookup.ends(self._shelf.frames())[0]
+        return ends(self._frames())[0]
+
+    def _frames(self) -> list[StoredFrame]:
+        with self._changed:
+            return self._held.frames()
 
     @contextmanager
     def pin(self, stored: StoredFrame) -> Iterator[None]:
@@ -229,10 +274,25 @@ class FrameBuffer:
 
         :raises FrameError: if it is gone already
         """
-        with self._shelf.pinned([stored]) as pinned:
-            if not pinned:
-                raise self._shelf.gone(stored)
+        with self._pinned(stored) as held:
+            if held is None:
+                raise self._gone(stored)
             yield
+
+    @contextmanager
+    def _pinned(self, stored: StoredFrame) -> Iterator[HeldFrame | None]:
+        """Pin a frame if it is still held."""
+        with self._changed:
+            held = self._held.pin(stored.key)
+        try:
+            yield held
+        finally:
+            if held is not None:
+                self._evict(lambda: self._held.unpin(held))
+
+    def _gone(self, stored: StoredFrame) -> FrameError:
+        return FrameError(f'the frame of stamp {format_stamp(stored.stamp_ns)} is gone: '
+                          f'{describe_range(self._frames())}')
 
     def snapshot(self) -> Path:
         """
@@ -244,18 +304,68 @@ class FrameBuffer:
         :raises FrameError: if there is no frame yet
         :raises StorageError: if it cannot be written
         """
-        return self._shelf.snapshot()
+        frames = self._frames()
+        session = ends(frames)[1].session
+        with closing(self._each_written(stored for stored in frames
+                                        if stored.session == session)) as written:
+            return self._files.snapshot(written)
+
+    def _each_written(self, frames: Iterable[StoredFrame]) -> Generator[HeldFrame, None, None]:
+        """Pin and give, one by one, the frames that are still held when their turn comes."""
+        for stored in frames:
+            with self._pinned(stored) as held:
+                if held is not None and self._wait_for_jpeg(held):
+                    yield held
+
+    def _wait_for_jpeg(self, held: HeldFrame) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: held.pixels_rgb is None, JPEG_TIMEOUT_S)
 
     @property
     def statistics(self) -> BufferStatistics:
         """Return the buffer in numbers."""
-        return self._shelf.count(BufferStatistics(
-            received=self._received, dropped=self._dropped, lost=self._lost,
-            unreadable=self._unreadable,
-            sessions=0 if self._session is None else self._session.number + 1))
+        with self._changed:
+            return BufferStatistics(
+                received=self._received, dropped=self._dropped, lost=self._lost,
+                unreadable=self._unreadable, held=len(self._held), waiting=self._held.waiting,
+                disk_bytes=self._held.n_bytes(on_disk=True),
+                memory_bytes=self._held.n_bytes(on_disk=False),
+                skipped=self._held.skipped, storage_failures=self._files.failures,
+                sessions=0 if self._session is None else self._session.number + 1)
 
     def close(self) -> None:
         """Wake the worker and delete this run's frames, unless they are kept."""
         with self._arriving:
-            self._closed = True
-            self._store.close(self._shelf.close())
+            with self._changed:
+                self._closed = True
+                self._changed.notify_all()
+                frames = [held.stored for held in self._held]
+            self._files.close(frames)
+
+
+class StreamSessions:
+    """Sorts images into sessions by their stamps and sizes."""
+
+    def __init__(self) -> None:
+        self._session = Session(number=0, timeline=0)
+        self._last_stamp_ns: int | None = None
+        self._source_hw = (0, 0)
+
+    def admit(self, stamp_ns: int, source_hw: tuple[int, int]) -> Session | None:
+        """
+        Return the session that an image belongs to, None if it is to be dropped.
+
+        An equal stamp, or one that goes back by less than 1 s, drops the image. One that goes
+        back further, as when a bag is looped, begins a new session on a new timeline; another
+        size begins a new session on the same one.
+        """
+        if self._last_stamp_ns is not None:
+            back_ns = self._last_stamp_ns - stamp_ns
+            if 0 <= back_ns < RESTART_NS:
+                return None
+            restarted = back_ns >= RESTART_NS
+            if restarted or source_hw != self._source_hw:
+                self._session = Session(self._session.number + 1,
+                                        self._session.timeline + restarted)
+        self._last_stamp_ns, self._source_hw = stamp_ns, source_hw
+        return self._session

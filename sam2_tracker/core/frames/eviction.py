@@ -1,12 +1,12 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The buffer's bookkeeping: which frames are held, which may go, and which is next."""
+"""Which frames the buffer holds: what is evicted, and when."""
 
 from __future__ import annotations
 
 from collections import Counter, deque, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -14,6 +14,9 @@ from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.stored_frame import FrameKey, Session, StoredFrame
 from sam2_tracker.core.types import UInt8Array
+
+# Decoded ones: the one in work, the newest, and those of a prompt and of its preview.
+MAX_PICTURES = 4
 
 
 @dataclass(eq=False)
@@ -23,8 +26,9 @@ class HeldFrame:
 
     :param n_bytes: size of its JPEG, or room kept for it
     :param payload: its JPEG if that is in memory, None if it is on disk or will be
+    :param pins: how many users need it; none of them has to know of the others
+    :param waiting: True until the worker was given it or skipped it
     :param pixels_rgb: what it is as long as its JPEG is being made
-    :param waiting: True until the worker was given it or passed over it
     """
 
     stored: StoredFrame
@@ -40,15 +44,33 @@ class HeldFrame:
         return self.payload is None
 
 
-class FrameLedger:
+class HeldFrames:
     """
-    Plain bookkeeping, without files or locks, in the order of arrival.
+    The frames held, in the order of arrival, and the rule of what is evicted when.
 
-    Methods that let frames go return them, so that their files can be deleted. Frames that wait
-    under `every`, that are pinned or that the worker has in hand are never among them; nor are,
-    under `keep`, frames on disk.
+    Never evicted: a frame that is pinned, the one in work (the last that the worker was given),
+    under `every` one that waits for the worker, and under `keep` one that is on disk.
 
-    :param max_memory_bytes: as `max_bytes`, for the frames that are in memory only
+    Of the others, the oldest first:
+
+    - when a frame arrives: as many as it takes for its JPEG to fit into `max_bytes` on disk, or
+      into `max_memory_bytes` if it has to stay in memory; if they do not suffice, the new one is
+      refused (`make_room`);
+    - when a frame was processed or unpinned: all that came before the newest `max_frames`
+      processed ones, skipped ones included, but none under `keep` (`mark_processed`, `unpin`);
+    - when more than `max_frames` wait under `latest`, as nobody processes: the oldest that waits
+      (`add`);
+    - when a session has ended: all of it, as soon as the worker is given a frame of the next
+      session, and under `latest` also as soon as the next one begins, unless the worker is in it
+      (`next`, `begin_session`).
+
+    An unreadable frame goes at once, whatever its state (`remove`).
+
+    Plain bookkeeping, without files or locks: a method that evicts returns the frames evicted, so
+    that their files can be deleted.
+
+    :param max_memory_bytes: as `max_bytes`, for the JPEGs that are in memory only
+    :ivar skipped: how many frames were never processed, as others were given or kept instead
     """
 
     def __init__(self, config: BufferConfig, policy: FramePolicy, max_memory_bytes: int) -> None:
@@ -59,12 +81,13 @@ class FrameLedger:
         self._frames: OrderedDict[FrameKey, HeldFrame] = OrderedDict()
         self._bytes = {True: 0, False: 0}
         self._waiting: deque[FrameKey] = deque()
+        self._in_work: HeldFrame | None = None
         self._by_index: dict[int, FrameKey] = {}
         self._newest_processed: deque[FrameKey] = deque(maxlen=config.max_frames)
+        self._pictures: OrderedDict[FrameKey, UInt8Array] = OrderedDict()
         self._per_session: Counter[Session] = Counter()
-        self._in_hand: HeldFrame | None = None
+        self._session: Session | None = None
         self._worker_session: Session | None = None
-        self.session: Session | None = None
         self.skipped = 0
 
     def __iter__(self) -> Iterator[HeldFrame]:
@@ -73,75 +96,21 @@ class FrameLedger:
     def __len__(self) -> int:
         return len(self._frames)
 
-    @property
-    def waiting(self) -> int:
-        """Return how many frames the worker has still to be given."""
-        return len(self._waiting)
-
-    def n_bytes(self, on_disk: bool) -> int:
-        """Return the bytes held on disk (kept ones of past sessions included) or in memory."""
-        return self._bytes[on_disk]
-
-    def is_over(self, number: int) -> bool:
-        """Return whether the session of a number has ended and none of its frames is held."""
-        return (self.session is not None and number < self.session.number
-                and all(session.number != number for session in self._per_session))
-
-    def by_index(self, index: int) -> StoredFrame | None:
-        """Return a processed frame of the session that the worker is in."""
-        key = self._by_index.get(index)
-        return None if key is None else self._frames[key].stored
-
-    def frames(self) -> list[StoredFrame]:
-        """
-        Return the frames that can be looked up, oldest first.
-
-        Those of sessions that are over are not among them, even where they are pinned or kept.
-        """
-        live = {session.number for session in self._per_session if not self._is_stale(session)}
-        return [held.stored for held in self._frames.values()
-                if held.stored.session.number in live]
-
-    def pin(self, keys: Iterable[FrameKey]) -> list[HeldFrame]:
-        """Pin those of the frames that are held, and return them."""
-        pinned = [self._frames[key] for key in keys if key in self._frames]
-        for held in pinned:
-            held.pins += 1
-        return pinned
-
-    def unpin(self, pinned: Iterable[HeldFrame]) -> list[HeldFrame]:
-        """Take one pin off each of the frames."""
-        gone: list[HeldFrame] = []
-        for held in pinned:
-            held.pins -= 1
-            stored = held.stored
-            if self._frames.get(stored.key) is held and self._is_stale(stored.session):
-                gone += self._let_go(held)
-        return gone + self._drop_beyond_max_frames()
-
-    def begin_session(self, session: Session) -> list[HeldFrame]:
-        """Make a session the current one: under `latest` the frames before it stop waiting."""
-        self.session = session
-        if self._latest:
-            while self._waiting:
-                self._pass_over(self._waiting.popleft())
-        return self._drop_stale()
-
     def make_room(self, n_bytes: int, on_disk: bool) -> tuple[bool, list[HeldFrame]]:
-        """Let the oldest frames go until so many bytes fit; return whether they do."""
-        gone: list[HeldFrame] = []
+        """Evict the oldest frames until so many bytes fit; return whether they do."""
+        evicted: list[HeldFrame] = []
         limit = self._max_bytes[on_disk]
         if n_bytes > limit:
-            return False, gone
+            return False, evicted
         while self._bytes[on_disk] + n_bytes > limit:
             oldest = self._oldest_that_may_go(on_disk)
             if oldest is None:
-                return False, gone
-            gone.append(self._forget(oldest))
-        return True, gone
+                return False, evicted
+            evicted.append(self._forget(oldest))
+        return True, evicted
 
     def has_room(self, n_bytes: int) -> bool:
-        """Return whether so many bytes fit on disk and nothing has to go for them."""
+        """Return whether so many bytes fit on disk with nothing evicted for them."""
         return self._bytes[True] + n_bytes <= self._max_bytes[True]
 
     def add(self, held: HeldFrame) -> list[HeldFrame]:
@@ -154,7 +123,7 @@ class FrameLedger:
         if not self._latest or len(self._waiting) <= self._max_frames:
             return []
         # Nobody processes: the stream is paused, or the model still being loaded.
-        return self._let_go(self._pass_over(self._waiting.popleft()))
+        return self._evict(self._skip(self._waiting.popleft()))
 
     def complete(self, held: HeldFrame, n_bytes: int, payload: bytes | None) -> list[HeldFrame]:
         """
@@ -165,60 +134,77 @@ class FrameLedger:
         self._bytes[held.on_disk] -= held.n_bytes
         held.n_bytes, held.payload, held.pixels_rgb = n_bytes, payload, None
         self._bytes[held.on_disk] += held.n_bytes
-        return self.unpin([held])
+        return self.unpin(held)
 
-    def take(self) -> tuple[StoredFrame | None, list[HeldFrame]]:
+    def next(self) -> tuple[StoredFrame | None, list[HeldFrame]]:
         """
         Give the worker its next frame, None if there is none.
 
-        Under `latest` that is the newest one, and the others are passed over; so is a frame that
-        was given and never settled.
+        Under `latest` that is the newest one, and the others are skipped; so is a frame that was
+        given and never marked as processed.
         """
         if not self._waiting:
             return None, []
         while self._latest and len(self._waiting) > 1:
-            self._pass_over(self._waiting.popleft())
+            self._skip(self._waiting.popleft())
         held = self._frames[self._waiting.popleft()]
         held.waiting = False
-        self.skipped += self._in_hand is not None and self._in_hand.stored.index is None
-        self._in_hand = held
+        self.skipped += self._in_work is not None and self._in_work.stored.index is None
+        self._in_work = held
         if held.stored.session == self._worker_session:
             return held.stored, []
         self._worker_session = held.stored.session
         self._by_index.clear()
-        return held.stored, self._drop_stale()
+        return held.stored, self._evict_ended_sessions()
 
-    def settle(self, key: FrameKey, index: int) -> list[HeldFrame]:
+    def mark_processed(self, key: FrameKey, index: int) -> list[HeldFrame]:
         """
-        Note that the frame in the worker's hand was processed; it stays in hand.
+        Note that the frame in work was processed; it stays in work until the next is given.
 
-        :raises FrameError: if the worker has another one in hand
+        :raises FrameError: if another one is in work
         """
-        held = self._in_hand
+        held = self._in_work
         if held is None or held.stored.key != key or held.stored.index is not None:
             raise FrameError(f'frame {key[1]} of session {key[0]} is not the one in work')
         held.stored = replace(held.stored, index=index)
         self._by_index[index] = key
         self._newest_processed.append(key)
-        return self._drop_beyond_max_frames()
+        return self._evict_beyond_max_frames()
+
+    def begin_session(self, session: Session) -> list[HeldFrame]:
+        """Make a session the current one: under `latest` the frames before it stop waiting."""
+        self._session = session
+        if self._latest:
+            while self._waiting:
+                self._skip(self._waiting.popleft())
+        return self._evict_ended_sessions()
+
+    def pin(self, key: FrameKey) -> HeldFrame | None:
+        """Pin a frame once more, and return it; None if it is not held."""
+        held = self._frames.get(key)
+        if held is not None:
+            held.pins += 1
+        return held
+
+    def unpin(self, held: HeldFrame) -> list[HeldFrame]:
+        """Take one pin off a frame."""
+        held.pins -= 1
+        evicted: list[HeldFrame] = []
+        if self._frames.get(held.stored.key) is held and self._has_ended(held.stored.session):
+            evicted = self._evict(held)
+        return evicted + self._evict_beyond_max_frames()
 
     def remove(self, key: FrameKey) -> list[HeldFrame]:
-        """Forget a frame whatever its state, as it turned out unreadable."""
+        """Evict a frame whatever its state, as it turned out unreadable."""
         held = self._frames.get(key)
         if held is None:
             return []
-        if held is self._in_hand:
-            self._in_hand = None
+        if held is self._in_work:
+            self._in_work = None
         return [self._forget(held)]
 
-    def _pass_over(self, key: FrameKey) -> HeldFrame:
-        held = self._frames[key]
-        held.waiting = False
-        self.skipped += 1
-        return held
-
     def _may_go(self, held: HeldFrame) -> bool:
-        return not (held.pins or held is self._in_hand or (self._keep and held.on_disk))
+        return not (held.pins or held is self._in_work or (self._keep and held.on_disk))
 
     def _oldest_that_may_go(self, on_disk: bool) -> HeldFrame | None:
         if on_disk and self._keep:
@@ -230,23 +216,23 @@ class FrameLedger:
                 return held
         return None
 
-    def _drop_beyond_max_frames(self) -> list[HeldFrame]:
+    def _evict_beyond_max_frames(self) -> list[HeldFrame]:
         if len(self._newest_processed) < self._max_frames or self._keep:
             return []
         oldest_wanted = self._newest_processed[0]
         older = takewhile(lambda held: held.stored.key < oldest_wanted, self._frames.values())
-        return [gone for held in list(older) for gone in self._let_go(held)]
+        return [gone for held in list(older) for gone in self._evict(held)]
 
-    def _is_stale(self, session: Session) -> bool:
+    def _has_ended(self, session: Session) -> bool:
         if self._latest:
-            return session not in (self.session, self._worker_session)
+            return session not in (self._session, self._worker_session)
         return self._worker_session is not None and session.number < self._worker_session.number
 
-    def _drop_stale(self) -> list[HeldFrame]:
-        stale = [held for held in self._frames.values() if self._is_stale(held.stored.session)]
-        return [gone for held in stale for gone in self._let_go(held)]
+    def _evict_ended_sessions(self) -> list[HeldFrame]:
+        ended = [held for held in self._frames.values() if self._has_ended(held.stored.session)]
+        return [gone for held in ended for gone in self._evict(held)]
 
-    def _let_go(self, held: HeldFrame) -> list[HeldFrame]:
+    def _evict(self, held: HeldFrame) -> list[HeldFrame]:
         return [self._forget(held)] if self._may_go(held) else []
 
     def _forget(self, held: HeldFrame) -> HeldFrame:
@@ -260,3 +246,48 @@ class FrameLedger:
         if stored.index is not None and self._by_index.get(stored.index) == stored.key:
             del self._by_index[stored.index]
         return held
+
+    def _skip(self, key: FrameKey) -> HeldFrame:
+        held = self._frames[key]
+        held.waiting = False
+        self.skipped += 1
+        return held
+
+    @property
+    def waiting(self) -> int:
+        """Return how many frames the worker has still to be given."""
+        return len(self._waiting)
+
+    def n_bytes(self, on_disk: bool) -> int:
+        """Return the bytes held on disk (kept ones of past sessions included) or in memory."""
+        return self._bytes[on_disk]
+
+    def frames(self) -> list[StoredFrame]:
+        """
+        Return the frames that can be looked up, oldest first.
+
+        Those of sessions that have ended are not among them, even where they are pinned or kept.
+        """
+        live = {session.number for session in self._per_session if not self._has_ended(session)}
+        return [held.stored for held in self._frames.values()
+                if held.stored.session.number in live]
+
+    def by_index(self, index: int) -> StoredFrame | None:
+        """Return a processed frame of the session that the worker is in."""
+        key = self._by_index.get(index)
+        return None if key is None else self._frames[key].stored
+
+    def picture(self, held: HeldFrame) -> UInt8Array | None:
+        """Return a frame's pixels if they are in memory."""
+        return self._pictures.get(held.stored.key, held.pixels_rgb)
+
+    def keep_picture(self, key: FrameKey, picture_rgb: UInt8Array) -> None:
+        """Keep a frame's pixels in memory, and those of a few others before it."""
+        self._pictures[key] = picture_rgb
+        while len(self._pictures) > MAX_PICTURES:
+            self._pictures.popitem(last=False)
+
+    def is_over(self, number: int) -> bool:
+        """Return whether a later session has begun and no frame of this one is held."""
+        return (self._session is not None and number < self._session.number
+                and all(session.number != number for session in self._per_session))

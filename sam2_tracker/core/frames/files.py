@@ -1,6 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The frames' files: one folder for each session, and snapshots of them."""
+
+"""
+The frames' files: read, written, deleted and linked, in a folder for each session of a run.
+
+Only what this run wrote, or a run that a lock proves dead, is ever deleted.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +26,216 @@ from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.core.frames.eviction import HeldFrame
 from sam2_tracker.core.frames.stored_frame import format_stamp, StoredFrame
 
+STAMPS_NAME = 'stamps.csv'
 MARKER_NAME = '.sam2_tracker_session'
 _MARKER = re.compile(rb'(?P<name>[^\n]+)\n(?P<inode>\d+)\n(?P<used>\d{12})\n')
 _FRAME = re.compile(r'(?P<number>\d{5,})\.jpeg|\.(?P<part>\d{5,})\.part')
 
 
-def frame_name(number: int) -> str:
-    """Return a frame's file name: stock SAM 2 sorts by int(stem) and takes `.jpeg`."""
-    return f'{number:05d}.jpeg'
+class FrameFiles:
+    """
+    Reads, writes and deletes the frames of all sessions. One thread writes, any other reads.
+
+    :param directory: the sessions' parent, made if it is missing; None for the user's private
+        temporary one
+    :param keep: leave the sessions' folders at the end
+    :ivar failures: how many writes and deletions failed
+    :raises StorageError: if the directory cannot be used
+    """
+
+    def __init__(self, directory: Path | None, keep: bool) -> None:
+        self._directory = BufferDirectory(directory, keep)
+        self._keep = keep
+        # The first one is made at once, so that a directory that cannot work is refused early.
+        self._folders: dict[int, SessionFolder] = {0: self._directory.open_session(0)}
+        self.failures = 0
+
+    def write(self, stored: StoredFrame, payload: bytes) -> None:
+        """
+        Write a frame's JPEG.
+
+        :raises StorageError: if the disk is full or cannot be written
+        """
+        number = stored.session.number
+        try:
+            if number not in self._folders:
+                self._folders[number] = self._directory.open_session(number)
+            self._folders[number].write(stored.number, payload)
+        except OSError as error:
+            self.failures += 1
+            raise StorageError(f'frames cannot be written to {self._directory.path}: '
+                               f'{error.strerror or error}') from error
+        except StorageError:
+            self.failures += 1
+            raise
+
+    def read(self, held: HeldFrame) -> bytes:
+        """
+        Return a frame's JPEG.
+
+        :raises FrameError: if its file is gone or cannot be read
+        """
+        if held.payload is not None:
+            return held.payload
+        try:
+            return self._folder_of(held).read(held.stored.number)
+        except OSError as error:
+            raise FrameError(f'the frame of stamp {format_stamp(held.stored.stamp_ns)} cannot be '
+                             f'read: {error.strerror or error}') from error
+
+    def _folder_of(self, held: HeldFrame) -> SessionFolder:
+        folder = self._folders.get(held.stored.session.number)
+        if folder is None:
+            raise FileNotFoundError('its session is over')
+        return folder
+
+    def delete(self, evicted: Iterable[HeldFrame]) -> None:
+        """Delete the files of frames that were evicted."""
+        for held in evicted:
+            if held.on_disk:
+                try:
+                    self._folder_of(held).remove(held.stored.number)
+                except FileNotFoundError:
+                    pass  # Another thread has just ended its session.
+                except OSError:
+                    self.failures += 1
+
+    def sessions(self) -> list[int]:
+        """Return the numbers of the sessions that have a folder."""
+        return list(self._folders)
+
+    def end_session(self, number: int) -> None:
+        """Remove the folder of a session that has no frames any more."""
+        folder = self._folders.pop(number, None)
+        if folder is not None:
+            folder.close()
+
+    def snapshot(self, frames: Iterable[HeldFrame]) -> Path:
+        """
+        Link frames into a new folder that is never touched again, with a list of stamps.
+
+        :raises StorageError: if it cannot be written; nothing is left then
+        """
+        path = self._directory.open_snapshot()
+        linked: list[StoredFrame] = []
+        try:
+            for held in frames:
+                self._link(held, path / frame_name(held.stored.number))
+                linked.append(held.stored)
+            _write_stamps(path, linked)
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            self.failures += 1
+            raise StorageError(f'the snapshot {path} cannot be written: '
+                               f'{error.strerror or error}') from error
+        return path
+
+    def _link(self, held: HeldFrame, target: Path) -> None:
+        if held.payload is not None:
+            target.write_bytes(held.payload)
+            return
+        source = self._folder_of(held).path / target.name
+        try:
+            os.link(source, target)
+        except OSError:  # Not every file system has hard links.
+            shutil.copyfile(source, target)
+
+    def close(self, frames: Sequence[StoredFrame]) -> None:
+        """
+        End all sessions; kept ones get a list of their frames' stamps.
+
+        :param frames: all frames that are held
+        """
+        while self._folders:
+            # Taken out first: a worker that is not done yet may be ending one too.
+            number, folder = self._folders.popitem()
+            of_session = [stored for stored in frames if stored.session.number == number]
+            if self._keep and of_session:
+                with suppress(OSError):
+                    _write_stamps(folder.path, of_session)
+            folder.close()
+        self._directory.close()
 
 
-def _part_name(number: int) -> str:
-    return f'.{number:05d}.part'
+def _write_stamps(folder: Path, frames: Iterable[StoredFrame]) -> None:
+    with (folder / STAMPS_NAME).open('w', newline='') as stamps:
+        writer = csv.writer(stamps)
+        writer.writerow(('file', 'stamp_ns', 'header_stamp_ns', 'frame_id', 'index'))
+        for stored in frames:
+            writer.writerow((frame_name(stored.number), stored.stamp_ns, stored.header.stamp_ns,
+                             stored.header.frame_id, stored.index))
+
+
+class BufferDirectory:
+    """
+    Gives each session of a run a folder of its own, and removes what dead runs left.
+
+    :param directory: made if it is missing; None for the user's private temporary one
+    :param keep: leave the sessions' folders at the end
+    :raises StorageError: if it cannot be made or is not ours
+    """
+
+    def __init__(self, directory: Path | None, keep: bool) -> None:
+        self._keep = keep
+        self._private = directory is None
+        self.path = _private_directory() if directory is None else directory.expanduser()
+        self._run = _unique_name()
+        try:
+            self._make()
+        except OSError as error:
+            raise self._refusal('cannot be made', error) from error
+        remove_dead_sessions(self.path)
+
+    def _make(self) -> None:
+        self.path.mkdir(mode=0o700 if self._private else 0o777, parents=True, exist_ok=True)
+        status = os.lstat(self.path)
+        if self._private and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()):
+            raise StorageError(f'the temporary directory {self.path} belongs to somebody else: '
+                               'set buffer.directory')
+
+    def _refusal(self, what: str, error: OSError) -> StorageError:
+        return StorageError(f'buffer.directory {str(self.path)!r} {what}: '
+                            f'{error.strerror or error}')
+
+    def open_session(self, number: int) -> SessionFolder:
+        """
+        Make a session's folder.
+
+        :raises StorageError: if the directory cannot be written
+        """
+        try:
+            self._make()  # Another run may have removed the private one at its end.
+            return SessionFolder(self.path / f'{self._run}_{number:03d}', self._keep)
+        except OSError as error:
+            raise self._refusal('cannot be written', error) from error
+
+    def open_snapshot(self) -> Path:
+        """
+        Make an empty folder that nothing is ever removed from.
+
+        :raises StorageError: if the directory cannot be written
+        """
+        path = self.path / f'snapshot_{_unique_name()}'
+        try:
+            self._make()
+            path.mkdir()
+        except OSError as error:
+            raise self._refusal('cannot be written', error) from error
+        return path
+
+    def close(self) -> None:
+        """Remove the private directory unless something is left in it."""
+        if self._private:
+            with suppress(OSError):
+                self.path.rmdir()
+
+
+def _private_directory() -> Path:
+    return Path(tempfile.gettempdir()) / f'sam2_tracker_{os.getuid()}'
+
+
+def _unique_name() -> str:
+    return f'{datetime.now(timezone.utc):%Y%m%dT%H%M%S}_{secrets.token_hex(3)}'
 
 
 class SessionFolder:
@@ -143,206 +346,10 @@ def _is_ours(name: str, used: int) -> bool:
     return number < used and name in (frame_name(number), _part_name(number))
 
 
-class FrameDirectory:
-    """
-    Gives each session of a run a folder of its own, and removes what dead runs left.
-
-    :param directory: made if it is missing; None for the user's private temporary one
-    :param keep: leave the sessions' folders at the end
-    :raises StorageError: if it cannot be made or is not ours
-    """
-
-    def __init__(self, directory: Path | None, keep: bool) -> None:
-        self._keep = keep
-        self._private = directory is None
-        self.path = _private_directory() if directory is None else directory.expanduser()
-        self._run = _unique_name()
-        try:
-            self._make()
-        except OSError as error:
-            raise self._refusal('cannot be made', error) from error
-        remove_dead_sessions(self.path)
-
-    def _make(self) -> None:
-        self.path.mkdir(mode=0o700 if self._private else 0o777, parents=True, exist_ok=True)
-        status = os.lstat(self.path)
-        if self._private and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()):
-            raise StorageError(f'the temporary directory {self.path} belongs to somebody else: '
-                               'set buffer.directory')
-
-    def _refusal(self, what: str, error: OSError) -> StorageError:
-        return StorageError(f'buffer.directory {str(self.path)!r} {what}: '
-                            f'{error.strerror or error}')
-
-    def open_session(self, number: int) -> SessionFolder:
-        """
-        Make a session's folder.
-
-        :raises StorageError: if the directory cannot be written
-        """
-        try:
-            self._make()  # Another run may have removed the private one at its end.
-            return SessionFolder(self.path / f'{self._run}_{number:03d}', self._keep)
-        except OSError as error:
-            raise self._refusal('cannot be written', error) from error
-
-    def open_snapshot(self) -> Path:
-        """
-        Make an empty folder that nothing is ever removed from.
-
-        :raises StorageError: if the directory cannot be written
-        """
-        path = self.path / f'snapshot_{_unique_name()}'
-        try:
-            self._make()
-            path.mkdir()
-        except OSError as error:
-            raise self._refusal('cannot be written', error) from error
-        return path
-
-    def close(self) -> None:
-        """Remove the private directory unless something is left in it."""
-        if self._private:
-            with suppress(OSError):
-                self.path.rmdir()
+def frame_name(number: int) -> str:
+    """Return a frame's file name: stock SAM 2 sorts by int(stem) and takes `.jpeg`."""
+    return f'{number:05d}.jpeg'
 
 
-def _private_directory() -> Path:
-    return Path(tempfile.gettempdir()) / f'sam2_tracker_{os.getuid()}'
-
-
-def _unique_name() -> str:
-    return f'{datetime.now(timezone.utc):%Y%m%dT%H%M%S}_{secrets.token_hex(3)}'
-
-
-STAMPS_NAME = 'stamps.csv'
-
-
-class FrameStore:
-    """
-    Reads, writes and deletes the frames of all sessions. One thread writes, any other reads.
-
-    :raises StorageError: if the directory cannot be used
-    """
-
-    def __init__(self, directory: FrameDirectory, keep: bool) -> None:
-        self._directory = directory
-        self._keep = keep
-        # The first one is made at once, so that a directory that cannot work is refused early.
-        self._folders: dict[int, SessionFolder] = {0: directory.open_session(0)}
-        self.failures = 0
-
-    def write(self, stored: StoredFrame, payload: bytes) -> None:
-        """
-        Write a frame's JPEG.
-
-        :raises StorageError: if the disk is full or cannot be written
-        """
-        number = stored.session.number
-        try:
-            if number not in self._folders:
-                self._folders[number] = self._directory.open_session(number)
-            self._folders[number].write(stored.number, payload)
-        except OSError as error:
-            self.failures += 1
-            raise StorageError(f'frames cannot be written to {self._directory.path}: '
-                               f'{error.strerror or error}') from error
-        except StorageError:
-            self.failures += 1
-            raise
-
-    def read(self, held: HeldFrame) -> bytes:
-        """
-        Return a frame's JPEG.
-
-        :raises FrameError: if its file is gone or cannot be read
-        """
-        if held.payload is not None:
-            return held.payload
-        try:
-            return self._folder_of(held).read(held.stored.number)
-        except OSError as error:
-            raise FrameError(f'the frame of stamp {format_stamp(held.stored.stamp_ns)} cannot be '
-                             f'read: {error.strerror or error}') from error
-
-    def _folder_of(self, held: HeldFrame) -> SessionFolder:
-        folder = self._folders.get(held.stored.session.number)
-        if folder is None:
-            raise FileNotFoundError('its session is over')
-        return folder
-
-    def delete(self, gone: Iterable[HeldFrame]) -> None:
-        """Delete the files of frames that were let go."""
-        for held in gone:
-            if held.on_disk:
-                try:
-                    self._folder_of(held).remove(held.stored.number)
-                except FileNotFoundError:
-                    pass  # Another thread has just ended its session.
-                except OSError:
-                    self.failures += 1
-
-    def sessions(self) -> list[int]:
-        """Return the numbers of the sessions that have a folder."""
-        return list(self._folders)
-
-    def end_session(self, number: int) -> None:
-        """Remove the folder of a session that has no frames any more."""
-        folder = self._folders.pop(number, None)
-        if folder is not None:
-            folder.close()
-
-    def snapshot(self, frames: Iterable[HeldFrame]) -> Path:
-        """
-        Link frames into a new folder that is never touched again, with a list of stamps.
-
-        :raises StorageError: if it cannot be written; nothing is left then
-        """
-        path = self._directory.open_snapshot()
-        linked: list[StoredFrame] = []
-        try:
-            for held in frames:
-                self._link(held, path / frame_name(held.stored.number))
-                linked.append(held.stored)
-            _write_stamps(path, linked)
-        except OSError as error:
-            shutil.rmtree(path, ignore_errors=True)
-            self.failures += 1
-            raise StorageError(f'the snapshot {path} cannot be written: '
-                               f'{error.strerror or error}') from error
-        return path
-
-    def _link(self, held: HeldFrame, target: Path) -> None:
-        if held.payload is not None:
-            target.write_bytes(held.payload)
-            return
-        source = self._folder_of(held).path / target.name
-        try:
-            os.link(source, target)
-        except OSError:  # Not every file system has hard links.
-            shutil.copyfile(source, target)
-
-    def close(self, frames: Sequence[StoredFrame]) -> None:
-        """
-        End all sessions; kept ones get a list of their frames' stamps.
-
-        :param frames: all frames that are held
-        """
-        while self._folders:
-            # Taken out first: a worker that is not done yet may be ending one too.
-            number, folder = self._folders.popitem()
-            of_session = [stored for stored in frames if stored.session.number == number]
-            if self._keep and of_session:
-                with suppress(OSError):
-                    _write_stamps(folder.path, of_session)
-            folder.close()
-        self._directory.close()
-
-
-def _write_stamps(folder: Path, frames: Iterable[StoredFrame]) -> None:
-    with (folder / STAMPS_NAME).open('w', newline='') as stamps:
-        writer = csv.writer(stamps)
-        writer.writerow(('file', 'stamp_ns', 'header_stamp_ns', 'frame_id', 'index'))
-        for stored in frames:
-            writer.writerow((frame_name(stored.number), stored.stamp_ns, stored.header.stamp_ns,
-                             stored.header.frame_id, stored.index))
+def _part_name(number: int) -> str:
+    return f'.{number:05d}.part'

@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-JPEG and PNG payloads: probe, decode, encode.
+Pictures as received, and the JPEGs that are stored of them: probe, decode, scale, encode.
 
 Decoding is Pillow's, as in stock SAM 2's folder loader, so that both see the same pixels: EXIF
 orientation is ignored, and grey or CMYK pictures become RGB. Encoding is OpenCV's, which does not
@@ -151,7 +151,7 @@ class FrameJpeg:
 
 
 class FrameCodec:
-    """Stores and tracks frames as the settings say."""
+    """Says of a received image what is stored and what is tracked, by the settings."""
 
     def __init__(self, config: BufferConfig, policy: FramePolicy) -> None:
         self._quality = config.jpeg_quality

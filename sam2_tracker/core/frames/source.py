@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the tracker and the worker need of whatever holds the frames."""
+"""What the tracker and the worker need of whatever holds the frames, and pins for replays."""
 
 from __future__ import annotations
 

@@ -17,9 +17,10 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.core.frames import jpeg, writer
+from sam2_tracker.core.frames import buffer as buffer_module
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.buffer import FrameBuffer
-from sam2_tracker.core.frames.files import FrameStore
+from sam2_tracker.core.frames.files import FrameFiles
 from sam2_tracker.core.frames.stored_frame import Arrival, Outcome
 
 PATIENCE_S = 60.0
@@ -112,7 +113,7 @@ def test_pixels_are_at_hand_however_many_others_are_read_meanwhile(camera: SlowC
 
 def test_snapshot_waits_for_the_newest_jpeg(camera: SlowCamera,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, 'JPEG_TIMEOUT_S', PATIENCE_S)
+    monkeypatch.setattr(buffer_module, 'JPEG_TIMEOUT_S', PATIENCE_S)
     send_raw(camera.buffer, 1.0)
     camera.begin(1.1)
     with ThreadPoolExecutor(1) as pool:
@@ -127,7 +128,7 @@ def test_snapshot_waits_for_the_newest_jpeg(camera: SlowCamera,
 def test_snapshot_leaves_out_a_frame_whose_jpeg_does_not_come(camera: SlowCamera,
                                                               monkeypatch: pytest.MonkeyPatch
                                                               ) -> None:
-    monkeypatch.setattr(writer, 'JPEG_TIMEOUT_S', 0.01)
+    monkeypatch.setattr(buffer_module, 'JPEG_TIMEOUT_S', 0.01)
     send_raw(camera.buffer, 1.0)
     camera.begin(1.1)
     folder = camera.buffer.snapshot()
@@ -193,7 +194,7 @@ def test_jpeg_that_the_disk_refuses_stays_in_memory(camera: SlowCamera,
     camera.begin(1.0)
     process(camera.buffer, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(FrameStore, 'write', refuse)
+        patch.setattr(FrameFiles, 'write', refuse)
         arrival = camera.finish()
     assert arrival.outcome is Outcome.STORED
     assert arrival.trouble == 'the disk is full; meanwhile they stay in memory'

@@ -8,7 +8,7 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.frames.eviction import FrameLedger, HeldFrame
+from sam2_tracker.core.frames.eviction import HeldFrame, HeldFrames
 from sam2_tracker.core.frames.stored_frame import Session, StoredFrame
 from sam2_tracker.core.types import FrameHeader
 
@@ -18,8 +18,8 @@ MAX_MEMORY_BYTES = 20
 PLACES = {True: MAX_BYTES, False: MAX_MEMORY_BYTES}
 
 
-class LedgerMachine(RuleBasedStateMachine):
-    """Plays camera, worker and prompts against a ledger, and remembers what it must not lose."""
+class EveryMachine(RuleBasedStateMachine):
+    """Plays camera, worker and prompts, and remembers what must not be evicted."""
 
     policy = FramePolicy.EVERY
     keep = False
@@ -27,11 +27,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         config = BufferConfig(max_frames=MAX_FRAMES, max_bytes=MAX_BYTES, keep=self.keep)
-        self.ledger = FrameLedger(config, self.policy, MAX_MEMORY_BYTES)
+        self.held = HeldFrames(config, self.policy, MAX_MEMORY_BYTES)
         self.session = Session(0, 0)
-        self.ledger.begin_session(self.session)
+        self.held.begin_session(self.session)
         self.number = 0
-        self.in_hand: StoredFrame | None = None
+        self.in_work: StoredFrame | None = None
         self.next_index = 0
         self.pinned: list[HeldFrame] = []
         self.waiting: list[tuple[int, int]] = []
@@ -44,50 +44,50 @@ class LedgerMachine(RuleBasedStateMachine):
             assert key not in self.gone, 'a frame goes once'
             assert not held.pins, 'a pinned frame stays'
             assert not (self.keep and held.on_disk), 'what is kept stays'
-            assert self.in_hand is None or key != self.in_hand.key, 'the frame in work stays'
+            assert self.in_work is None or key != self.in_work.key, 'the frame in work stays'
             assert self.policy is FramePolicy.LATEST or key not in self.waiting
             self.gone.add(key)
         self.waiting = [key for key in self.waiting if key not in self.gone]
 
     @rule(n_bytes=strategies.integers(1, 12), on_disk=strategies.booleans())
     def arrive(self, n_bytes: int, on_disk: bool) -> None:
-        fits, gone = self.ledger.make_room(n_bytes, on_disk)
+        fits, gone = self.held.make_room(n_bytes, on_disk)
         self._gone(gone)
         if not fits:
             return
         stored = StoredFrame(self.session, self.number, self.number, FrameHeader(0, ''), (1, 1))
         self.waiting.append(stored.key)
-        gone = self.ledger.add(HeldFrame(stored, n_bytes, None if on_disk else b''))
+        gone = self.held.add(HeldFrame(stored, n_bytes, None if on_disk else b''))
         if self.policy is FramePolicy.LATEST:
             self.waiting = self.waiting[-MAX_FRAMES:]
         self._gone(gone)
         self.number += 1
 
     @rule()
-    def take(self) -> None:
-        before, self.in_hand = self.in_hand, None
-        stored, gone = self.ledger.take()
+    def next(self) -> None:
+        before, self.in_work = self.in_work, None
+        stored, gone = self.held.next()
         if stored is None:
             assert not self.waiting
-            self.in_hand = before
+            self.in_work = before
             return
         newest = self.policy is FramePolicy.LATEST
         assert stored.key == self.waiting[-1 if newest else 0]
         self.waiting = [] if newest else self.waiting[1:]
         if before is None or before.session != stored.session:
             self.next_index = 0
-        self.in_hand = stored
+        self.in_work = stored
         self._gone(gone)
 
-    @precondition(lambda self: self.in_hand is not None and self.in_hand.index is None)
+    @precondition(lambda self: self.in_work is not None and self.in_work.index is None)
     @rule()
-    def settle(self) -> None:
-        assert self.in_hand is not None
-        gone = self.ledger.settle(self.in_hand.key, self.next_index)
-        self.in_hand = self.ledger.by_index(self.next_index)
-        assert self.in_hand is not None
+    def mark_processed(self) -> None:
+        assert self.in_work is not None
+        gone = self.held.mark_processed(self.in_work.key, self.next_index)
+        self.in_work = self.held.by_index(self.next_index)
+        assert self.in_work is not None
         self._gone(gone)
-        self.processed.append(self.in_hand.key)
+        self.processed.append(self.in_work.key)
         newest = self.processed[-MAX_FRAMES:]
         assert not [held for held in gone if held.stored.key in newest], 'the oldest go first'
         self.next_index += 1
@@ -95,21 +95,23 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(n_bytes=strategies.integers(1, 5))
     def arrive_and_be_processed(self, n_bytes: int) -> None:
         self.arrive(n_bytes, on_disk=True)
-        self.take()
-        if self.in_hand is not None and self.in_hand.index is None:
-            self.settle()
+        self.next()
+        if self.in_work is not None and self.in_work.index is None:
+            self.mark_processed()
 
-    @precondition(lambda self: len(self.ledger))
+    @precondition(lambda self: len(self.held))
     @rule(at=strategies.integers(0, 1000))
     def pin(self, at: int) -> None:
-        keys = [held.stored.key for held in self.ledger]
-        self.pinned += self.ledger.pin([keys[at % len(keys)]])
+        keys = [held.stored.key for held in self.held]
+        pinned = self.held.pin(keys[at % len(keys)])
+        assert pinned is not None
+        self.pinned.append(pinned)
 
     @precondition(lambda self: self.pinned)
     @rule(at=strategies.integers(0, 1000))
     def unpin(self, at: int) -> None:
         held = self.pinned.pop(at % len(self.pinned))
-        self._gone(self.ledger.unpin([held]))
+        self._gone(self.held.unpin(held))
 
     @rule(timeline=strategies.integers(0, 1))
     def begin_session(self, timeline: int) -> None:
@@ -117,50 +119,50 @@ class LedgerMachine(RuleBasedStateMachine):
         self.number = 0
         if self.policy is FramePolicy.LATEST:
             self.waiting = []
-        self._gone(self.ledger.begin_session(self.session))
+        self._gone(self.held.begin_session(self.session))
 
     @invariant()
     def bytes_are_within_their_bounds_and_add_up(self) -> None:
         for on_disk, limit in PLACES.items():
-            held = sum(held.n_bytes for held in self.ledger if held.on_disk == on_disk)
-            assert self.ledger.n_bytes(on_disk) == held <= limit
+            held = sum(held.n_bytes for held in self.held if held.on_disk == on_disk)
+            assert self.held.n_bytes(on_disk) == held <= limit
 
     @invariant()
     def every_frame_is_held_or_gone(self) -> None:
-        keys = [held.stored.key for held in self.ledger]
+        keys = [held.stored.key for held in self.held]
         assert keys == sorted(keys)
         assert not self.gone & set(keys)
         assert {held.stored.key for held in self.pinned} <= set(keys)
         assert set(self.waiting) <= set(keys)
-        assert self.ledger.waiting == len(self.waiting)
+        assert self.held.waiting == len(self.waiting)
 
     @invariant()
     def processed_frames_are_within_their_bound(self) -> None:
-        free = [held for held in self.ledger
+        free = [held for held in self.held
                 if held.stored.index is not None and not held.pins
-                and held.stored is not self.in_hand]
+                and held.stored is not self.in_work]
         if not self.keep:
             assert len(free) <= MAX_FRAMES
 
     @invariant()
     def processed_frames_are_found_by_their_index(self) -> None:
-        for stored in self.ledger.frames():
-            of_worker = self.in_hand and stored.session == self.in_hand.session
+        for stored in self.held.frames():
+            of_worker = self.in_work and stored.session == self.in_work.session
             if of_worker and stored.index is not None:
-                assert self.ledger.by_index(stored.index) == stored
-        if self.in_hand and self.in_hand.index is None:
-            assert self.ledger.by_index(self.next_index) is None
+                assert self.held.by_index(stored.index) == stored
+        if self.in_work and self.in_work.index is None:
+            assert self.held.by_index(self.next_index) is None
 
 
-class LatestMachine(LedgerMachine):
+class LatestMachine(EveryMachine):
     policy = FramePolicy.LATEST
 
     @invariant()
     def waiting_frames_are_bounded_too(self) -> None:
-        assert self.ledger.waiting <= MAX_FRAMES
+        assert self.held.waiting <= MAX_FRAMES
 
 
-class KeepMachine(LedgerMachine):
+class KeepMachine(EveryMachine):
     keep = True
 
 
@@ -168,7 +170,7 @@ class KeepLatestMachine(LatestMachine):
     keep = True
 
 
-TestEvery = LedgerMachine.TestCase
+TestEvery = EveryMachine.TestCase
 TestLatest = LatestMachine.TestCase
 TestKeep = KeepMachine.TestCase
 TestKeepLatest = KeepLatestMachine.TestCase

@@ -15,8 +15,8 @@ import pytest
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.buffer import FrameBuffer
+from sam2_tracker.core.frames.eviction import MAX_PICTURES
 from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage, StoredFrame
-from sam2_tracker.core.frames.writer import MAX_PICTURES
 from sam2_tracker.core.types import Frame, UInt8Array
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY

@@ -20,7 +20,7 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import StorageError
-from sam2_tracker.core.frames import writer
+from sam2_tracker.core.frames import buffer as buffer_module
 from sam2_tracker.core.frames.stored_frame import Outcome, RawImage
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
@@ -147,7 +147,7 @@ def test_trouble_is_said_again_when_it_comes_back(tmp_path: Path,
 @pytest.mark.usefixtures('full_disk')
 def test_every_loses_new_frames_beyond_what_memory_takes(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
+    monkeypatch.setattr(buffer_module, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
     with opened(tmp_path) as buffer:
         outcomes = [send(buffer, 1 + number / 10).outcome for number in range(4)]
         assert outcomes == [Outcome.STORED] * 2 + [Outcome.LOST] * 2
@@ -158,7 +158,7 @@ def test_every_loses_new_frames_beyond_what_memory_takes(
 @pytest.mark.usefixtures('full_disk')
 def test_latest_keeps_the_newest_frames_in_memory(tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
+    monkeypatch.setattr(buffer_module, 'MAX_MEMORY_BYTES', int(2.9 * len(payload())))
     with opened(tmp_path, LATEST) as buffer:
         for index in range(4):
             send_all(buffer, [1 + index / 10])

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 from camera import SECOND_NS
 
-from sam2_tracker.core.frames.stored_frame import Session, StreamGate
+from sam2_tracker.core.frames.buffer import StreamSessions
+from sam2_tracker.core.frames.stored_frame import Session
 
 VGA, HD = (480, 640), (720, 1280)
 FIRST = Session(0, 0)
 
 
-def begun_at(stamp_ns: int) -> StreamGate:
-    gate = StreamGate()
+def begun_at(stamp_ns: int) -> StreamSessions:
+    gate = StreamSessions()
     assert gate.admit(stamp_ns, VGA) == FIRST
     return gate
 

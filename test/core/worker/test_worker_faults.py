@@ -161,7 +161,7 @@ def test_an_unreadable_frame_is_reported_and_the_stream_goes_on(rig, tmp_path):
     rig.send(2)
     for path in tmp_path.rglob(f'{stored.number:05d}.jpeg'):
         path.write_bytes(b'no picture')
-    rig.buffer._shelf._pictures.clear()
+    rig.buffer._held._pictures.clear()
     answer(rig.worker.set_paused(False))
     rig.wait_until(lambda: len(rig.results) == 2)
     assert tenths(rig) == [0, 2]
