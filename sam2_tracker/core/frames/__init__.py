@@ -3,5 +3,5 @@
 """
 Frames from their arrival to their eviction, kept as JPEGs on disk and the newest in memory.
 
-No model, prompt or thread of its own belongs here, and no other room is imported.
+Nothing in it knows of models, objects or prompts, or imports another room.
 """

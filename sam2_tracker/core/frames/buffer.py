@@ -45,7 +45,7 @@ class FrameBuffer:
     """
     Holds the frames of a stream from arrival until nothing can need them any more.
 
-    `HeldFrames` says what is evicted when, `FrameWriter` brings it to disk and off it.
+    `HeldFrames` says what is evicted and when; `FrameWriter` writes and deletes the files.
 
     Images are appended by any thread, one at a time; one thread, the worker, calls `next`,
     `frame` and `mark_processed`; all else may be called from anywhere. Arrays that come out are

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import io
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sam2_tracker.core.types import FrameHeader, UInt8Array
 
 SECOND_NS = 10**9
 HW = (24, 32)
+Open = Callable[..., FrameBuffer]
 
 
 def picture(seed: int = 0, hw: tuple[int, int] = HW) -> UInt8Array:

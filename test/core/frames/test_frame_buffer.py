@@ -1,45 +1,22 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames go in, are given to the worker, and go when nothing can need them any more."""
+"""Frames go in, are given to the worker, and are found by their stamps and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from camera import header, HW, opened, payload, process, SECOND_NS, send, send_all
+from camera import header, HW, numbers, Open, opened, payload, process, SECOND_NS, send, send_all
 import numpy as np
 import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage, Outcome, RawImage
 from sam2_tracker.core.types import FrameHeader
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
 JPEG_BYTES = len(payload())
-Open = Callable[..., FrameBuffer]
-
-
-@pytest.fixture
-def open_buffer(tmp_path: Path, request: pytest.FixtureRequest) -> Open:
-    def open_one(policy: FramePolicy = EVERY, **settings: object) -> FrameBuffer:
-        buffer = opened(tmp_path, policy, **settings)
-        request.addfinalizer(buffer.close)
-        return buffer
-    return open_one
-
-
-def held(buffer: FrameBuffer) -> list[int]:
-    """Return the stamps of the frames held, in tenths of a second."""
-    found = []
-    for tenth in range(200):
-        try:
-            found.append(buffer.nearest(tenth * SECOND_NS // 10, 0))
-        except FrameError:
-            continue
-    return [stored.stamp_ns * 10 // SECOND_NS for stored in found]
 
 
 @pytest.mark.parametrize('policy', FramePolicy)
@@ -95,127 +72,6 @@ def test_only_the_frame_in_work_can_be_marked_and_only_once(open_buffer: Open) -
             buffer.mark_processed(wrong, 1)
 
 
-def test_oldest_processed_frames_go_beyond_max_frames(open_buffer: Open, tmp_path: Path) -> None:
-    buffer = open_buffer(EVERY, max_frames=2)
-    send_all(buffer, [1.0, 1.1, 1.2, 1.3, 1.4])
-    for index in range(4):
-        process(buffer, index)
-    assert held(buffer) == [12, 13, 14]
-    assert sorted(file.name for file in tmp_path.rglob('*.jpeg')) == [
-        '00002.jpeg', '00003.jpeg', '00004.jpeg']
-
-
-def test_skipped_frames_go_with_their_processed_neighbours(open_buffer: Open) -> None:
-    buffer = open_buffer(LATEST, max_frames=2)
-    for index in range(3):
-        send_all(buffer, [1 + index, 1.5 + index])
-        process(buffer, index)
-    assert held(buffer) == [25, 30, 35]
-
-
-def test_waiting_frames_do_not_count_as_processed(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_frames=2)
-    send_all(buffer, range(1, 11))
-    assert buffer.statistics.waiting == 10
-
-
-def test_latest_bounds_what_waits_while_nobody_processes(open_buffer: Open) -> None:
-    buffer = open_buffer(LATEST, max_frames=3)
-    send_all(buffer, [1.0, 1.1, 1.2, 1.3, 1.4])
-    assert held(buffer) == [12, 13, 14]
-    assert buffer.statistics.skipped == 2
-
-
-def test_max_bytes_lets_the_oldest_processed_frame_go(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_bytes=int(3.9 * JPEG_BYTES))
-    send_all(buffer, [1.0, 1.1, 1.2])
-    process(buffer, 0)
-    process(buffer, 1)
-    send_all(buffer, [1.3])
-    assert held(buffer) == [11, 12, 13]
-
-
-def test_every_refuses_a_new_frame_rather_than_lose_a_waiting_one(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_bytes=int(3.9 * JPEG_BYTES))
-    send_all(buffer, [1.0, 1.1, 1.2])
-    arrival = send(buffer, 1.3)
-    assert arrival.outcome is Outcome.LOST
-    assert arrival.reason.startswith('frame 1.300000000 is lost: buffer.max_bytes')
-    assert '3 frames wait' in arrival.reason
-    assert held(buffer) == [10, 11, 12]
-    assert buffer.statistics.lost == 1
-
-
-def test_latest_lets_waiting_frames_go_for_new_ones(open_buffer: Open) -> None:
-    buffer = open_buffer(LATEST, max_bytes=int(3.9 * JPEG_BYTES))
-    send_all(buffer, [1.0, 1.1, 1.2, 1.3])
-    assert held(buffer) == [11, 12, 13]
-
-
-def test_frame_larger_than_max_bytes_is_lost_and_nothing_goes_for_it(open_buffer: Open) -> None:
-    buffer = open_buffer(LATEST, max_bytes=int(2.9 * JPEG_BYTES))
-    send_all(buffer, [1.0, 1.1])
-    assert send(buffer, 1.2, hw=(240, 320)).outcome is Outcome.LOST
-    assert buffer.statistics.held == 0  # The other size began a new session.
-    assert send(buffer, 1.3, hw=HW).outcome is Outcome.STORED
-
-
-def test_pinned_frame_is_never_evicted(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_frames=1)
-    send_all(buffer, [1.0, 1.1, 1.2])
-    pinned = process(buffer, 0)
-    with buffer.pin(pinned):
-        with buffer.pin(pinned):
-            process(buffer, 1)
-        process(buffer, 2)
-        assert held(buffer) == [10, 12]
-        assert buffer.pixels(pinned).shape == (*HW, 3)
-    assert held(buffer) == [12]
-
-
-def test_pinned_frames_do_not_drive_newer_ones_out(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_frames=2)
-    send_all(buffer, [1.0, 1.1, 1.2, 1.3])
-    with buffer.pin(process(buffer, 0)), buffer.pin(process(buffer, 1)):
-        process(buffer, 2)
-        process(buffer, 3)
-        assert held(buffer) == [10, 11, 12, 13]
-
-
-def test_frame_in_work_can_still_be_pinned_after_it_was_processed(open_buffer: Open) -> None:
-    buffer = open_buffer(LATEST, max_bytes=int(1.9 * JPEG_BYTES))
-    send_all(buffer, [1.0])
-    stored = process(buffer, 0)
-    assert send(buffer, 1.1).outcome is Outcome.LOST
-    with buffer.pin(stored):
-        assert held(buffer) == [10]
-
-
-def test_pinning_an_evicted_frame_is_refused_with_what_is_available(open_buffer: Open) -> None:
-    buffer = open_buffer(EVERY, max_frames=1)
-    send_all(buffer, [1.0, 1.1])
-    evicted = process(buffer, 0)
-    process(buffer, 1)
-    for use in (buffer.pixels, lambda stored: buffer.pin(stored).__enter__()):
-        with pytest.raises(FrameError, match=r'1\.000000000 is gone: .*1\.100000000 \(oldest\)'):
-            use(evicted)
-
-
-def test_unreadable_frame_is_thrown_out_and_counted_as_lost(open_buffer: Open,
-                                                            tmp_path: Path) -> None:
-    buffer = open_buffer(EVERY)
-    send_all(buffer, [1.0, 1.1])
-    next(tmp_path.rglob('00000.jpeg')).write_bytes(b'nonsense')
-    stored = buffer.next(0)
-    assert stored is not None
-    with pytest.raises(FrameError, match='cannot be decoded'):
-        buffer.frame(stored, 0)
-    assert held(buffer) == [11]
-    assert not list(tmp_path.rglob('00000.jpeg'))
-    assert buffer.statistics.lost == 1
-    assert process(buffer, 0).number == 1
-
-
 def test_frame_whose_file_somebody_deleted_is_a_frame_error(open_buffer: Open,
                                                             tmp_path: Path) -> None:
     buffer = open_buffer(EVERY)
@@ -238,3 +94,66 @@ def test_bad_image_is_refused_and_the_stream_goes_on(open_buffer: Open,
     assert send(buffer, 1).outcome is Outcome.STORED
     statistics = buffer.statistics
     assert (statistics.received, statistics.unreadable, statistics.held) == (2, 1, 1)
+
+
+def test_skipped_frame_takes_the_place_of_the_nearest_processed_one(tmp_path: Path) -> None:
+    with opened(tmp_path, LATEST) as buffer:
+        for batch in ([1.0], [1.1, 1.2, 1.5]):
+            send_all(buffer, batch)
+            process(buffer, len(batch))
+        places = [buffer.nearest_processed(buffer.nearest(round(stamp * SECOND_NS), 0)).number
+                  for stamp in (1.0, 1.1, 1.2, 1.5)]
+        assert places == [0, 0, 0, 3]
+
+
+def test_skipped_frame_without_any_processed_one_has_no_place(tmp_path: Path) -> None:
+    with opened(tmp_path, LATEST) as buffer:
+        stored, = send_all(buffer, [1])
+        with pytest.raises(FrameError, match=r'no processed frame .* 1\.000000000'):
+            buffer.nearest_processed(stored)
+
+
+def test_frame_is_found_by_its_nearest_stamp(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY) as buffer:
+        send_all(buffer, [1.0, 1.1, 1.2])
+        assert buffer.nearest(round(1.14 * SECOND_NS), SECOND_NS // 10).number == 1
+        assert buffer.nearest(round(1.29 * SECOND_NS), SECOND_NS // 10).number == 2
+        assert numbers([buffer.oldest(), buffer.newest()]) == [0, 2]
+
+
+def test_stamp_outside_the_tolerance_is_refused_with_what_is_available(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY) as buffer:
+        send_all(buffer, [1, 2])
+        with pytest.raises(FrameError) as refusal:
+            buffer.nearest(12_500_000_001, SECOND_NS // 10)
+        assert str(refusal.value) == (
+            'no frame within 0.100 s of stamp 12.500000001: '
+            'the buffer holds 1.000000000 (oldest) to 2.000000000 (newest)')
+
+
+def test_empty_buffer_says_so(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY) as buffer:
+        for look_up in (buffer.newest, buffer.oldest, buffer.snapshot,
+                        lambda: buffer.nearest(1, 1), lambda: buffer.by_index(0)):
+            with pytest.raises(FrameError, match='no frame is buffered yet'):
+                look_up()
+
+
+def test_processed_frame_is_found_by_its_index_until_evicted(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY, max_frames=2) as buffer:
+        send_all(buffer, [1, 2, 3])
+        for index in range(3):
+            process(buffer, index)
+        assert buffer.by_index(2).number == 2
+        assert buffer.image(1).shape == (*HW, 3)
+        with pytest.raises(FrameError, match='processed frame 0 is not buffered'):
+            buffer.image(0)
+
+
+def test_header_without_stamp_is_looked_up_by_its_receive_time(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY) as buffer:
+        bare = FrameHeader(0, 'camera')
+        arrival = buffer.append(EncodedImage(payload()), bare, 5, clock_ns=8 * SECOND_NS)
+        stored = buffer.nearest(8 * SECOND_NS, 0)
+        assert arrival.stored == stored
+        assert (stored.header, stored.received_ns) == (bare, 5)

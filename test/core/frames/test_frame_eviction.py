@@ -1,16 +1,158 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the order of events, what must stay stays and the bounds hold."""
+"""What is evicted and when; and whatever the order of events, what must stay stays."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from camera import HW, Open, payload, process, SECOND_NS, send, send_all
 from hypothesis import settings, strategies
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
+import pytest
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.eviction import HeldFrame, HeldFrames
-from sam2_tracker.core.frames.stored_frame import Session, StoredFrame
+from sam2_tracker.core.frames.stored_frame import Outcome, Session, StoredFrame
 from sam2_tracker.core.types import FrameHeader
+
+LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
+JPEG_BYTES = len(payload())
+
+
+def held(buffer: FrameBuffer) -> list[int]:
+    """Return the stamps of the frames held, in tenths of a second."""
+    found = []
+    for tenth in range(200):
+        try:
+            found.append(buffer.nearest(tenth * SECOND_NS // 10, 0))
+        except FrameError:
+            continue
+    return [stored.stamp_ns * 10 // SECOND_NS for stored in found]
+
+
+def test_oldest_processed_frames_go_beyond_max_frames(open_buffer: Open, tmp_path: Path) -> None:
+    buffer = open_buffer(EVERY, max_frames=2)
+    send_all(buffer, [1.0, 1.1, 1.2, 1.3, 1.4])
+    for index in range(4):
+        process(buffer, index)
+    assert held(buffer) == [12, 13, 14]
+    assert sorted(file.name for file in tmp_path.rglob('*.jpeg')) == [
+        '00002.jpeg', '00003.jpeg', '00004.jpeg']
+
+
+def test_skipped_frames_go_with_their_processed_neighbours(open_buffer: Open) -> None:
+    buffer = open_buffer(LATEST, max_frames=2)
+    for index in range(3):
+        send_all(buffer, [1 + index, 1.5 + index])
+        process(buffer, index)
+    assert held(buffer) == [25, 30, 35]
+
+
+def test_waiting_frames_do_not_count_as_processed(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY, max_frames=2)
+    send_all(buffer, range(1, 11))
+    assert buffer.statistics.waiting == 10
+
+
+def test_latest_bounds_what_waits_while_nobody_processes(open_buffer: Open) -> None:
+    buffer = open_buffer(LATEST, max_frames=3)
+    send_all(buffer, [1.0, 1.1, 1.2, 1.3, 1.4])
+    assert held(buffer) == [12, 13, 14]
+    assert buffer.statistics.skipped == 2
+
+
+def test_max_bytes_lets_the_oldest_processed_frame_go(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY, max_bytes=int(3.9 * JPEG_BYTES))
+    send_all(buffer, [1.0, 1.1, 1.2])
+    process(buffer, 0)
+    process(buffer, 1)
+    send_all(buffer, [1.3])
+    assert held(buffer) == [11, 12, 13]
+
+
+def test_every_refuses_a_new_frame_rather_than_lose_a_waiting_one(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY, max_bytes=int(3.9 * JPEG_BYTES))
+    send_all(buffer, [1.0, 1.1, 1.2])
+    arrival = send(buffer, 1.3)
+    assert arrival.outcome is Outcome.LOST
+    assert arrival.reason.startswith('frame 1.300000000 is lost: buffer.max_bytes')
+    assert '3 frames wait' in arrival.reason
+    assert held(buffer) == [10, 11, 12]
+    assert buffer.statistics.lost == 1
+
+
+def test_latest_lets_waiting_frames_go_for_new_ones(open_buffer: Open) -> None:
+    buffer = open_buffer(LATEST, max_bytes=int(3.9 * JPEG_BYTES))
+    send_all(buffer, [1.0, 1.1, 1.2, 1.3])
+    assert held(buffer) == [11, 12, 13]
+
+
+def test_frame_larger_than_max_bytes_is_lost_and_nothing_goes_for_it(open_buffer: Open) -> None:
+    buffer = open_buffer(LATEST, max_bytes=int(2.9 * JPEG_BYTES))
+    send_all(buffer, [1.0, 1.1])
+    assert send(buffer, 1.2, hw=(240, 320)).outcome is Outcome.LOST
+    assert buffer.statistics.held == 0  # The other size began a new session.
+    assert send(buffer, 1.3, hw=HW).outcome is Outcome.STORED
+
+
+def test_pinned_frame_is_never_evicted(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY, max_frames=1)
+    send_all(buffer, [1.0, 1.1, 1.2])
+    pinned = process(buffer, 0)
+    with buffer.pin(pinned):
+        with buffer.pin(pinned):
+            process(buffer, 1)
+        process(buffer, 2)
+        assert held(buffer) == [10, 12]
+        assert buffer.pixels(pinned).shape == (*HW, 3)
+    assert held(buffer) == [12]
+
+
+def test_pinned_frames_do_not_drive_newer_ones_out(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY, max_frames=2)
+    send_all(buffer, [1.0, 1.1, 1.2, 1.3])
+    with buffer.pin(process(buffer, 0)), buffer.pin(process(buffer, 1)):
+        process(buffer, 2)
+        process(buffer, 3)
+        assert held(buffer) == [10, 11, 12, 13]
+
+
+def test_frame_in_work_can_still_be_pinned_after_it_was_processed(open_buffer: Open) -> None:
+    buffer = open_buffer(LATEST, max_bytes=int(1.9 * JPEG_BYTES))
+    send_all(buffer, [1.0])
+    stored = process(buffer, 0)
+    assert send(buffer, 1.1).outcome is Outcome.LOST
+    with buffer.pin(stored):
+        assert held(buffer) == [10]
+
+
+def test_pinning_an_evicted_frame_is_refused_with_what_is_available(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY, max_frames=1)
+    send_all(buffer, [1.0, 1.1])
+    evicted = process(buffer, 0)
+    process(buffer, 1)
+    for use in (buffer.pixels, lambda stored: buffer.pin(stored).__enter__()):
+        with pytest.raises(FrameError, match=r'1\.000000000 is gone: .*1\.100000000 \(oldest\)'):
+            use(evicted)
+
+
+def test_unreadable_frame_is_thrown_out_and_counted_as_lost(open_buffer: Open,
+                                                            tmp_path: Path) -> None:
+    buffer = open_buffer(EVERY)
+    send_all(buffer, [1.0, 1.1])
+    next(tmp_path.rglob('00000.jpeg')).write_bytes(b'nonsense')
+    stored = buffer.next(0)
+    assert stored is not None
+    with pytest.raises(FrameError, match='cannot be decoded'):
+        buffer.frame(stored, 0)
+    assert held(buffer) == [11]
+    assert not list(tmp_path.rglob('00000.jpeg'))
+    assert buffer.statistics.lost == 1
+    assert process(buffer, 0).number == 1
+
 
 MAX_FRAMES = 3
 MAX_BYTES = 40

@@ -18,6 +18,7 @@ from camera import opened, payload, process, send, send_all
 import pytest
 
 from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.frames.files import SessionFolder
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """
@@ -263,3 +264,14 @@ def test_no_temporary_file_has_a_name_that_stock_would_read(
     with opened(tmp_path) as buffer:
         send(buffer, 1)
     assert sorted(seen) == ['.00000.part', '.sam2_tracker_session']
+
+
+def test_session_that_ends_while_its_last_frame_is_deleted_leaves_nothing(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = SessionFolder(tmp_path / 'session', keep=False)
+    folder.write(0, payload())
+    listed = list(folder.path.iterdir())
+    folder.remove(0)
+    monkeypatch.setattr(Path, 'iterdir', lambda _: iter(listed))
+    folder.close()
+    assert not folder.path.exists()

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from camera import header, opened, payload, picture, process, send_raw
+from camera import header, Open, payload, picture, process, send_raw
 import numpy as np
 from PIL import Image
 import pytest
@@ -20,16 +19,6 @@ from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage, Stored
 from sam2_tracker.core.types import Frame, UInt8Array
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
-Open = Callable[..., FrameBuffer]
-
-
-@pytest.fixture
-def open_buffer(tmp_path: Path, request: pytest.FixtureRequest) -> Open:
-    def open_one(policy: FramePolicy, **settings: object) -> FrameBuffer:
-        buffer = opened(tmp_path, policy, **settings)
-        request.addfinalizer(buffer.close)
-        return buffer
-    return open_one
 
 
 def tracked(buffer: FrameBuffer, image: RawImage | EncodedImage) -> Frame:

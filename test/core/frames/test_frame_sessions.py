@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""A looped bag or another picture size begins a new folder, and nothing is mixed up."""
+"""A looped bag or another picture size begins a session of its own, and nothing is mixed up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,55 @@ import pytest
 
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames.buffer import StreamSessions
 from sam2_tracker.core.frames.stored_frame import Outcome, Session
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
+VGA, HD = (480, 640), (720, 1280)
+FIRST = Session(0, 0)
+
+
+def begun_at(stamp_ns: int) -> StreamSessions:
+    sessions = StreamSessions()
+    assert sessions.admit(stamp_ns, VGA) == FIRST
+    return sessions
+
+
+def test_ascending_stamps_stay_in_one_session() -> None:
+    sessions = begun_at(5 * SECOND_NS)
+    assert sessions.admit(5 * SECOND_NS + 1, VGA) == FIRST
+    assert sessions.admit(900 * SECOND_NS, VGA) == FIRST
+
+
+def test_equal_stamp_is_dropped() -> None:
+    assert begun_at(5 * SECOND_NS).admit(5 * SECOND_NS, VGA) is None
+
+
+def test_stamp_that_goes_back_by_less_than_a_second_is_dropped() -> None:
+    assert begun_at(5 * SECOND_NS).admit(4 * SECOND_NS + 1, VGA) is None
+
+
+def test_dropped_frame_leaves_the_sessions_as_they_were() -> None:
+    sessions = begun_at(5 * SECOND_NS)
+    sessions.admit(4 * SECOND_NS + 500, HD)
+    assert sessions.admit(5 * SECOND_NS, VGA) is None
+    assert sessions.admit(5 * SECOND_NS + 1, VGA) == FIRST
+
+
+def test_stamp_that_goes_back_by_a_second_begins_a_session_on_a_new_timeline() -> None:
+    sessions = begun_at(5 * SECOND_NS)
+    assert sessions.admit(4 * SECOND_NS, VGA) == Session(1, 1)
+    assert sessions.admit(4 * SECOND_NS + 1, VGA) == Session(1, 1)
+
+
+def test_size_change_begins_a_session_on_the_same_timeline() -> None:
+    sessions = begun_at(5 * SECOND_NS)
+    assert sessions.admit(6 * SECOND_NS, HD) == Session(1, 0)
+    assert sessions.admit(7 * SECOND_NS, VGA) == Session(2, 0)
+
+
+def test_loop_with_another_size_is_a_new_timeline() -> None:
+    assert begun_at(5 * SECOND_NS).admit(0, HD) == Session(1, 1)
 
 
 def folders(parent: Path) -> list[list[str]]:

@@ -16,7 +16,6 @@ import pytest
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.buffer import FrameBuffer
-from sam2_tracker.core.frames.files import SessionFolder
 from sam2_tracker.core.frames.stored_frame import Outcome, StoredFrame
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
@@ -185,14 +184,3 @@ def test_two_cameras_by_mistake_leave_the_numbers_whole(tmp_path: Path) -> None:
         given = [process(buffer, index) for index in range(statistics.waiting)]
         of_first = [stored for stored in given if stored.session.number == 0]
         assert numbers(of_first) == list(range(len(of_first)))
-
-
-def test_session_that_ends_while_its_last_frame_is_deleted_leaves_nothing(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = SessionFolder(tmp_path / 'session', keep=False)
-    folder.write(0, payload())
-    listed = list(folder.path.iterdir())
-    folder.remove(0)
-    monkeypatch.setattr(Path, 'iterdir', lambda _: iter(listed))
-    folder.close()
-    assert not folder.path.exists()
