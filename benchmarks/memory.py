@@ -36,7 +36,7 @@ from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, Mode
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
 from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame
-from sam2_tracker.core.worker.requests import PromptRequest
+from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.models.loader import build_tracking_predictor
 

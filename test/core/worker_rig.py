@@ -35,8 +35,9 @@ from sam2_tracker.core.types import (
     TrackedObject,
     UInt8Array,
 )
-from sam2_tracker.core.worker.requests import ObjectList, PromptRequest, Ticket
-from sam2_tracker.core.worker.worker import Worker
+from sam2_tracker.core.worker.prompt_requests import PromptRequest
+from sam2_tracker.core.worker.requests import Ticket
+from sam2_tracker.core.worker.worker import ObjectList, Worker
 
 T = TypeVar('T')
 

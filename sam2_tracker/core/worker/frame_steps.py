@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The way of one frame: from the buffer through the tracker to its result."""
+"""The steps of one frame: from the buffer through the tracker to its result."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Frame, TrackedFrame, Wanted
-from sam2_tracker.core.worker.prompt_requests import PromptDesk
+from sam2_tracker.core.worker.prompt_requests import PromptAnswers
 from sam2_tracker.core.worker.statistics import Statistics
 
 
-class FrameLine:
+class FrameSteps:
     """
     Takes stored frames, one after the other, through all that happens to them.
 
     :param pinned: told which frames were processed
-    :param desk: answers the prompts that waited for a frame
+    :param prompts: answers the prompts that waited for a frame
     :param schedule: has the prompts of a file
     :param on_result: takes every result; its time is the stage 'hand_over'
     :param wanted: says which of the costly outputs to make
@@ -35,7 +35,7 @@ class FrameLine:
         tracker: Tracker,
         source: FrameSource,
         pinned: PinnedFrames,
-        desk: PromptDesk,
+        prompts: PromptAnswers,
         schedule: PromptSchedule,
         on_result: Callable[[TrackedFrame], None],
         wanted: Callable[[], Wanted],
@@ -45,7 +45,7 @@ class FrameLine:
         self._tracker = tracker
         self._source = source
         self._pinned = pinned
-        self._desk = desk
+        self._prompts = prompts
         self._schedule = schedule
         self._on_result = on_result
         self._wanted = wanted
@@ -61,7 +61,7 @@ class FrameLine:
         """
         self._statistics.record('wait', (time.monotonic_ns() - stored.received_ns) / 1e9)
         self._enter(stored)
-        self._desk.passed(stored)
+        self._prompts.passed(stored)
         with self._statistics.stage('decode'):
             frame = self._source.frame(stored, self._tracker.next_index)
         self._tracker.advance(frame)
@@ -69,7 +69,7 @@ class FrameLine:
         self._pinned.processed(frame.index)
         try:
             self._apply_due(frame)
-            self._desk.processed(stored, frame)
+            self._prompts.processed(stored, frame)
         finally:
             self.hand_over_newest()
             self._statistics.published()
@@ -99,7 +99,7 @@ class FrameLine:
     def _apply_due(self, frame: Frame) -> None:
         for due in self._schedule.due(frame):
             try:
-                draft = self._desk.apply(due, frame)
+                draft = self._prompts.apply(due, frame)
             except TrackerError as refusal:
                 self._log(Level.WARN, f'{due.source.where}: {refusal}')
             else:

@@ -1,6 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The thread that owns the model: requests first, then frames, then what has to catch up."""
+
+"""
+The thread that owns the model: requests first, then frames, then what has to catch up.
+
+An unexpected error ends a turn and never the thread; what failed is tried again after a pause.
+"""
 
 from __future__ import annotations
 
@@ -15,60 +20,18 @@ from sam2_tracker.core.frames.source import FrameSource
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import TrackedObject
-from sam2_tracker.core.worker.frame_steps import FrameLine
+from sam2_tracker.core.worker.frame_steps import FrameSteps
 from sam2_tracker.core.worker.requests import RequestQueue
 from sam2_tracker.core.worker.statistics import Statistics
-
-FIRST_S = 0.1
-LONGEST_S = 5.0
-
-
-class Backoff:
-    """Says when something that failed may be tried again; times are seconds on any one clock."""
-
-    def __init__(self) -> None:
-        self._pause_s = FIRST_S
-        self._ready_at_s = 0.0
-
-    def failed(self, now_s: float) -> None:
-        """Wait before the next try, twice as long as the last time."""
-        self._ready_at_s = now_s + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LONGEST_S)
-
-    def succeeded(self) -> None:
-        """Forget the failures."""
-        self._pause_s = FIRST_S
-        self._ready_at_s = 0.0
-
-    def wait_s(self, now_s: float) -> float:
-        """Return how long to wait until the next try, 0 for not at all."""
-        return max(0.0, self._ready_at_s - now_s)
-
 
 # Frames replayed per live frame for each object that catches up: D frames take D / 3 live ones.
 REPLAYS_PER_FRAME = 4
 # A source that was closed gives nothing and does not wait either.
 EMPTY_SOURCE_PAUSE_S = 0.05
 WEIGHING_PERIOD_S = 1.0
-
-
-@dataclass(frozen=True)
-class _Turn:
-    """What the worker may be busy with, and when to try that again if it fails."""
-
-    name: str
-    backoff: Backoff
-
-
-def fault_sentence(error: Exception, doing: str) -> str:
-    """Say what went wrong; torch's own error for a full GPU is known by its name."""
-    first_line = (str(error).splitlines() or [''])[0]
-    if type(error).__name__ == 'OutOfMemoryError':
-        return (
-            f'out of GPU memory during {doing}: track fewer objects, use a smaller model or '
-            f'image_size, or free the GPU ({first_line})'
-        )
-    return f'unexpected {type(error).__name__} during {doing}: {first_line}'
+# How long what failed rests before the next try.
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
 
 
 class WorkerLoop:
@@ -85,7 +48,7 @@ class WorkerLoop:
         self,
         source: FrameSource,
         tracker: Tracker,
-        line: FrameLine,
+        steps: FrameSteps,
         timeout_s: float,
         statistics: Statistics,
         log: Log,
@@ -97,7 +60,7 @@ class WorkerLoop:
         self.fault = ''
         self._source = source
         self._tracker = tracker
-        self._line = line
+        self._steps = steps
         self._statistics = statistics
         self._log = log
         self._frame_turn = _Turn('the tracking of a frame', Backoff())
@@ -189,7 +152,7 @@ class WorkerLoop:
         self._empty_turns = 0
         self._doing = self._frame_turn
         try:
-            self._line.process(stored)
+            self._steps.process(stored)
         except FrameError as error:
             self._statistics.failed()
             self._log(Level.ERROR, f'a frame is lost: {error}')
@@ -215,6 +178,47 @@ class WorkerLoop:
         self._doing.backoff.failed(time.monotonic())
         if self._doing is self._frame_turn:
             self._statistics.failed()
-        self.fault = fault_sentence(error, self._doing.name)
+        self.fault = _fault_sentence(error, self._doing.name)
         trace = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
         self._log(Level.ERROR, f'{self.fault}\n{trace}')
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What the worker may be busy with, and when to try that again if it fails."""
+
+    name: str
+    backoff: Backoff
+
+
+class Backoff:
+    """Says when something that failed may be tried again; times are seconds on any one clock."""
+
+    def __init__(self) -> None:
+        self._pause_s = FIRST_PAUSE_S
+        self._ready_at_s = 0.0
+
+    def failed(self, now_s: float) -> None:
+        """Wait before the next try, twice as long as the last time."""
+        self._ready_at_s = now_s + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def succeeded(self) -> None:
+        """Forget the failures."""
+        self._pause_s = FIRST_PAUSE_S
+        self._ready_at_s = 0.0
+
+    def wait_s(self, now_s: float) -> float:
+        """Return how long to wait until the next try, 0 for not at all."""
+        return max(0.0, self._ready_at_s - now_s)
+
+
+def _fault_sentence(error: Exception, doing: str) -> str:
+    """Say what went wrong; torch's own error for a full GPU is known by its name."""
+    first_line = (str(error).splitlines() or [''])[0]
+    if type(error).__name__ == 'OutOfMemoryError':
+        return (
+            f'out of GPU memory during {doing}: track fewer objects, use a smaller model or '
+            f'image_size, or free the GPU ({first_line})'
+        )
+    return f'unexpected {type(error).__name__} during {doing}: {first_line}'

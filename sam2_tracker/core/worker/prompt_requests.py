@@ -1,13 +1,12 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where requests for prompts wait, find their frame and take effect."""
+"""Requests for prompts: they find their frame, wait for it and take effect."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.frames.source import FrameSource
@@ -16,31 +15,26 @@ from sam2_tracker.core.prompts.schedule import DuePrompt
 from sam2_tracker.core.prompts.validation import is_renaming
 from sam2_tracker.core.tracking.drafting import PromptDraft, PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
-from sam2_tracker.core.types import Frame, TrackedFrame
-from sam2_tracker.core.worker.requests import PromptRequest, Ticket
+from sam2_tracker.core.types import Frame, Prompt, TrackedFrame
+from sam2_tracker.core.worker.requests import answer, Ticket
 
-T = TypeVar('T')
 PromptTicket = Ticket[TrackedFrame]
 
 
-def answer(ticket: Ticket[T], work: Callable[[], T]) -> None:
+@dataclass(frozen=True, eq=False)
+class PromptRequest:
     """
-    Do a request's work and put what comes of it on its ticket.
+    Prompts for one frame: all of them are taken or none.
 
-    An error that is no refusal passes on, after the ticket was told.
+    :param stamp_ns: the frame's stamp, 0 for the newest one
+    :param clear_previous: drop the objects' prompts on that frame first
+    :param preview_only: answer with the masks, track nothing
     """
-    try:
-        ticket.resolve(work())
-    except TrackerError as refusal:
-        ticket.fail(refusal)
-    finally:
-        if not ticket.done():
-            ticket.fail(
-                TrackerError(
-                    'the request failed with an unexpected error, '
-                    'which is in the log; nothing was changed'
-                )
-            )
+
+    prompts: tuple[Prompt, ...]
+    stamp_ns: int = 0
+    clear_previous: bool = False
+    preview_only: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +46,7 @@ class _Waiting:
     ticket: PromptTicket
 
 
-class PromptDesk:
+class PromptAnswers:
     """
     Answers requests for prompts on any frame of the buffer.
 

@@ -1,50 +1,22 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the worker can be asked for, and the tickets that its answers come on."""
+
+"""Requests from any thread to the one of the worker: tickets, the queue and its deadlines."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 import enum
 import threading
 import time
 from typing import Any, cast, Generic, TypeVar
 
 from sam2_tracker.core.errors import TrackerError, WithdrawnError
-from sam2_tracker.core.types import FrameHeader, Prompt, TrackedObject
+
+MAX_UNANSWERED = 256
 
 T = TypeVar('T')
-
-
-@dataclass(frozen=True, eq=False)
-class PromptRequest:
-    """
-    Prompts for one frame: all of them are taken or none.
-
-    :param stamp_ns: the frame's stamp, 0 for the newest one
-    :param clear_previous: drop the objects' prompts on that frame first
-    :param preview_only: answer with the masks, track nothing
-    """
-
-    prompts: tuple[Prompt, ...]
-    stamp_ns: int = 0
-    clear_previous: bool = False
-    preview_only: bool = False
-
-
-@dataclass(frozen=True)
-class ObjectList:
-    """
-    Every object as it was last seen.
-
-    :param header: of the frame that this was on, None if no frame was tracked yet
-    """
-
-    header: FrameHeader | None
-    stamp_ns: int
-    objects: tuple[TrackedObject, ...]
 
 
 class _Stage(enum.IntEnum):
@@ -132,7 +104,92 @@ class Ticket(Generic[T]):
         return True
 
 
+def answer(ticket: Ticket[T], work: Callable[[], T]) -> None:
+    """
+    Do a request's work and put what comes of it on its ticket.
+
+    An error that is no refusal passes on, after the ticket was told.
+    """
+    try:
+        ticket.resolve(work())
+    except TrackerError as refusal:
+        ticket.fail(refusal)
+    finally:
+        if not ticket.done():
+            ticket.fail(
+                TrackerError(
+                    'the request failed with an unexpected error, '
+                    'which is in the log; nothing was changed'
+                )
+            )
+
+
 AnyTicket = Ticket[Any]
+
+
+class RequestQueue:
+    """
+    Hands requests from any thread to one; thread-safe.
+
+    :param timeout_s: a request that has not taken effect by then is withdrawn
+    :param on_request: called when there is something to do
+    """
+
+    def __init__(self, timeout_s: float, on_request: Callable[[], None]) -> None:
+        self._on_request = on_request
+        self._deadlines = Deadlines(timeout_s)
+        self._lock = threading.Lock()
+        self._queue: deque[tuple[AnyTicket, Callable[[AnyTicket], None]]] = deque()
+        self._unanswered: set[AnyTicket] = set()
+        self._closed_because = 'the tracker has not been started'
+
+    def open(self) -> None:
+        """Begin to take requests."""
+        self._deadlines.start()
+        with self._lock:
+            self._closed_because = ''
+
+    def close(self, reason: str) -> None:
+        """Withdraw every request that has not taken effect and take no more."""
+        with self._lock:
+            self._closed_because = reason
+            self._queue.clear()
+            unanswered = list(self._unanswered)
+        for ticket in unanswered:
+            ticket.withdraw(reason)
+        self._deadlines.stop()
+
+    def submit(self, work: Callable[[Ticket[T]], None]) -> Ticket[T]:
+        """Queue a request; `work` is to answer its ticket, now or later."""
+        ticket: Ticket[Any] = Ticket()
+        with self._lock:
+            refused_because = self._closed_because
+            if len(self._unanswered) >= MAX_UNANSWERED:
+                refused_because = f'{MAX_UNANSWERED} requests wait already; try again later'
+            if not refused_because:
+                self._unanswered.add(ticket)
+                self._queue.append((ticket, work))
+        if refused_because:
+            ticket.fail(WithdrawnError(refused_because))
+            return ticket
+        ticket.add_done_callback(self._forget)
+        self._deadlines.watch(ticket)
+        self._on_request()
+        return ticket
+
+    def _forget(self, ticket: AnyTicket) -> None:
+        with self._lock:
+            self._unanswered.discard(ticket)
+
+    def run_next(self) -> bool:
+        """Do the oldest request's work; return False if there is none."""
+        with self._lock:
+            if not self._queue:
+                return False
+            ticket, work = self._queue.popleft()
+        if not ticket.done():
+            work(ticket)
+        return True
 
 
 class Deadlines:
@@ -204,71 +261,3 @@ class Deadlines:
         while self._due and self._due[0][0] <= time.monotonic():
             overdue.append(self._due.popleft()[1])
         return overdue
-
-
-MAX_UNANSWERED = 256
-
-
-class RequestQueue:
-    """
-    Hands requests from any thread to one; thread-safe.
-
-    :param timeout_s: a request that has not taken effect by then is withdrawn
-    :param on_request: called when there is something to do
-    """
-
-    def __init__(self, timeout_s: float, on_request: Callable[[], None]) -> None:
-        self._on_request = on_request
-        self._deadlines = Deadlines(timeout_s)
-        self._lock = threading.Lock()
-        self._queue: deque[tuple[AnyTicket, Callable[[AnyTicket], None]]] = deque()
-        self._unanswered: set[AnyTicket] = set()
-        self._closed_because = 'the tracker has not been started'
-
-    def open(self) -> None:
-        """Begin to take requests."""
-        self._deadlines.start()
-        with self._lock:
-            self._closed_because = ''
-
-    def close(self, reason: str) -> None:
-        """Withdraw every request that has not taken effect and take no more."""
-        with self._lock:
-            self._closed_because = reason
-            self._queue.clear()
-            unanswered = list(self._unanswered)
-        for ticket in unanswered:
-            ticket.withdraw(reason)
-        self._deadlines.stop()
-
-    def submit(self, work: Callable[[Ticket[T]], None]) -> Ticket[T]:
-        """Queue a request; `work` is to answer its ticket, now or later."""
-        ticket: Ticket[Any] = Ticket()
-        with self._lock:
-            refused_because = self._closed_because
-            if len(self._unanswered) >= MAX_UNANSWERED:
-                refused_because = f'{MAX_UNANSWERED} requests wait already; try again later'
-            if not refused_because:
-                self._unanswered.add(ticket)
-                self._queue.append((ticket, work))
-        if refused_because:
-            ticket.fail(WithdrawnError(refused_because))
-            return ticket
-        ticket.add_done_callback(self._forget)
-        self._deadlines.watch(ticket)
-        self._on_request()
-        return ticket
-
-    def _forget(self, ticket: AnyTicket) -> None:
-        with self._lock:
-            self._unanswered.discard(ticket)
-
-    def run_next(self) -> bool:
-        """Do the oldest request's work; return False if there is none."""
-        with self._lock:
-            if not self._queue:
-                return False
-            ticket, work = self._queue.popleft()
-        if not ticket.done():
-            work(ticket)
-        return True

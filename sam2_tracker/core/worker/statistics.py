@@ -57,7 +57,7 @@ class StatisticsSnapshot:
         return next((each for each in self.latencies if each.stage == stage), None)
 
 
-class RateMeter:
+class _RateMeter:
     """Counts events, and how many there are a second."""
 
     def __init__(self) -> None:
@@ -92,8 +92,8 @@ class Statistics:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._in = RateMeter()
-        self._out = RateMeter()
+        self._in = _RateMeter()
+        self._out = _RateMeter()
         self._failed = 0
         self._durations: dict[str, deque[float]] = {}
 

@@ -19,14 +19,27 @@ from sam2_tracker.core.prompts.file import PromptFile
 from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.protocols import PredictorProtocol
 from sam2_tracker.core.tracking.tracker import Tracker
-from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame, Wanted
-from sam2_tracker.core.worker.frame_steps import FrameLine
+from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.worker.frame_steps import FrameSteps
 from sam2_tracker.core.worker.loop import WorkerLoop
-from sam2_tracker.core.worker.prompt_requests import answer, PromptDesk
-from sam2_tracker.core.worker.requests import ObjectList, PromptRequest, Ticket
+from sam2_tracker.core.worker.prompt_requests import PromptAnswers, PromptRequest
+from sam2_tracker.core.worker.requests import answer, Ticket
 from sam2_tracker.core.worker.statistics import Statistics, StatisticsSnapshot
 
 T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class ObjectList:
+    """
+    Every object as it was last seen.
+
+    :param header: of the frame that this was on, None if no frame was tracked yet
+    """
+
+    header: FrameHeader | None
+    stamp_ns: int
+    objects: tuple[TrackedObject, ...]
 
 
 @dataclass(frozen=True)
@@ -78,15 +91,15 @@ class Worker:
         self._tracker = Tracker(
             predictor, self._pinned, config.tracking, ids, log, self.statistics.stage
         )
-        self._desk = PromptDesk(
+        self._prompts = PromptAnswers(
             self._tracker, buffer, round(config.prompt.stamp_tolerance_s * 1e9)
         )
         live = prompts.for_source().prompts if prompts is not None else ()
-        self._line = FrameLine(
+        self._steps = FrameSteps(
             self._tracker,
             buffer,
             self._pinned,
-            self._desk,
+            self._prompts,
             PromptSchedule(live, ids),
             on_result,
             wanted,
@@ -94,7 +107,7 @@ class Worker:
             self.statistics,
         )
         self._loop = WorkerLoop(
-            buffer, self._tracker, self._line, config.prompt.timeout_s, self.statistics, log
+            buffer, self._tracker, self._steps, config.prompt.timeout_s, self.statistics, log
         )
 
     def start(self) -> None:
@@ -140,7 +153,7 @@ class Worker:
                 ticket.fail(_paused_error())
                 return
             with self.statistics.stage('prompt'):
-                self._desk.take(request, ticket)
+                self._prompts.take(request, ticket)
 
         return self._loop.requests.submit(work)
 
@@ -157,10 +170,10 @@ class Worker:
 
         def work(tracker: Tracker) -> None:
             tracker.reset()
-            self._desk.refuse_waiting(
+            self._prompts.refuse_waiting(
                 PromptError('the tracker was reset before the prompted frame was tracked')
             )
-            self._line.hand_over_newest()
+            self._steps.hand_over_newest()
 
         return self.call(work)
 
@@ -170,7 +183,7 @@ class Worker:
         def work(_: Tracker) -> None:
             self._loop.paused = paused
             if paused:
-                self._desk.refuse_waiting(_paused_error())
+                self._prompts.refuse_waiting(_paused_error())
 
         return self.call(work)
 
@@ -200,7 +213,7 @@ class Worker:
 
         def run(tracker: Tracker) -> T:
             outcome = work(tracker)
-            self._line.hand_over_newest()
+            self._steps.hand_over_newest()
             return outcome
 
         return self.call(run)
@@ -213,7 +226,7 @@ class Worker:
             self._loop.paused,
             len(objects),
             sum(each.catching_up for each in objects),
-            self._desk.waiting_count,
+            self._prompts.waiting_count,
             self._loop.state_bytes,
             self._loop.fault,
         )

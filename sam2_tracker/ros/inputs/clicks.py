@@ -13,7 +13,8 @@ from rclpy.node import Node
 
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
-from sam2_tracker.core.worker.requests import PromptRequest, Ticket
+from sam2_tracker.core.worker.prompt_requests import PromptRequest
+from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.messages import stamp_from_msg
 

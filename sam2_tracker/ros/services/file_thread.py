@@ -10,8 +10,7 @@ import threading
 from typing import TypeVar
 
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.worker.prompt_requests import answer
-from sam2_tracker.core.worker.requests import Ticket
+from sam2_tracker.core.worker.requests import answer, Ticket
 
 T = TypeVar('T')
 

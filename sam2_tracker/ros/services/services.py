@@ -11,7 +11,7 @@ from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.worker.requests import PromptRequest
+from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.messages import (
     header_to_msg,

@@ -16,7 +16,6 @@ from sam2_tracker.core.frames.stored_frame import EncodedImage, Outcome, RawImag
 from sam2_tracker.core.types import FrameHeader
 
 LATEST, EVERY = FramePolicy.LATEST, FramePolicy.EVERY
-JPEG_BYTES = len(payload())
 
 
 @pytest.mark.parametrize('policy', FramePolicy)

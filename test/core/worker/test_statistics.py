@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-from sam2_tracker.core.worker.loop import Backoff
 from sam2_tracker.core.worker.statistics import percentile, Statistics
 
 
@@ -75,24 +74,3 @@ def test_a_stage_is_timed_around_its_block(clock):
     with statistics.stage('decode'):
         clock.now_s += 0.25
     assert statistics.snapshot().latency('decode').p50_ms == pytest.approx(250)
-
-
-def test_a_failing_try_is_repeated_less_and_less_often():
-    backoff = Backoff()
-    assert backoff.wait_s(100) == 0
-    backoff.failed(100)
-    assert backoff.wait_s(100) == pytest.approx(0.1)
-    backoff.failed(101)
-    assert backoff.wait_s(101) == pytest.approx(0.2)
-    for _ in range(20):
-        backoff.failed(200)
-    assert backoff.wait_s(200) == 5
-    backoff.succeeded()
-    assert backoff.wait_s(200) == 0
-
-
-def test_what_fails_for_hours_is_still_tried_again():
-    backoff = Backoff()
-    for _ in range(2000):
-        backoff.failed(100)
-    assert backoff.wait_s(100) == 5

@@ -28,7 +28,8 @@ from sam2_tracker.core.engine.mask_summary import upsample
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
 from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame, UInt8Array
-from sam2_tracker.core.worker.requests import PromptRequest, Ticket
+from sam2_tracker.core.worker.prompt_requests import PromptRequest
+from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
 
 PATIENCE_S = 300.0
@@ -260,13 +261,13 @@ def test_under_latest_an_overloaded_worker_stays_fresh(predictor, clip_folder, t
 
     config = CoreConfig(prompt=PromptConfig(timeout_s=PATIENCE_S))
     worker = Worker(predictor, buffer, config, IdAllocator(), on_result)
-    process = worker._line.process
+    process = worker._steps.process
 
     def watched(stored):
         lags.append(buffer.newest().number - stored.number)
         process(stored)
 
-    worker._line.process = watched
+    worker._steps.process = watched
     worker.start()
     click_on_first_frame(worker, files[0])
     sent, end_s = 1, time.monotonic() + PATIENCE_S

@@ -15,6 +15,7 @@ from sam2_tracker.core.config import BufferConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.types import ObjectState
+from sam2_tracker.core.worker.loop import Backoff
 
 
 @pytest.fixture
@@ -210,3 +211,24 @@ def test_a_change_of_size_that_fails_is_made_up_for_with_the_next_frame(rig):
     assert rig.results[-1].frame.index == 0
     assert rig.results[-1].frame.source_hw == (96, 128)
     assert rig.shown(1).state is ObjectState.VISIBLE
+
+
+def test_a_failing_try_is_repeated_less_and_less_often():
+    backoff = Backoff()
+    assert backoff.wait_s(100) == 0
+    backoff.failed(100)
+    assert backoff.wait_s(100) == pytest.approx(0.1)
+    backoff.failed(101)
+    assert backoff.wait_s(101) == pytest.approx(0.2)
+    for _ in range(20):
+        backoff.failed(200)
+    assert backoff.wait_s(200) == 5
+    backoff.succeeded()
+    assert backoff.wait_s(200) == 0
+
+
+def test_what_fails_for_hours_is_still_tried_again():
+    backoff = Backoff()
+    for _ in range(2000):
+        backoff.failed(100)
+    assert backoff.wait_s(100) == 5
