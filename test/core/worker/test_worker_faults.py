@@ -147,7 +147,7 @@ def test_an_error_while_handing_over_is_logged_and_the_stream_goes_on(rig):
             raise RuntimeError('nobody there')
         hand_over(result)
 
-    rig.worker._line._on_result = failing
+    rig.worker._steps._on_result = failing
     rig.send(0)
     rig.wait_until(lambda: bool(rig.lines))
     rig.send(1)
