@@ -165,7 +165,7 @@ def test_only_what_is_wanted_is_computed(tmp_path):
     from sam2_tracker.core.types import Wanted
 
     rig = WorkerRig(tmp_path)
-    rig.worker._line._wanted = lambda: Wanted(label_image=False, masks=False)
+    rig.worker._steps._wanted = lambda: Wanted(label_image=False, masks=False)
     with running(rig):
         rig.play(1)
         assert rig.results[0].label_image is None and rig.results[0].masks == ()
