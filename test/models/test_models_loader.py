@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
@@ -17,13 +19,17 @@ from omegaconf import OmegaConf  # noqa: E402
 from sam2.sam2_video_predictor import SAM2VideoPredictor  # noqa: E402
 
 from sam2_tracker.core.config import ModelConfig  # noqa: E402
+from sam2_tracker.core.engine import batching  # noqa: E402
 from sam2_tracker.core.errors import ModelError  # noqa: E402
+from sam2_tracker.core.protocols import TrackStep  # noqa: E402
+from sam2_tracker.core.types import Prompt  # noqa: E402
 from sam2_tracker.models import loader  # noqa: E402
 from sam2_tracker.models.checkpoints import checkpoint_path  # noqa: E402
 from sam2_tracker.models.device import resolve_device, resolve_precision  # noqa: E402
 from sam2_tracker.models.loader import (  # noqa: E402
     build_predictor,
     build_stock_predictor,
+    build_tracking_predictor,
     hydra_configs,
     load_model_config,
 )
@@ -31,6 +37,7 @@ from sam2_tracker.models.weights import read_weights, recognise  # noqa: E402
 from sam2_tracker.models.zoo import MODELS  # noqa: E402
 
 TINY = ModelConfig('sam2.1_hiera_tiny', device='cpu', image_size=128)
+SMALL = ModelConfig(device='cpu', image_size=96)
 STOCK_OVERRIDES = [
     '++model.sam_mask_decoder_extra_args.dynamic_multimask_via_stability=true',
     '++model.sam_mask_decoder_extra_args.dynamic_multimask_stability_delta=0.05',
@@ -244,3 +251,34 @@ def test_nano_is_built_from_its_own_weights_by_stock_s_builder_too():
     ours = build_predictor(ModelConfig('nano', device='cpu')).state_dict()
     stock = build_stock_predictor(ModelConfig('nano', device='cpu')).state_dict()
     assert all(torch.equal(ours[key], value) for key, value in stock.items())
+
+
+@pytest.mark.parametrize(('setting', 'passes'), [('auto', 0), ('never', 0), ('always', 1)])
+def test_objects_share_a_pass_as_the_setting_says(setting: str, passes: int,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: list[int] = []
+    forward = batching.BatchTracker.forward
+
+    def counted(self, *arguments, **named):
+        shared.append(1)
+        return forward(self, *arguments, **named)
+
+    monkeypatch.setattr(batching.BatchTracker, 'forward', counted)
+    predictor = build_tracking_predictor(replace(SMALL, batching=setting))
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    features = predictor.encode(picture)
+    memories = [predictor.new_memory((48, 64)) for _ in range(2)]
+    for x, memory in zip((10, 40), memories, strict=True):
+        click = Prompt(points_xy=np.array([[x, 20]], np.float32),
+                       point_labels=np.ones(1, np.int32))
+        predictor.prompt(memory, 0, features, click, clear_previous=False)
+    predictor.track([TrackStep(memory, 0, features) for memory in memories])
+    predictor.track([TrackStep(memory, 1, features) for memory in memories])
+    assert len(shared) == passes
+
+
+def test_a_setting_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ModelError, match="batching 'mostly' is none of auto, always, never"):
+        build_tracking_predictor(replace(SMALL, batching='mostly'))
+    with pytest.raises(ModelError, match='batching has to be auto or always'):
+        build_tracking_predictor(replace(SMALL, batching='never', compile='full')).warm_up()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from stock import CLIP_HW, differing, disc_mask, disc_xy, points, Stream
-from test_windows import skip_missing_maps
+from test_stock_memory import skip_missing_maps
 import torch
 
 from sam2_tracker.core.engine import batching

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,19 @@ from stock import (
     disc_mask,
     disc_xy,
     points,
+    read_clip,
     spread,
     StockSession,
     Stream,
 )
 
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.models.loader import build_predictor, build_stock_predictor
+
 END = CLIP_FRAMES
+# A correction on a past frame, and the newest frame then.
+REFINED, NOW = 18, 22
 
 
 @pytest.fixture(scope='module')
@@ -187,3 +195,25 @@ def test_what_was_exported_gives_the_same_masks_in_another_sequence(
     shifted = {(index + 1, 1): logits for (index, _), logits in second.results.items()}
     expected = {key: logits for key, logits in one_click.items() if key[0] > 0}
     assert differing(shifted, expected) == []
+
+
+@pytest.mark.parametrize('name', ['nano', 'sam2_hiera_tiny'])
+def test_other_models_with_a_correction_equal_stock_on_every_frame(
+        one_thread, clip_folder, name):
+    config = ModelConfig(name, device='cpu', image_size=128)
+    stock = StockSession(build_stock_predictor(config, random_weights=True), clip_folder)
+    stock.prompt(1, 0, disc_mask(0, 0))
+    expected = stock.propagate(0, NOW + 1)
+    stock.prompt(1, REFINED, points([disc_xy(1, REFINED)]))
+    expected |= stock.propagate(REFINED, END)
+
+    model = build_predictor(config, random_weights=True)
+    encode, pictures = Predictor(model).encode, read_clip(clip_folder)
+    encoded = cache(lambda index: encode(pictures[index]))
+    for batched in (False, True):
+        stream = Stream(Predictor(model, batched=batched), encoded, look_back=NOW - REFINED)
+        stream.add(1, 0, disc_mask(0, 0))
+        stream.track(1, NOW + 1)
+        stream.refine(1, REFINED, points([disc_xy(1, REFINED)]), NOW)
+        stream.track(NOW + 1, END)
+        assert differing(stream.results, expected) == []
