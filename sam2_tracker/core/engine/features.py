@@ -1,24 +1,20 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""From pixels to what the image encoder makes of them, holding only what is read later."""
+"""From pixels to what the image encoder makes of them, at once or in another thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 import torch
-from torch import nn
 
+from sam2_tracker.core.engine.stream_predictor import StreamPredictor, unread_position
+from sam2_tracker.core.protocols import FrameFeatures
 from sam2_tracker.core.types import UInt8Array
-
-if TYPE_CHECKING:
-    from sam2_tracker.core.engine.stream_predictor import StreamPredictor
-
 
 # SAM 2's own, those of ImageNet.
 MEAN = (0.485, 0.456, 0.406)
@@ -44,55 +40,17 @@ class EncodedFrame:
 
     def as_cached(self) -> tuple[torch.Tensor, dict[str, list[torch.Tensor]]]:
         """Return the form in which SAM 2 looks features up in `cached_features`."""
-        positions = [_unread_position(tensor) for tensor in self.maps[:-1]]
+        positions = [unread_position(tensor) for tensor in self.maps[:-1]]
         backbone_out = {'backbone_fpn': list(self.maps),
                         'vision_pos_enc': [*positions, self.position]}
         return self.position.new_empty(1, 1, 1, 1), backbone_out
 
 
-def _unread_position(like: torch.Tensor) -> torch.Tensor:
-    """Return a map of the right shape that takes no memory: SAM 2 reads only its size."""
-    return like.new_zeros(1).expand(1, 1, *like.shape[-2:])
-
-
-class SharedPositions(nn.Module):
-    """
-    SAM 2's sine position encoding, computed once, and only for the size that is read.
-
-    SAM 2 makes a fresh copy for every level of every frame, 84 MiB at 1024 px, and reads 4 of it.
-
-    :param encoding: a `PositionEmbeddingSine`
-    :param read_hw: the one map size whose positions are read
-    """
-
-    def __init__(self, encoding: Any, read_hw: tuple[int, int]) -> None:
-        super().__init__()
-        self._encoding = encoding
-        self._read_hw = read_hw
-        self._shared: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
-        encoding.cache.clear()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return positions for (B, C, H, W) maps, a view that must not be written to."""
-        if tuple(x.shape[-2:]) != self._read_hw:
-            return _unread_position(x).expand(x.shape[0], -1, -1, -1)
-        key = (x.device, x.dtype)
-        if key not in self._shared:
-            self._shared[key] = self._encoding(x[:1]).to(x.dtype).contiguous()
-            self._encoding.cache.clear()
-        return self._shared[key].expand(x.shape[0], -1, -1, -1)
-
-
-def resize_exactly(image_rgb: UInt8Array, side: int) -> UInt8Array:
-    """
-    Scale a picture to a square as stock SAM 2 does: Pillow, bicubic, aspect not kept.
-
-    :param image_rgb: (height, width, 3) uint8
-    :returns: (side, side, 3) uint8
-    """
-    if image_rgb.shape[:2] == (side, side):
-        return image_rgb
-    return np.asarray(Image.fromarray(image_rgb).resize((side, side)))
+def own_features(features: FrameFeatures) -> EncodedFrame:
+    """Return features as what this predictor makes, or raise TypeError."""
+    if not isinstance(features, EncodedFrame):
+        raise TypeError(f'features of this predictor were expected, not {type(features).__name__}')
+    return features
 
 
 class Preprocessor:
@@ -117,12 +75,24 @@ class Preprocessor:
         :param image_rgb: (height, width, 3) uint8
         :returns: (1, 3, side, side) float32 on the device
         """
-        pixels = torch.from_numpy(np.array(resize_exactly(image_rgb, self._side)))
+        pixels = torch.from_numpy(np.array(_resized(image_rgb, self._side)))
         if self._device.type == 'cuda':
             pixels = pixels.pin_memory()
         pixels = pixels.to(self._device, non_blocking=True)
         planes = pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
         return planes.div_(self._white).sub_(self._mean).div_(self._std)[None]
+
+
+def _resized(image_rgb: UInt8Array, side: int) -> UInt8Array:
+    """
+    Scale a picture to a square as stock SAM 2 does: Pillow, bicubic, aspect not kept.
+
+    :param image_rgb: (height, width, 3) uint8
+    :returns: (side, side, 3) uint8
+    """
+    if image_rgb.shape[:2] == (side, side):
+        return image_rgb
+    return np.asarray(Image.fromarray(image_rgb).resize((side, side)))
 
 
 def encode_image(model: StreamPredictor, pixels: torch.Tensor) -> EncodedFrame:

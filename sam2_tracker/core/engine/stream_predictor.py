@@ -13,8 +13,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sam2_tracker.core.engine.features import SharedPositions
-
 _Pair: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 _Arithmetic: TypeAlias = tuple[torch.device, torch.dtype | None]
 
@@ -134,6 +132,39 @@ class StreamPredictor(SAM2VideoPredictor):
         if key not in self._dense:
             self._dense[key] = self.sam_prompt_encoder.get_dense_pe()
         return self._dense[key]
+
+
+class SharedPositions(nn.Module):
+    """
+    SAM 2's sine position encoding, computed once, and only for the size that is read.
+
+    SAM 2 makes a fresh copy for every level of every frame, 84 MiB at 1024 px, and reads 4 of it.
+
+    :param encoding: a `PositionEmbeddingSine`
+    :param read_hw: the one map size whose positions are read
+    """
+
+    def __init__(self, encoding: Any, read_hw: tuple[int, int]) -> None:
+        super().__init__()
+        self._encoding = encoding
+        self._read_hw = read_hw
+        self._shared: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
+        encoding.cache.clear()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return positions for (B, C, H, W) maps, a view that must not be written to."""
+        if tuple(x.shape[-2:]) != self._read_hw:
+            return unread_position(x).expand(x.shape[0], -1, -1, -1)
+        key = (x.device, x.dtype)
+        if key not in self._shared:
+            self._shared[key] = self._encoding(x[:1]).to(x.dtype).contiguous()
+            self._encoding.cache.clear()
+        return self._shared[key].expand(x.shape[0], -1, -1, -1)
+
+
+def unread_position(like: torch.Tensor) -> torch.Tensor:
+    """Return a map of the right shape that takes no memory: SAM 2 reads only its size."""
+    return like.new_zeros(1).expand(1, 1, *like.shape[-2:])
 
 
 def _arithmetic(device: torch.device) -> _Arithmetic:
