@@ -21,8 +21,7 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 import torch
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.checks import refuse_unknown
-from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.engine.predictor import Predictor, refuse_unknown
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
 from sam2_tracker.models.checkpoints import find_checkpoint

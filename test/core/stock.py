@@ -23,7 +23,7 @@ import torch
 
 from sam2_tracker.core.engine.features import EncodedFrame
 from sam2_tracker.core.engine.mask_summary import upsample
-from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory, Windows
+from sam2_tracker.core.engine.memory.object_memory import LowResMask, MemoryPolicy, ObjectMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, UInt8Array
@@ -154,7 +154,7 @@ class Stream:
     predictor: Predictor
     encoded: Callable[[int], EncodedFrame]
     look_back: int = 0
-    windows: Windows | None = None
+    policy: MemoryPolicy | None = None
     memories: dict[int, ObjectMemory] = field(default_factory=dict)
     results: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
     after_prune: Callable[[ObjectMemory], None] = lambda memory: None
@@ -163,7 +163,7 @@ class Stream:
         """Prompt a new object, or this frame once more before the next."""
         if object_id not in self.memories:
             memory = self.predictor.new_memory(CLIP_HW)
-            memory.windows = self.windows or memory.windows
+            memory.policy = self.policy or memory.policy
             self.memories[object_id] = memory
         self._record(object_id, index, self.predictor.prompt(
             self.memories[object_id], index, self.encoded(index), prompt, False))

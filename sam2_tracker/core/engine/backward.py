@@ -17,8 +17,12 @@ from typing import Any
 
 import torch
 
-from sam2_tracker.core.engine.checks import own_memory
-from sam2_tracker.core.engine.memory.object_memory import Entry, LowResMask, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import (
+    Entry,
+    LowResMask,
+    ObjectMemory,
+    own_memory,
+)
 from sam2_tracker.core.protocols import MaskOutput, Memory
 from sam2_tracker.core.types import Float32Array
 
@@ -56,7 +60,7 @@ class ForwardTrace:
         :param memory: a fork, which is not changed any more
         """
         own = own_memory(memory)
-        reach = self.first_index + own.windows.longest
+        reach = self.first_index + own.policy.longest
         for index, entry in own.cond.items():
             self._cond.setdefault(index, entry)
             # A prompt on a tracked frame takes its place.
@@ -69,7 +73,7 @@ class ForwardTrace:
     def reaches(self, frame_index: int) -> bool:
         """Return whether frames after this one are of no use to the pass back."""
         newest = self._newest
-        return newest is not None and frame_index >= self.first_index + newest.windows.longest
+        return newest is not None and frame_index >= self.first_index + newest.policy.longest
 
     def mirrored(self) -> ObjectMemory:
         """Return a memory to track back with, from the frame before the first prompt on."""
@@ -94,7 +98,7 @@ class ForwardTrace:
         for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
             state[name] = {0: _mirrored(state[name][0])}
         state['cached_features'] = _mirrored(state['cached_features'])
-        return ObjectMemory(state, memory.windows)
+        return ObjectMemory(state, memory.policy)
 
 
 def _mirrored(by_index: dict[int, Any]) -> dict[int, Any]:

@@ -1,19 +1,19 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tracking many objects in one forward pass, each with the memory that stock SAM 2 would read."""
+"""Tracking many objects in one forward pass, each with what its memory holds for the frame."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sam2.modeling.sam2_utils import get_1d_sine_pe, select_closest_cond_frames
+from sam2.modeling.sam2_utils import get_1d_sine_pe
 import torch
 
 from sam2_tracker.core.engine.features import EncodedFrame
-from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory_attention import BatchAttention
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
@@ -25,28 +25,6 @@ class Job:
     memory: ObjectMemory
     frame_index: int
     features: EncodedFrame
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """
-    What one object's memory holds for one frame, in the order in which stock SAM 2 reads it.
-
-    :param maps: (1, mem_dim, h, w) each
-    :param map_times: for each map its row in the model's temporal encoding
-    :param pointers: (1, hidden_dim) each
-    :param ages: for each pointer how many frames ago it was made
-    """
-
-    maps: list[torch.Tensor]
-    map_times: list[int]
-    pointers: list[torch.Tensor]
-    ages: list[int]
-
-    @property
-    def layout(self) -> tuple[int, int]:
-        """Return the numbers of maps and pointers: equal ones fit into one batch."""
-        return len(self.maps), len(self.pointers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,46 +62,6 @@ class StepOutputs:
     memory_maps: torch.Tensor
 
 
-def read_memory(model: StreamPredictor, memory: ObjectMemory, frame_index: int) -> Reading:
-    """Gather what stock SAM 2 would read to track an object forward onto a frame."""
-    selected, left_out = select_closest_cond_frames(frame_index, memory.cond,
-                                                    model.max_cond_frames_in_attn)
-    reading = Reading([], [], [], [])
-    for entry in selected.values():
-        reading.maps.append(entry['maskmem_features'])
-        reading.map_times.append(model.num_maskmem - 1)
-    for back, index in _map_frames(model, frame_index):
-        found = memory.tracked.get(index, left_out.get(index))
-        if found is not None:
-            reading.maps.append(found['maskmem_features'])
-            reading.map_times.append(back - 1)
-    if model.use_obj_ptrs_in_encoder:
-        _read_pointers(model, memory.tracked, selected, left_out, frame_index, reading)
-    return reading
-
-
-def _map_frames(model: StreamPredictor, frame_index: int) -> Iterator[tuple[int, int]]:
-    """Yield (how many steps back, frame) of the plain memory maps, oldest first."""
-    stride = model.memory_temporal_stride_for_eval
-    for back in range(model.num_maskmem - 1, 1, -1):
-        yield back, ((frame_index - 2) // stride) * stride - (back - 2) * stride
-    yield 1, frame_index - 1
-
-
-def _read_pointers(model: StreamPredictor, tracked: dict[int, Entry], selected: dict[int, Entry],
-                   left_out: dict[int, Entry], frame_index: int, reading: Reading) -> None:
-    for index, entry in selected.items():
-        if index <= frame_index or not model.only_obj_ptrs_in_the_past_for_eval:
-            age = frame_index - index
-            reading.ages.append(age if model.use_signed_tpos_enc_to_obj_ptrs else abs(age))
-            reading.pointers.append(entry['obj_ptr'])
-    for age in range(1, min(model.max_obj_ptrs_in_encoder, frame_index + 1)):
-        found = tracked.get(frame_index - age, left_out.get(frame_index - age))
-        if found is not None:
-            reading.ages.append(age)
-            reading.pointers.append(found['obj_ptr'])
-
-
 class BatchTracker:
     """
     Track jobs of different objects, frames and cameras in as few forward passes as possible.
@@ -147,7 +85,7 @@ class BatchTracker:
         """Track all jobs and store the results in their memories."""
         groups = defaultdict(list)
         for job in jobs:
-            reading = read_memory(self._model, job.memory, job.frame_index)
+            reading = self._reading(job)
             groups[reading.layout].append((job, reading))
         for group in groups.values():
             for start in range(0, len(group), self.max_batch):
@@ -158,8 +96,10 @@ class BatchTracker:
 
     def read(self, jobs: Sequence[Job]) -> StepInputs:
         """Gather what the model needs for jobs of one layout."""
-        return self._inputs(jobs, [read_memory(self._model, job.memory, job.frame_index)
-                                   for job in jobs])
+        return self._inputs(jobs, [self._reading(job) for job in jobs])
+
+    def _reading(self, job: Job) -> Reading:
+        return job.memory.policy.read(self._model, job.memory, job.frame_index)
 
     def _inputs(self, jobs: Sequence[Job], readings: Sequence[Reading]) -> StepInputs:
         memory, tokens = self._memory_tokens(readings)

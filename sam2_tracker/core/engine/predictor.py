@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import contextlib
 from typing import Any
 
@@ -13,28 +13,29 @@ import numpy as np
 import torch
 
 from sam2_tracker.core.engine.batching import BatchTracker, Job
-from sam2_tracker.core.engine.checks import (
-    own_features,
-    own_memory,
-    own_output,
-    refuse_forgotten,
-    refuse_unfit,
-    refuse_unknown,
-)
 from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
-from sam2_tracker.core.engine.features import encode_image, EncodeAhead, EncodedFrame, Preprocessor
+from sam2_tracker.core.engine.features import (
+    encode_image,
+    EncodeAhead,
+    EncodedFrame,
+    own_features,
+    Preprocessor,
+)
 from sam2_tracker.core.engine.mask_summary import summarise_masks
 from sam2_tracker.core.engine.memory.object_memory import (
     LowResMask,
     OBJECT_ID,
     ObjectMemory,
-    Windows,
+    own_memory,
+    own_output,
 )
+from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.memory.transfer import (
     CondBank,
     export_cond,
     fingerprint,
     import_cond,
+    restore,
 )
 from sam2_tracker.core.engine.memory_attention import fold_values
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
@@ -65,7 +66,7 @@ class Predictor:
     def __init__(self, model: StreamPredictor, precision: str = 'float32',
                  batched: bool | None = None, max_batch: int = 16,
                  compile: str = 'none') -> None:  # noqa: A002 - the parameter's name
-        refuse_unfit(model)
+        _refuse_unfit(model)
         refuse_unknown('precision', precision, _PRECISIONS)
         refuse_unknown('compile', compile, _COMPILE)
         self._model = model
@@ -75,7 +76,7 @@ class Predictor:
             model.lower_precision(torch.bfloat16)
             if self._device.type == 'cpu':
                 fold_values(model.memory_attention.layers)
-        self._windows = Windows.of(model)
+        self._policy = StockMemory.of(model)
         self._preprocess = Preprocessor(self.image_size, self._device)
         self._ahead = EncodeAhead(self._encode)
         if batched is None:
@@ -119,7 +120,7 @@ class Predictor:
         prompt = Prompt(points_xy=middle, point_labels=np.ones(1, np.int32))
         output: MaskOutput = self.prompt(memory, 0, features, prompt, clear_previous=False)
         # Only with full windows is there a layout that stays.
-        frames = self._windows.longest + 1 if self._steps else 3
+        frames = self._policy.longest + 1 if self._steps else 3
         for index in range(1, frames):
             output = self.track([TrackStep(memory, index, features)])[0]
         if self._steps and self._batches:
@@ -157,7 +158,7 @@ class Predictor:
 
         :param video_hw: height and width of the source images
         """
-        return ObjectMemory.empty(video_hw, self._device, self._windows, self._constants)
+        return ObjectMemory.empty(video_hw, self._device, self._policy, self._constants)
 
     @torch.inference_mode()
     def prompt(self, memory: Memory, frame_index: int, features: FrameFeatures,
@@ -172,7 +173,7 @@ class Predictor:
         :raises FrameError: if what such an old frame would read was pruned
         """
         own = own_memory(memory)
-        refuse_forgotten(own, frame_index)
+        own.refuse_forgotten(frame_index)
         with self._arithmetic():
             if clear_previous:
                 self._model.clear_all_prompts_in_frame(own.state, frame_index, OBJECT_ID,
@@ -222,7 +223,7 @@ class Predictor:
             if not job.memory.cond:
                 raise PromptError(f'frame {job.frame_index}: an object that was never prompted '
                                   'cannot be tracked')
-            refuse_forgotten(job.memory, job.frame_index)
+            job.memory.refuse_forgotten(job.frame_index)
         if self._batches is not None:
             self._batches.track(jobs)
             return
@@ -276,15 +277,57 @@ class Predictor:
             raise ModelError(
                 f'the object memory was made by the model {bank.model[:12]} at {bank.image_size} '
                 f'px, this is {self.fingerprint()[:12]} at {self.image_size} px')
-        maps = bank.maps[:1].to(self._device, self._dtype)
-        position = self._model.memory_encoder.position_encoding(maps)
-        import_cond(own_memory(memory), bank, position)
+        import_cond(own_memory(memory), bank, self._map_position())
+
+    @torch.inference_mode()
+    def restored(self, video_hw: tuple[int, int], state: Mapping[str, Any]) -> ObjectMemory:
+        """
+        Return a memory to track on with.
+
+        :param video_hw: height and width of the source images
+        :param state: as `state_of` gave it, of the same model
+        :raises ModelError: if it is not such a state
+        """
+        memory = self.new_memory(video_hw)
+        restore(memory, state, self._map_position())
+        return memory
+
+    def _map_position(self) -> torch.Tensor:
+        """Return the position encoding of memory maps, (1, mem_dim, h, w): the same for all."""
+        model = self._model
+        side = model.image_size // model.backbone_stride
+        maps = torch.empty(1, model.mem_dim, side, side, dtype=self._dtype, device=self._device)
+        position: torch.Tensor = model.memory_encoder.position_encoding(maps)
+        return position
 
     def fingerprint(self) -> str:
         """Return a hash of the model's weights; the first call takes a moment."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self._model)
         return self._fingerprint
+
+
+def refuse_unknown(name: str, value: str, known: Iterable[str]) -> None:
+    """Raise ModelError if a setting has a value that there is not."""
+    if value not in known:
+        raise ModelError(f'{name} {value!r} is none of {", ".join(known)}')
+
+
+def _refuse_unfit(model: StreamPredictor) -> None:
+    """Raise ModelError if a model is set up so that results could not be exact."""
+    if model.fill_hole_area != 0:
+        # `build_sam2_video_predictor` sets it to 8 after all overrides.
+        raise ModelError(f'the model fills holes up to {model.fill_hole_area} pixels: set '
+                         'fill_hole_area to 0 after building it')
+    if not model.add_all_frames_to_correct_as_cond:
+        raise ModelError('the model must be built with add_all_frames_to_correct_as_cond=true, '
+                         'or corrections fade')
+    for name in ('clear_non_cond_mem_around_input', 'non_overlap_masks',
+                 'non_overlap_masks_for_mem_enc'):
+        if getattr(model, name):
+            raise ModelError(f'the model must be built with {name}=false')
+    if model.training:
+        raise ModelError('the model is in training mode: call eval()')
 
 
 def _compile(model: StreamPredictor, what: str,

@@ -139,11 +139,9 @@ class Clip:
 
         :raises ModelError: if the state is damaged
         """
-        from sam2_tracker.core.engine.memory.transfer import restored
-
         self.tracker = self._new_tracker(state.index + 1)
         for each in state.objects:
-            memory = restored(self._predictor, source_hw, each.memory)
+            memory = self._predictor.restored(source_hw, each.memory)
             self.tracker.adopt(memory, each.label, each.object_id, each.visibility)
             self._introduced.add(each.object_id)
 

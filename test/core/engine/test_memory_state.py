@@ -8,7 +8,7 @@ import pytest
 from stock import CLIP_HW, differing, disc_xy, points, Stream
 import torch
 
-from sam2_tracker.core.engine.memory.transfer import restored, state_of
+from sam2_tracker.core.engine.memory.transfer import state_of
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import ModelError
 
@@ -39,7 +39,7 @@ def test_tracking_goes_on_from_a_state_bit_by_bit(predictor, encoded, monkeypatc
     stream = tracked(striding, encoded)
     state = state_of(stream.memories[1])
     resumed = Stream(striding, encoded)
-    resumed.memories[1] = restored(striding, CLIP_HW, state)
+    resumed.memories[1] = striding.restored(CLIP_HW, state)
     assert differing(on_from(resumed), on_from(stream)) == []
 
 
@@ -50,7 +50,7 @@ def test_an_imported_object_goes_on_from_a_state_too(predictor, encoded):
     predictor.import_cond(stream.memories[1], predictor.export_cond(taught))
     stream.track(0, STOP)
     resumed = Stream(predictor, encoded)
-    resumed.memories[1] = restored(predictor, CLIP_HW, state_of(stream.memories[1]))
+    resumed.memories[1] = predictor.restored(CLIP_HW, state_of(stream.memories[1]))
     assert resumed.memories[1].cond_indices == stream.memories[1].cond_indices
     assert differing(on_from(resumed), on_from(stream)) == []
 
@@ -69,7 +69,7 @@ def state_fixture(predictor, encoded):
 @pytest.mark.parametrize('lost', ['cond.', '.maskmem_features', '.obj_ptr'])
 def test_a_state_that_lacks_something_is_refused(predictor, state, lost):
     with pytest.raises(ModelError, match='cannot be read'):
-        restored(predictor, CLIP_HW, {name: tensor for name, tensor in state.items()
+        predictor.restored(CLIP_HW, {name: tensor for name, tensor in state.items()
                                       if lost not in f'.{name}'})
 
 
@@ -77,4 +77,4 @@ def test_a_state_that_lacks_something_is_refused(predictor, state, lost):
                                   'cond.0.0.colour'])
 def test_a_state_with_something_unknown_is_refused(predictor, state, name):
     with pytest.raises(ModelError, match='cannot be read'):
-        restored(predictor, CLIP_HW, {**state, name: torch.zeros(1)})
+        predictor.restored(CLIP_HW, {**state, name: torch.zeros(1)})

@@ -12,8 +12,7 @@ from stock import CLIP_HW, differing, disc_mask, disc_xy, points, Stream
 from test_stock_memory import skip_missing_maps
 import torch
 
-from sam2_tracker.core.engine import batching
-from sam2_tracker.core.engine.memory.object_memory import Windows
+from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 
@@ -120,8 +119,8 @@ def test_prompted_frames_are_passed_unchanged_within_a_batch(batched, encoded):
 @pytest.mark.parametrize('shorter', [{'maps': 4}, {'pointers': 13}])
 def test_a_memory_that_is_cut_shorter_gives_other_masks(batched, encoded, shorter):
     whole = Stream(batched, encoded)
-    windows = replace(Windows.of(batched.model), **shorter)
-    cut = Stream(batched, encoded, windows=windows, after_prune=skip_maps_and_keep_layout)
+    policy = replace(StockMemory.of(batched.model), **shorter)
+    cut = Stream(batched, encoded, policy=policy, after_prune=skip_maps_and_keep_layout)
     for stream in (whole, cut):
         stream.add(1, 0, points([disc_xy(0, 0)]))
         stream.track(1, 20)
@@ -147,7 +146,8 @@ def test_the_reader_finds_what_stock_reads(batched, encoded):
     stream = Stream(batched, encoded)
     stream.add(1, 0, disc_mask(0, 0))
     stream.track(1, 20)
-    reading = batching.read_memory(batched.model, stream.memories[1], 20)
+    memory = stream.memories[1]
+    reading = memory.policy.read(batched.model, memory, 20)
     assert reading.layout == (7, 16)
     assert reading.map_times == [6, 5, 4, 3, 2, 1, 0]
     assert reading.ages == [20, *range(1, 16)]

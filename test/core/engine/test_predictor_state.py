@@ -25,7 +25,7 @@ from stock import (
 import torch
 
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.memory.object_memory import Windows
+from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
@@ -55,7 +55,7 @@ def test_the_bytes_of_a_memory_stay_the_same_over_300_frames(one_thread, clip_fo
         assert [memory.nbytes for memory in stream.memories.values()] == held
     assert entries == [(len(memory.tracked), len(memory.cond))
                        for memory in stream.memories.values()]
-    assert entries == [(3 + Windows.of(small.model).longest + 1, 1)] * 2
+    assert entries == [(3 + StockMemory.of(small.model).longest + 1, 1)] * 2
 
 
 def test_the_bytes_of_a_memory_stay_bounded_over_many_corrections(predictor, encoded):

@@ -12,7 +12,8 @@ import pytest
 from stock import CLIP_FRAMES, CLIP_HW, differing, disc_mask, disc_xy, points, StockSession, Stream
 import torch
 
-from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Windows
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
+from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 
@@ -85,7 +86,7 @@ def skip_missing_maps(memory: ObjectMemory) -> None:
 
 
 def test_the_windows_come_from_the_model(predictor):
-    assert Windows.of(predictor.model) == Windows(maps=6, pointers=15, max_cond_frames=4)
+    assert StockMemory.of(predictor.model) == StockMemory(maps=6, pointers=15, max_cond_frames=4)
 
 
 def test_more_corrections_than_are_attended_to_equal_stock(few_cond_frames, encoded, expected):
@@ -96,20 +97,20 @@ def test_more_corrections_than_are_attended_to_equal_stock(few_cond_frames, enco
 @pytest.mark.parametrize('shorter', [{'maps': 5}, {'pointers': 14}])
 def test_one_less_of_anything_differs_after_a_correction(
         few_cond_frames, encoded, expected, shorter):
-    windows = replace(Windows.of(few_cond_frames.model), **shorter)
-    stream = Stream(few_cond_frames, encoded, LOOK_BACK, windows, after_prune=skip_missing_maps)
+    policy = replace(StockMemory.of(few_cond_frames.model), **shorter)
+    stream = Stream(few_cond_frames, encoded, LOOK_BACK, policy, after_prune=skip_missing_maps)
     assert differing(run_ours(stream, SCRIPT), expected) != []
 
 
 @pytest.mark.parametrize(('kept', 'first_difference'), [
-    (Windows(maps=4, pointers=15, max_cond_frames=4), 7),
-    (Windows(maps=6, pointers=13, max_cond_frames=4), 16)])
+    (StockMemory(maps=4, pointers=15, max_cond_frames=4), 7),
+    (StockMemory(maps=6, pointers=13, max_cond_frames=4), 16)])
 def test_tracking_differs_when_only_5_maps_or_14_pointers_are_kept(
         predictor, encoded, stock_model, clip_folder, kept, first_difference):
     stock = StockSession(stock_model, clip_folder)
     stock.prompt(1, 0, points([disc_xy(0, 0)]))
     expected = stock.propagate(0, 20)
-    stream = Stream(predictor, encoded, windows=kept, after_prune=skip_missing_maps)
+    stream = Stream(predictor, encoded, policy=kept, after_prune=skip_missing_maps)
     stream.add(1, 0, points([disc_xy(0, 0)]))
     stream.track(0, 20)
     assert [index for index, _ in differing(stream.results, expected)] == list(
@@ -124,8 +125,8 @@ def test_old_prompted_frames_are_dropped_but_for_one_more_than_are_attended_to(
     assert differing(run_ours(stream, script), expected) == []
     assert stream.memories[1].cond_indices == (1, 2, 3)
 
-    fewer = replace(Windows.of(few_cond_frames.model), max_cond_frames=MAX_COND_FRAMES - 1)
-    assert differing(run_ours(Stream(few_cond_frames, encoded, windows=fewer), script),
+    fewer = replace(StockMemory.of(few_cond_frames.model), max_cond_frames=MAX_COND_FRAMES - 1)
+    assert differing(run_ours(Stream(few_cond_frames, encoded, policy=fewer), script),
                      expected) != []
 
 
@@ -137,15 +138,15 @@ def test_memories_several_frames_apart_equal_stock(
         look_back):
     for model in (stock_model, predictor.model):
         monkeypatch.setattr(model, 'memory_temporal_stride_for_eval', stride)
-    windows = Windows.of(predictor.model)
-    assert windows.maps == maps
+    policy = StockMemory.of(predictor.model)
+    assert policy.maps == maps
     script = [Correction(corrected, corrected + look_back, points([disc_xy(1, corrected)]))]
     expected = run_stock(stock_model, clip_folder, script)
     for batched in (False, True):
         stream = Stream(Predictor(predictor.model, batched=batched), encoded, look_back)
         assert differing(run_ours(stream, script), expected) == []
 
-    cut = Stream(Predictor(predictor.model), encoded, look_back, replace(windows, maps=maps - 1),
+    cut = Stream(Predictor(predictor.model), encoded, look_back, replace(policy, maps=maps - 1),
                  after_prune=skip_missing_maps)
     assert differing(run_ours(cut, script), expected) != []
 

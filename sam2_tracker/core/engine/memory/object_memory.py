@@ -1,17 +1,19 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One object's memory: a stock SAM 2 inference state of its own, kept bounded and exact."""
+"""One object's memory: a stock SAM 2 inference state of its own, kept bounded by a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TYPE_CHECKING
+from typing import Any, Protocol, TYPE_CHECKING
 
 import torch
 
 from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.protocols import MaskOutput, Memory
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
@@ -22,34 +24,6 @@ OBJECT_ID = 1
 NUM_FRAMES = 2**31
 # What the model remembers of one frame, as SAM 2 keeps it.
 Entry = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Windows:
-    """
-    How far back SAM 2 reads from any frame.
-
-    :param maps: frames back to the oldest memory map read
-    :param pointers: frames back to the oldest object pointer read
-    :param max_cond_frames: prompted frames that are read, -1 for all
-    """
-
-    maps: int
-    pointers: int
-    max_cond_frames: int
-
-    @property
-    def longest(self) -> int:
-        """Return how many frames back anything is read."""
-        return max(self.maps, self.pointers)
-
-    @classmethod
-    def of(cls, model: SAM2Base) -> Windows:
-        """Return the windows that a model's own settings make exact."""
-        stride = int(model.memory_temporal_stride_for_eval)
-        maps = (int(model.num_maskmem) - 2) * stride + 1
-        pointers = int(model.max_obj_ptrs_in_encoder) - 1
-        return cls(maps, pointers, int(model.max_cond_frames_in_attn))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +44,66 @@ class LowResMask:
         return float(self.score_logits.double().sigmoid())
 
 
+def own_output(output: MaskOutput) -> LowResMask:
+    """Return a result as what this predictor makes, or raise TypeError."""
+    if not isinstance(output, LowResMask):
+        raise TypeError(f'a result of this predictor was expected, not {type(output).__name__}')
+    return output
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """
+    What one object's memory holds for one frame, in the order in which it is read.
+
+    :param maps: (1, mem_dim, h, w) each
+    :param map_times: for each map its row in the model's temporal encoding
+    :param pointers: (1, hidden_dim) each
+    :param ages: for each pointer how many frames ago it was made
+    """
+
+    maps: list[torch.Tensor]
+    map_times: list[int]
+    pointers: list[torch.Tensor]
+    ages: list[int]
+
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Return the numbers of maps and pointers: equal ones fit into one batch."""
+        return len(self.maps), len(self.pointers)
+
+
+class MemoryPolicy(Protocol):
+    """What is read of an object's memory for a frame, and what may be forgotten of it."""
+
+    @property
+    def longest(self) -> int:
+        """Return how many frames back of a frame anything tracked is read."""
+
+    def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
+        """Gather what is read to track an object onto a frame."""
+
+    def forget(self, memory: ObjectMemory, oldest_index: int) -> None:
+        """Drop the results that no frame from this one on can read any more."""
+
+
 class ObjectMemory:
     """
     All that SAM 2 knows of one object.
 
     :param state: a stock inference state with this one object
-    :param windows: how far back the model reads
+    :param policy: what is read of it, and what may be forgotten
     :param oldest_index: no earlier frame can be prompted or tracked exactly any more
     """
 
-    def __init__(self, state: dict[str, Any], windows: Windows, oldest_index: int = 0) -> None:
+    def __init__(self, state: dict[str, Any], policy: MemoryPolicy,
+                 oldest_index: int = 0) -> None:
         self.state = state
-        self.windows = windows
+        self.policy = policy
         self.oldest_index = oldest_index
 
     @classmethod
-    def empty(cls, video_hw: tuple[int, int], device: torch.device, windows: Windows,
+    def empty(cls, video_hw: tuple[int, int], device: torch.device, policy: MemoryPolicy,
               constants: dict[str, Any]) -> ObjectMemory:
         """
         Return the memory of an object that has not been seen yet.
@@ -104,7 +122,7 @@ class ObjectMemory:
             'output_dict_per_obj': {0: _no_outputs()},
             'temp_output_dict_per_obj': {0: _no_outputs()},
         }
-        return cls(state, windows)
+        return cls(state, policy)
 
     @property
     def outputs(self) -> dict[str, dict[int, Entry]]:
@@ -194,7 +212,7 @@ class ObjectMemory:
             0: {key: {index: dict(entry) for index, entry in entries.items()}
                 for key, entries in temporary.items()}}
         state['cached_features'] = dict(self.state['cached_features'])
-        return ObjectMemory(state, self.windows, self.oldest_index)
+        return ObjectMemory(state, self.policy, self.oldest_index)
 
     def rewind(self, frame_index: int) -> None:
         """Forget what was tracked after a frame; prompts there stay."""
@@ -231,6 +249,12 @@ class ObjectMemory:
         cached = self.state['cached_features']
         self.state['cached_features'] = {index: cached[index] for index in self.unsettled}
 
+    def refuse_forgotten(self, frame_index: int) -> None:
+        """Raise FrameError if what a prompt or result on a frame would read was pruned."""
+        if frame_index < self.oldest_index:
+            raise FrameError(f'frame {frame_index} is too old: this object is remembered from '
+                             f'frame {self.oldest_index} on')
+
     def prune(self, newest_index: int, look_back: int) -> None:
         """
         Forget what no frame from `newest_index - look_back` on can read any more.
@@ -239,53 +263,22 @@ class ObjectMemory:
         `newest_index` and for prompts and replays on any of the last `look_back` frames.
         """
         oldest = self.oldest_index = max(newest_index - look_back, self.oldest_index)
-        self._prune_tracked(oldest)
-        self._prune_cond(oldest)
+        self.policy.forget(self, oldest)
         for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
             by_frame = self.state[name][0]
             for index in [index for index in by_frame if index < oldest]:
                 del by_frame[index]
 
-    def _prune_tracked(self, oldest: int) -> None:
-        for index, entry in list(self.tracked.items()):
-            if index >= oldest:
-                continue
-            if index < oldest - self.windows.longest:
-                del self.tracked[index]
-            elif index < oldest - self.windows.maps:
-                self.tracked[index] = _without(entry, 'pred_masks', 'maskmem_features')
-            else:
-                self.tracked[index] = _without(entry, 'pred_masks')
 
-    def _prune_cond(self, oldest: int) -> None:
-        """
-        Keep the prompted frames that any frame from `oldest` on can select.
-
-        SAM 2 selects K by distance, hence the K newest of the old ones; those that it leaves out
-        still serve as plain memories within the windows. One more than K is kept because SAM 2
-        orders its memories differently once there is something to leave out.
-        """
-        max_cond_frames = self.windows.max_cond_frames
-        reach = oldest - self.windows.longest
-        old = sorted(index for index in self.cond if index < oldest)
-        surplus = old[:-(max_cond_frames + 1)] if max_cond_frames > 0 else []
-        for index in surplus:
-            if index < reach:
-                del self.cond[index]
-        for index in old:
-            if index in self.cond:
-                self.cond[index] = _without(self.cond[index], 'pred_masks')
+def own_memory(memory: Memory) -> ObjectMemory:
+    """Return a memory as what this predictor makes, or raise TypeError."""
+    if not isinstance(memory, ObjectMemory):
+        raise TypeError(f'a memory of this predictor was expected, not {type(memory).__name__}')
+    return memory
 
 
 def _no_outputs() -> dict[str, dict[int, Entry]]:
     return {'cond_frame_outputs': {}, 'non_cond_frame_outputs': {}}
-
-
-def _without(entry: Entry, *names: str) -> Entry:
-    """Return an entry that has None for some names: entries are shared between forks."""
-    if all(entry[name] is None for name in names):
-        return entry
-    return {**entry, **dict.fromkeys(names)}
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

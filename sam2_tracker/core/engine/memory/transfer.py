@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""What prompted frames taught about an object, carried from one sequence to others."""
+"""A memory on its way: what prompted frames taught (a bank), and a whole state to go on from."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from typing import Any, TYPE_CHECKING
 import torch
 from torch import nn
 
-from sam2_tracker.core.engine.checks import own_memory
-from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory
+from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.protocols import Memory
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
-    from sam2_tracker.core.engine.predictor import Predictor
-
-
 _BANK_FIELDS = ('maps', 'pointers', 'score_logits')
+# What later frames read of a frame; how its mask looked is not among it.
+_ENTRY_FIELDS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
+_KINDS = ('cond', 'tracked')
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +73,6 @@ class CondBank:
                    metadata['model'], int(metadata['image_size']))
 
 
-def _refuse_unlikely(tensors: Mapping[str, torch.Tensor]) -> None:
-    for name, dimensions in zip(_BANK_FIELDS, (4, 2, 2), strict=True):
-        if tensors[name].dim() != dimensions or not tensors[name].is_floating_point():
-            raise ModelError(f'object memory file whose {name} are {tensors[name].dtype} of '
-                             f'shape {tuple(tensors[name].shape)}')
-        if not bool(tensors[name].isfinite().all()):
-            raise ModelError(f'object memory file whose {name} are not all numbers')
-    if len({len(tensors[name]) for name in _BANK_FIELDS}) != 1 or not len(tensors['maps']):
-        raise ModelError('object memory file whose tensors are empty or differ in length')
-
-
-def fingerprint(model: nn.Module) -> str:
-    """Return a hash of all weights: equal for equal models wherever and as whatever they lie."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f'{name} {tuple(tensor.shape)}'.encode())
-        # Weights may be held in half precision, which must not make them others.
-        rounded = tensor.detach().to('cpu', torch.bfloat16).contiguous()
-        digest.update(rounded.view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 def export_cond(memory: ObjectMemory, model: str, image_size: int) -> CondBank:
     """
     Gather what is remembered of an object's prompted frames, in the order of their prompts.
@@ -110,6 +87,21 @@ def export_cond(memory: ObjectMemory, model: str, image_size: int) -> CondBank:
                     torch.cat([entry['obj_ptr'] for entry in entries]),
                     torch.cat([entry['object_score_logits'] for entry in entries]),
                     model, image_size)
+
+
+def import_cond(memory: ObjectMemory, bank: CondBank, position: torch.Tensor) -> None:
+    """
+    Remember prompted frames of another sequence as the frames -C, ..., -2, -1 of this one.
+
+    :param position: the memory maps' position encoding, (1, mem_dim, h, w)
+    """
+    device = position.device
+    for row in range(len(bank)):
+        one = slice(row, row + 1)
+        memory.cond[row - len(bank)] = {
+            'maskmem_features': bank.maps[one].to(device), 'maskmem_pos_enc': [position],
+            'pred_masks': None, 'obj_ptr': bank.pointers[one].to(device),
+            'object_score_logits': bank.score_logits[one].to(device)}
 
 
 def refuse_misshapen(path: Path, bank: CondBank, model: SAM2Base) -> None:
@@ -128,24 +120,26 @@ def refuse_misshapen(path: Path, bank: CondBank, model: SAM2Base) -> None:
                          f'{", ".join(map(str, expected))}')
 
 
-def import_cond(memory: ObjectMemory, bank: CondBank, position: torch.Tensor) -> None:
-    """
-    Remember prompted frames of another sequence as the frames -C, ..., -2, -1 of this one.
-
-    :param position: the memory maps' position encoding, (1, mem_dim, h, w)
-    """
-    device = position.device
-    for row in range(len(bank)):
-        one = slice(row, row + 1)
-        memory.cond[row - len(bank)] = {
-            'maskmem_features': bank.maps[one].to(device), 'maskmem_pos_enc': [position],
-            'pred_masks': None, 'obj_ptr': bank.pointers[one].to(device),
-            'object_score_logits': bank.score_logits[one].to(device)}
+def fingerprint(model: nn.Module) -> str:
+    """Return a hash of all weights: equal for equal models wherever and as whatever they lie."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f'{name} {tuple(tensor.shape)}'.encode())
+        # Weights may be held in half precision, which must not make them others.
+        rounded = tensor.detach().to('cpu', torch.bfloat16).contiguous()
+        digest.update(rounded.view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
-# What later frames read of a frame; how its mask looked is not among it.
-_ENTRY_FIELDS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
-_KINDS = ('cond', 'tracked')
+def _refuse_unlikely(tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, dimensions in zip(_BANK_FIELDS, (4, 2, 2), strict=True):
+        if tensors[name].dim() != dimensions or not tensors[name].is_floating_point():
+            raise ModelError(f'object memory file whose {name} are {tensors[name].dtype} of '
+                             f'shape {tuple(tensors[name].shape)}')
+        if not bool(tensors[name].isfinite().all()):
+            raise ModelError(f'object memory file whose {name} are not all numbers')
+    if len({len(tensors[name]) for name in _BANK_FIELDS}) != 1 or not len(tensors['maps']):
+        raise ModelError('object memory file whose tensors are empty or differ in length')
 
 
 def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
@@ -167,25 +161,22 @@ def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
     return found
 
 
-def restored(predictor: Predictor, video_hw: tuple[int, int],
-             state: Mapping[str, Any]) -> ObjectMemory:
+def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tensor) -> None:
     """
-    Return a memory to track on with.
+    Remember what a state holds, to track on with.
 
-    :param video_hw: height and width of the source images
+    :param memory: an empty one
     :param state: as `state_of` gave it
+    :param position: the memory maps' position encoding, (1, mem_dim, h, w)
     :raises ModelError: if it is not such a state
     """
     try:
         entries = _entries(state)
     except (ValueError, KeyError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
-    memory = predictor.new_memory(video_hw)
-    position = _position(predictor, video_hw, next(iter(entries['cond'].values())))
     for kind, target in zip(_KINDS, (memory.cond, memory.tracked), strict=True):
         for (_, index), entry in sorted(entries[kind].items()):
-            target[index] = {**_on(position, entry), 'maskmem_pos_enc': [position]}
-    return memory
+            target[index] = {**_on(position.device, entry), 'maskmem_pos_enc': [position]}
 
 
 def _entries(state: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], Entry]]:
@@ -207,16 +198,5 @@ def _entries(state: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], Entry]
     return entries
 
 
-def _on(position: torch.Tensor, entry: Entry) -> Entry:
-    return {field: None if value is None else value.to(position.device)
-            for field, value in entry.items()}
-
-
-def _position(predictor: Predictor, video_hw: tuple[int, int], entry: Entry) -> torch.Tensor:
-    """Return the memory maps' position encoding, which is the same for all of a model's maps."""
-    maps, pointer, score = (entry[field] for field in _ENTRY_FIELDS)
-    bank = CondBank(maps, pointer, score, predictor.fingerprint(), predictor.image_size)
-    probe = predictor.new_memory(video_hw)
-    predictor.import_cond(probe, bank)
-    position: torch.Tensor = probe.cond[-1]['maskmem_pos_enc'][0]
-    return position
+def _on(device: torch.device, entry: Entry) -> Entry:
+    return {field: None if value is None else value.to(device) for field, value in entry.items()}
