@@ -46,6 +46,11 @@ ROOM_MAY_IMPORT = {
     'worker': {'frames', 'prompts', 'tracking'},
 }
 
+# Circles of imports that are still to be broken.
+KNOWN_CIRCLES = [
+    {'sam2_tracker.ros.node.engine', 'sam2_tracker.ros.services.memory_services'},
+]
+
 
 def python_files(folder: Path = ROOT) -> Iterator[Path]:
     for path in sorted(folder.rglob('*.py')):
@@ -67,6 +72,35 @@ def imported_by_source(source: str, package: tuple[str, ...]) -> Iterator[str]:
             module = '.'.join([*base, *([node.module] if node.module else [])])
             yield module
             yield from (f'{module}.{alias.name}' for alias in node.names)
+
+
+def package_modules() -> dict[str, Path]:
+    """Return the file of each module of the package, packages themselves included."""
+    return {
+        '.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__init__'): path
+        for path in python_files(PACKAGE)
+    }
+
+
+def circles(imports: dict[str, set[str]]) -> list[set[str]]:
+    """Return the groups of modules that all reach each other by imports."""
+
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            new = imports[todo.pop()] - seen
+            seen |= new
+            todo += new
+        return seen
+
+    reach = {module: reachable(module) for module in imports}
+    groups: list[set[str]] = []
+    for module in imports:
+        group = {other for other in reach[module] if module in reach[other]}
+        if group - {module} and group not in groups:
+            groups.append(group)
+    return groups
 
 
 def part_of(path: Path) -> str:
@@ -126,6 +160,24 @@ def test_nothing_else_in_the_core_imports_a_room() -> None:
         if module.startswith('sam2_tracker.core.') and module.split('.')[2] in ROOM_MAY_IMPORT
     }
     assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports for type checkers and those inside functions count too."""
+    modules = package_modules()
+    imports = {
+        module: {name for name in imported_modules(path) if name in modules}
+        for module, path in modules.items()
+    }
+    found = circles(imports)
+    assert [group for group in found if group not in KNOWN_CIRCLES] == []
+    assert [group for group in KNOWN_CIRCLES if group not in found] == [], 'no exceptions any more'
+
+
+def test_circles_of_imports_are_found() -> None:
+    imports = {'a': {'b'}, 'b': {'c'}, 'c': {'b', 'd'}, 'd': {'e'}, 'e': {'f'}, 'f': {'d'}}
+    assert circles(imports) == [{'b', 'c'}, {'d', 'e', 'f'}]
+    assert circles({'a': {'b', 'c'}, 'b': {'c'}, 'c': set()}) == []
 
 
 def test_only_the_ros_folder_imports_ros() -> None:
