@@ -18,7 +18,7 @@ from sam2_tracker.core.tracking.track import Track
 from sam2_tracker.core.tracking.visibility import object_name, VisibilityHistory
 from sam2_tracker.core.types import BoolArray, Frame, Prompt, Wanted
 
-MASK_ONLY = Wanted(label_image=False, masks=True)
+_MASK_ONLY = Wanted(label_image=False, masks=True)
 
 
 def same_aspect(before_hw: tuple[int, int], after_hw: tuple[int, int]) -> bool:
@@ -91,7 +91,7 @@ def _last_mask(
     if output is None:
         # The size changed again before a frame of the one before was tracked.
         return None if track.carried_mask_hw is None else _scaled(track.carried_mask_hw, after_hw)
-    masks = summarised(predictor, [output], [track.id], after_hw, MASK_ONLY, config)
+    masks = summarised(predictor, [output], [track.id], after_hw, _MASK_ONLY, config)
     return masks.masks[0] if masks.objects[0].visible else None
 
 

@@ -21,7 +21,7 @@ from sam2_tracker.core.tracking.visibility import announce
 
 # With the pauses that the worker makes in between, half a minute. Until then, what a replay needs
 # is kept: frames, and all that is tracked meanwhile.
-MAX_TRIES = 10
+_MAX_TRIES = 10
 
 
 class CatchUp:
@@ -82,10 +82,10 @@ class CatchUp:
         all where this has raised too often in a row.
         """
         self._tries += 1
-        if self._tries > MAX_TRIES:
+        if self._tries > _MAX_TRIES:
             for track in tracks:
                 if track.replay is not None:
-                    self._give_up(track, f'{MAX_TRIES} tries failed')
+                    self._give_up(track, f'{_MAX_TRIES} tries failed')
         steps = [
             (track, step)
             for track in tracks

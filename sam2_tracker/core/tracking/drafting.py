@@ -33,7 +33,7 @@ from sam2_tracker.core.types import (
     Wanted,
 )
 
-REPLY = Wanted(label_image=True, masks=False)
+_REPLY = Wanted(label_image=True, masks=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +226,7 @@ class Drafter:
             [each.output for each in seen if each.output is not None],
             [each.object_id for each in seen],
             target.frame.source_hw,
-            REPLY,
+            _REPLY,
             config,
         )
         summaries = dict(zip((each.object_id for each in seen), masks.objects, strict=True))

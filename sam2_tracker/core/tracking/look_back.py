@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image features of the frames within the look-back; others are computed when asked for."""
+"""The processed frames that a refinement may go back to: their stamps and their features."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from sam2_tracker.core.frames.source import FrameLookup
 from sam2_tracker.core.protocols import FrameFeatures, PredictorProtocol
 from sam2_tracker.core.types import Frame
 
-LOOK_BACK_S = 2.0
+_LOOK_BACK_S = 2.0
 # What a measured rate can lead to: one frame in two seconds, or one every 16 ms.
-MIN_FRAMES = 4
-MAX_FRAMES = 120
+_MIN_FRAMES = 4
+_MAX_FRAMES = 120
 # Until the rate is known: what 30 frames a second would give.
-DEFAULT_FRAMES = 60
-RATE_FRAMES = 30
+_DEFAULT_FRAMES = 60
+_RATE_FRAMES = 30
+# Several objects that catch up from far back share what is computed again.
+_RECOMPUTED_FRAMES = 4
 
 
 class LookBack:
@@ -38,13 +40,13 @@ class LookBack:
         """Return how many processed frames a refinement may go back."""
         if self.fixed_frames > 0:
             return self.fixed_frames
-        recent = [stamp_ns for _, stamp_ns in list(self._stamps)[-RATE_FRAMES:]]
+        recent = [stamp_ns for _, stamp_ns in list(self._stamps)[-_RATE_FRAMES:]]
         if len(recent) < 3:
-            return DEFAULT_FRAMES
+            return _DEFAULT_FRAMES
         period_ns = statistics.median(
             later - earlier for earlier, later in itertools.pairwise(recent)
         )
-        return min(max(round(LOOK_BACK_S * 1e9 / period_ns), MIN_FRAMES), MAX_FRAMES)
+        return min(max(round(_LOOK_BACK_S * 1e9 / period_ns), _MIN_FRAMES), _MAX_FRAMES)
 
     @property
     def oldest_stamp_ns(self) -> int:
@@ -73,13 +75,11 @@ class LookBack:
         self._stamps.clear()
 
 
-# Several objects that catch up from far back share what is computed again.
-RECOMPUTED_FRAMES = 4
-
-
 class FeatureCache:
     """
     Hands out the features of any processed frame that is still buffered.
+
+    Those within the look-back are held; others are computed again when asked for.
 
     :param frames: where the pixels of frames beyond the look-back come from
     """
@@ -129,7 +129,7 @@ class FeatureCache:
 
     def _keep(self, key: tuple[str, int], features: FrameFeatures) -> None:
         self._recomputed[key] = features
-        while len(self._recomputed) > RECOMPUTED_FRAMES:
+        while len(self._recomputed) > _RECOMPUTED_FRAMES:
             self._recomputed.popitem(last=False)
 
     def clear(self) -> None:

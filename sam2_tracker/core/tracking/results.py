@@ -16,7 +16,7 @@ from sam2_tracker.core.tracking.track import Track
 from sam2_tracker.core.tracking.visibility import announce
 from sam2_tracker.core.types import BoolArray, Frame, TrackedFrame, TrackedObject, Wanted
 
-NUMBERS_ONLY = Wanted(label_image=False, masks=False)
+_NUMBERS_ONLY = Wanted(label_image=False, masks=False)
 
 
 def summarised(
@@ -48,7 +48,7 @@ def summaries_of(
     config: TrackingConfig,
 ) -> tuple[MaskSummary, ...]:
     """Return the masks' numbers only; they may be of different frames."""
-    return summarised(predictor, outputs, object_ids, source_hw, NUMBERS_ONLY, config).objects
+    return summarised(predictor, outputs, object_ids, source_hw, _NUMBERS_ONLY, config).objects
 
 
 def show(

@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""One object as it is tracked and shown."""
+"""One object as it is tracked and shown, and the roster of all."""
 
 from __future__ import annotations
 
@@ -121,46 +121,6 @@ class Track:
         return sum(memory.nbytes for memory in memories if memory is not None)
 
 
-def shown_object(
-    object_id: int,
-    label: str,
-    summary: MaskSummary,
-    visibility: Visibility,
-    catching_up: bool = False,
-) -> TrackedObject:
-    """Return an object as it is on a frame with a result."""
-    return TrackedObject(
-        object_id,
-        label,
-        visibility.state,
-        summary.score,
-        summary.box,
-        summary.area_px,
-        summary.centroid_xy,
-        catching_up,
-    )
-
-
-def nothing_shown(
-    object_id: int, label: str, state: ObjectState, catching_up: bool = False
-) -> TrackedObject:
-    """Return an object on a frame without a result of it."""
-    return TrackedObject(object_id, label, state, 0.0, catching_up=catching_up)
-
-
-def state_on(
-    history: VisibilityHistory,
-    index: int,
-    stamp_ns: int,
-    summary: MaskSummary,
-    lost_after_s: float,
-) -> Visibility:
-    """Return, and remember, an object's state on a frame."""
-    visibility = next_visibility(history.before(index), summary.visible, stamp_ns, lost_after_s)
-    history.record(index, visibility)
-    return visibility
-
-
 class Roster:
     """
     Every object's track; iterates in the order of the ids.
@@ -225,3 +185,43 @@ class Roster:
         new_id = object_id or self._ids.peek(1)[0]
         self._ids.claim(new_id)
         return self.enter(new_id, label, memory).id
+
+
+def shown_object(
+    object_id: int,
+    label: str,
+    summary: MaskSummary,
+    visibility: Visibility,
+    catching_up: bool = False,
+) -> TrackedObject:
+    """Return an object as it is on a frame with a result."""
+    return TrackedObject(
+        object_id,
+        label,
+        visibility.state,
+        summary.score,
+        summary.box,
+        summary.area_px,
+        summary.centroid_xy,
+        catching_up,
+    )
+
+
+def nothing_shown(
+    object_id: int, label: str, state: ObjectState, catching_up: bool = False
+) -> TrackedObject:
+    """Return an object on a frame without a result of it."""
+    return TrackedObject(object_id, label, state, 0.0, catching_up=catching_up)
+
+
+def state_on(
+    history: VisibilityHistory,
+    index: int,
+    stamp_ns: int,
+    summary: MaskSummary,
+    lost_after_s: float,
+) -> Visibility:
+    """Return, and remember, an object's state on a frame."""
+    visibility = next_visibility(history.before(index), summary.visible, stamp_ns, lost_after_s)
+    history.record(index, visibility)
+    return visibility

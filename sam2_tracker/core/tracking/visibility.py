@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Visible, occluded, lost: what is known of an object, frame by frame."""
+"""Visible, occluded, lost: an object's state from frame to frame, and what is logged of it."""
 
 from __future__ import annotations
 
