@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which device and which precision a model runs with."""
+"""What a model runs on and with: device, precision, threads; and whether its memory ran out."""
 
 from __future__ import annotations
 
@@ -61,15 +61,6 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error, or what caused it, is that device or host has no memory left."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
-        return True
-    return error.__cause__ is not None and is_out_of_memory(error.__cause__)
-
-
 def core_count_for_two() -> int:
     """Return half the cores of this process, for work that is done in two threads at a time."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
@@ -84,3 +75,12 @@ def use_threads(count: int) -> None:
     :param count: 1 or more
     """
     torch.set_num_threads(count)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error, or what caused it, is that device or host has no memory left."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

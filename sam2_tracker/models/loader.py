@@ -1,6 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Build a model: config, class, weights, device. Hydra's global state stays as it was."""
+"""
+From settings to a model: config, class, weights, device; and what it held, given back.
+
+Hydra's global state stays as it was.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +36,9 @@ from sam2_tracker.models.zoo import model_spec, ModelSpec
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
-
 STREAM_PREDICTOR = 'sam2_tracker.core.engine.stream_predictor.StreamPredictor'
 # The coarsest feature map has stride 32, and Hiera's windows and the mask encoder need as much.
-IMAGE_SIZE_STEP = 32
+_IMAGE_SIZE_STEP = 32
 
 # What build_sam2_video_predictor's apply_postprocessing sets, but for its fill_hole_area=8: only
 # SAM 2's CUDA extension fills holes there, and it would change the memory of prompted frames.
@@ -47,8 +50,27 @@ _POSTPROCESSING: dict[str, Any] = {
     'fill_hole_area': 0,
 }
 
+_BATCHED = {'auto': None, 'always': True, 'never': False}
+
 # Hydra keeps its configs in one global object.
 _hydra_lock = threading.Lock()
+
+
+def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> Predictor:
+    """
+    Build the model that the settings name, ready for a tracker.
+
+    :param max_cond_frames: prompted frames that memory attention reads, 2 or more
+    :raises ModelError: unknown model or setting, checkpoint missing or damaged, no such device
+    """
+    refuse_unknown('batching', config.batching, _BATCHED)
+    device = resolve_device(config.device)
+    if device.type == 'cpu':
+        keep_freed_memory()
+    precision = resolve_precision(config.precision, device)
+    name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
+    model = build_predictor(config, max_cond_frames)
+    return Predictor(model, name, _BATCHED[config.batching], compile=config.compile)
 
 
 def build_predictor(
@@ -88,9 +110,9 @@ def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int
     :returns: the ``model`` node, for ``hydra.utils.instantiate``
     :raises ModelError: image size or number of conditioning frames cannot work
     """
-    if config.image_size % IMAGE_SIZE_STEP or config.image_size < 0:
+    if config.image_size % _IMAGE_SIZE_STEP or config.image_size < 0:
         raise ModelError(
-            f'image_size {config.image_size} is not a multiple of {IMAGE_SIZE_STEP} '
+            f'image_size {config.image_size} is not a multiple of {_IMAGE_SIZE_STEP} '
             "(0 means the model's own)"
         )
     if max_cond_frames < 2:
@@ -148,6 +170,14 @@ def hydra_configs(package: str) -> Iterator[None]:
             hydra.hydra, version.version_base = before
 
 
+def release_cached_memory() -> None:
+    """Give device and system back what models that are gone had."""
+    gc.collect()
+    return_freed_memory()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def _settings(config: ModelConfig, max_cond_frames: int) -> dict[str, Any]:
     settings: dict[str, Any] = {
         # Corrections on tracked frames would otherwise fade after 6 to 15 frames.
@@ -179,31 +209,3 @@ def _fill(model_config: DictConfig, config: ModelConfig, random_weights: bool) -
     model = instantiate(model_config, _recursive_=True)
     load_weights(model, weights, config.name, str(path))
     return model
-
-
-_BATCHED = {'auto': None, 'always': True, 'never': False}
-
-
-def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> Predictor:
-    """
-    Build the model that the settings name, ready for a tracker.
-
-    :param max_cond_frames: prompted frames that memory attention reads, 2 or more
-    :raises ModelError: unknown model or setting, checkpoint missing or damaged, no such device
-    """
-    refuse_unknown('batching', config.batching, _BATCHED)
-    device = resolve_device(config.device)
-    if device.type == 'cpu':
-        keep_freed_memory()
-    precision = resolve_precision(config.precision, device)
-    name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
-    model = build_predictor(config, max_cond_frames)
-    return Predictor(model, name, _BATCHED[config.batching], compile=config.compile)
-
-
-def release_cached_memory() -> None:
-    """Give device and system back what models that are gone had."""
-    gc.collect()
-    return_freed_memory()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -1,6 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The picture trunk of ``nano``: EfficientNet-Lite0's layers with BatchNorm folded away."""
+"""
+The picture trunk of ``nano``: EfficientNet-Lite0's layers with BatchNorm folded away.
+
+Apart: import, nano's configuration names it, and only building nano imports it.
+"""
 
 from __future__ import annotations
 
