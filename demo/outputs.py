@@ -24,8 +24,7 @@ from sam2_tracker.core.types import (
     TrackedFrame,
     UInt8Array,
 )
-from sam2_tracker.render.contact_sheet import contact_sheet, spread
-from sam2_tracker.render.overlay import Overlay
+from sam2_tracker.render.overlay import contact_sheet, Overlay, spread
 
 TILES = 15
 # What the node calls the ways in which a frame can have no result.

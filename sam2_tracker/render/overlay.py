@@ -1,10 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Draw a frame's result over its picture."""
+"""Draw a frame's result over its picture, and many pictures on one sheet."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,9 @@ import supervision as sv
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, UInt8Array
 from sam2_tracker.render.palette import colour_rgb, HEX_COLOURS
 
-TRACE_FRAMES = 60
+_TRACE_FRAMES = 60
+_CAPTION_HEIGHT = 22
+_GAP = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Overlay:
             self._trace = sv.TraceAnnotator(
                 color=self._palette,
                 color_lookup=sv.ColorLookup.CLASS,
-                trace_length=TRACE_FRAMES,
+                trace_length=_TRACE_FRAMES,
                 thickness=2,
             )
         self._newest_index = frame_index
@@ -172,3 +175,53 @@ def _list_hidden(scene: UInt8Array, objects: tuple[TrackedObject, ...]) -> None:
             scene, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA
         )
         top = bottom + 2
+
+
+def contact_sheet(
+    images: Sequence[UInt8Array], captions: Sequence[str], columns: int = 3, tile_width: int = 426
+) -> UInt8Array:
+    """
+    Put pictures side by side, in reading order, each with a caption above it.
+
+    :param images: one or more (height, width, 3) uint8, of any sizes; all BGR or all RGB
+    :param captions: one for each picture
+    :param tile_width: width of each picture on the sheet in pixels
+    :returns: (height, width, 3) uint8, channels as given
+    """
+    tiles = [
+        _tile(image, caption, tile_width) for image, caption in zip(images, captions, strict=True)
+    ]
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    width = min(columns, len(tiles)) * (tile_width + _GAP) + _GAP
+    heights = [max(tile.shape[0] for tile in row) + _GAP for row in rows]
+    sheet = np.full((sum(heights) + _GAP, width, 3), 255, np.uint8)
+    top = _GAP
+    for row, height in zip(rows, heights, strict=True):
+        for column, tile in enumerate(row):
+            left = _GAP + column * (tile_width + _GAP)
+            sheet[top : top + tile.shape[0], left : left + tile_width] = tile
+        top += height
+    return sheet
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Choose ``wanted`` of ``count`` positions, evenly spread, the first and last among them."""
+    return sorted({round(position) for position in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def _tile(image: UInt8Array, caption: str, width: int) -> UInt8Array:
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    tile = np.full((height + _CAPTION_HEIGHT, width, 3), 255, np.uint8)
+    tile[_CAPTION_HEIGHT:] = picture
+    cv2.putText(
+        tile,
+        caption,
+        (2, _CAPTION_HEIGHT - 6),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.5,
+        (0, 0, 0),
+        1,
+        cv2.LINE_AA,
+    )
+    return tile

@@ -17,8 +17,13 @@ from sam2_tracker.core.types import (
 
 pytest.importorskip('supervision')
 
-from sam2_tracker.render.contact_sheet import contact_sheet, spread
-from sam2_tracker.render.overlay import label_text, Overlay, OverlayConfig
+from sam2_tracker.render.overlay import (
+    contact_sheet,
+    label_text,
+    Overlay,
+    OverlayConfig,
+    spread,
+)
 from sam2_tracker.render.palette import colour_rgb, HEX_COLOURS, label_picture
 
 HW = (120, 160)

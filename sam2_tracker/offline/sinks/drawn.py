@@ -121,7 +121,7 @@ class ContactSheet:
 
     def finish(self) -> None:
         """Write the sheet."""
-        from sam2_tracker.render.contact_sheet import contact_sheet
+        from sam2_tracker.render.overlay import contact_sheet
 
         if not self._tiles:
             return
