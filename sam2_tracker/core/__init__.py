@@ -1,4 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+"""
+Tracking without ROS: from pictures and prompts to masks, and the types that all parts share.
 
-"""The engine: frames, prompts, masks and tracks, free of ROS."""
+Nothing here imports another part of the package, and only the engine imports torch and SAM 2.
+"""

@@ -1,4 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+"""
+Pictures of results: overlays, colours by object id, label pictures, contact sheets.
 
-"""Pictures of results: overlays, colour by object id, contact sheets. Free of ROS and torch."""
+Nothing here imports ROS or torch, or decides what is shown when.
+"""

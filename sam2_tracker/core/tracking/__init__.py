@@ -1,3 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects from frame to frame: states, prompts on past frames, replays."""
+"""
+Objects from frame to frame: their states, prompts on past frames, replays, changes of size.
+
+Nothing here runs a model, waits, or knows of threads and clocks.
+"""
