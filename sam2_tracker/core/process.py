@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the C library does with memory that pictures and tensors on the CPU give back."""
+"""A process that computes: turns at the interpreter, threads that spin, memory given back."""
 
 from __future__ import annotations
 

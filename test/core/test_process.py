@@ -41,8 +41,8 @@ print(min(waits_s))
 
 
 def shortest_wait_s(turns: str) -> float:
-    done = subprocess.run([sys.executable, '-c', TAKING_TURNS, turns], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run([sys.executable, '-c', TAKING_TURNS, turns], capture_output=True,
+                          text=True, check=True)
     return float(done.stdout)
 
 

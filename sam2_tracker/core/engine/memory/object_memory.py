@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # SAM 2 names objects within a state; here every state has just the one.
 OBJECT_ID = 1
 # The pointers' time encoding is scaled by min(num_frames, 16), so a stream must look endless.
-NUM_FRAMES = 2**31
+_NUM_FRAMES = 2**31
 # What the model remembers of one frame, as SAM 2 keeps it.
 Entry = dict[str, Any]
 
@@ -113,7 +113,7 @@ class ObjectMemory:
         """
         height, width = video_hw
         state: dict[str, Any] = {
-            'images': (), 'num_frames': NUM_FRAMES, 'video_height': height, 'video_width': width,
+            'images': (), 'num_frames': _NUM_FRAMES, 'video_height': height, 'video_width': width,
             'offload_video_to_cpu': False, 'offload_state_to_cpu': False, 'device': device,
             'storage_device': device, 'cached_features': {}, 'constants': constants,
             'obj_id_to_idx': {OBJECT_ID: 0}, 'obj_idx_to_id': {0: OBJECT_ID},
