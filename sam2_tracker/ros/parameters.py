@@ -26,7 +26,7 @@ from sam2_tracker.core.config import (
     TrackingConfig,
 )
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.ros.parameter_table import PARAMETERS, ParameterSpec, Value, When
+from sam2_tracker.core.settings import PARAMETERS, ParameterSpec, Value, When
 
 
 @dataclass(frozen=True)

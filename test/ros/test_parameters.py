@@ -16,13 +16,13 @@ import yaml
 
 from sam2_tracker.core.config import CoreConfig, FramePolicy
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.ros.parameter_docs import as_markdown, as_yaml
-from sam2_tracker.ros.parameter_table import PARAMETERS, When
+from sam2_tracker.core.settings import PARAMETERS, When
 from sam2_tracker.ros.parameters import (
     core_config,
     input_config,
     NodeParameters,
 )
+from tools.docs import as_markdown, as_yaml
 
 DOMAIN_ID = 31
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sam2_tracker.models.zoo import MODELS
-from sam2_tracker.ros.parameter_docs import as_markdown
+from tools.docs import as_markdown
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()
 SOURCES = ''.join(

@@ -25,13 +25,13 @@ from std_srvs.srv import Trigger
 
 from sam2_tracker.core.errors import ConfigError, FrameError, one_line
 from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.settings import Value
 from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.ros.camera.video_source_options import SPECS
 from sam2_tracker.ros.inputs.image_input import topic_name
 from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, stamp_to_msg
 from sam2_tracker.ros.outputs.delivery import has_arrived
-from sam2_tracker.ros.parameter_table import Value
 from sam2_tracker.ros.parameters import declare_checked
 from sam2_tracker.ros.stop_request import StopRequest
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from sam2_tracker.ros.parameter_table import ParameterSpec, Value, When
+from sam2_tracker.core.settings import ParameterSpec, Value, When
 
 
 class PathSpec(ParameterSpec):

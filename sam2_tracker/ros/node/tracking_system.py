@@ -11,6 +11,7 @@ import traceback
 from rclpy.node import Node
 
 from sam2_tracker.core.config import FramePolicy
+from sam2_tracker.core.settings import Value
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.clicks import ClickedPoints
@@ -19,7 +20,6 @@ from sam2_tracker.ros.log_bridge import log_to
 from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
-from sam2_tracker.ros.parameter_table import Value
 from sam2_tracker.ros.parameters import (
     annotate_config,
     core_config,

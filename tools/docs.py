@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import textwrap
 
-from sam2_tracker.ros.parameter_table import PARAMETERS, ParameterSpec, Value
+from sam2_tracker.core.settings import PARAMETERS, ParameterSpec, Value
 
 _HEAD = """\
 # Every parameter of the tracker with its default. Pass a copy of it with
