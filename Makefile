@@ -7,7 +7,7 @@ IN_WORKSPACE := bash -c '. .venv/bin/activate && . install/setup.bash && exec "$
 # With Fast DDS's own default, best-effort subscribers lose most images of ordinary size.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
-.PHONY: help setup demo verify-demo test lint bench accuracy clean clean-all
+.PHONY: help setup demo verify-demo test lint docs bench accuracy clean clean-all
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,9 @@ test: setup  ## run every test that this machine can run
 
 lint: setup  ## ruff with the ament linters' rules, and mypy
 	@$(IN_WORKSPACE) tools/run_lint
+
+docs: setup  ## write config/tracker.yaml and README's table of parameters from the settings
+	@$(IN_WORKSPACE) python -m tools.docs
 
 bench: setup  ## measure speed; writes benchmarks/results/
 	@$(IN_WORKSPACE) python -m benchmarks

@@ -1,13 +1,22 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write the parameter table as config/tracker.yaml or as README's table."""
+"""
+Write what follows from the settings: config/tracker.yaml and the README's table of parameters.
+
+`make docs` runs it, and a test fails where it was forgotten.
+"""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 import textwrap
 
-from sam2_tracker.core.settings import PARAMETERS, ParameterSpec, Value
+from sam2_tracker.core.config import PARAMETERS
+from sam2_tracker.core.settings import ParameterSpec, Value
+
+ROOT = Path(__file__).resolve().parents[1]
+YAML, README = ROOT / 'config' / 'tracker.yaml', ROOT / 'README.md'
+BEGIN, END = '<!-- parameters:begin (make docs writes this) -->\n', '<!-- parameters:end -->\n'
 
 _HEAD = """\
 # Every parameter of the tracker with its default. Pass a copy of it with
@@ -17,6 +26,19 @@ _HEAD = """\
 /**:
   ros__parameters:
 """
+
+
+def written() -> dict[Path, str]:
+    """
+    Return each file that is written, with its text.
+
+    :raises ValueError: the README has lost its markers
+    """
+    before, begin, rest = README.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f'README.md has no line {((begin and END) or BEGIN).strip()!r}')
+    return {YAML: as_yaml(), README: f'{before}{begin}\n{as_markdown()}\n{end}{after}'}
 
 
 def yaml_value(value: Value) -> str:
@@ -61,5 +83,11 @@ def _markdown_row(spec: ParameterSpec) -> str:
             f'| {spec.when.value} | {spec.description} |')
 
 
+def main() -> None:
+    """Write the files."""
+    for path, text in written().items():
+        path.write_text(text)
+
+
 if __name__ == '__main__':
-    sys.stdout.write(as_markdown() if sys.argv[1:] == ['markdown'] else as_yaml())
+    main()

@@ -1,13 +1,34 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Settings of the core, as plain values: the ROS parameters and the command line fill them."""
+"""
+Every setting, once: the node's parameters, launch arguments, `process` options, YAML, README.
+
+A field is a parameter. Those who use it get its group as a plain frozen dataclass.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 import enum
 from pathlib import Path
+from types import MappingProxyType
+
+from sam2_tracker.core.settings import group, Option, ParameterSpec, setting, specs_of, When
+
+# What there is to choose from; `models.zoo` has what stands behind each name.
+MODEL_NAMES = (
+    'nano',
+    'sam2.1_hiera_tiny',
+    'sam2.1_hiera_small',
+    'sam2.1_hiera_base_plus',
+    'sam2.1_hiera_large',
+    'sam2_hiera_tiny',
+    'sam2_hiera_small',
+    'sam2_hiera_base_plus',
+    'sam2_hiera_large',
+)
 
 
 class FramePolicy(enum.Enum):
@@ -22,78 +43,212 @@ class ModelConfig:
     """
     Which model, and how it runs.
 
-    :param checkpoint: path of the weights, None for the model's own in the cache
-    :param device: auto, cpu, cuda or cuda:N
-    :param precision: auto (bfloat16 on CUDA, else float32), bfloat16 or float32
-    :param compile: none, encoder or full
-    :param image_size: side of the square that the model sees in pixels, 0 for the model's own
-    :param batching: several objects in one pass: auto (on CUDA, and if compile is full), always or
-        never
+    With `compile` full, `batching` auto batches on a CPU too.
     """
 
-    name: str = 'nano'
-    checkpoint: Path | None = None
-    device: str = 'auto'
-    precision: str = 'auto'
-    compile: str = 'none'
-    image_size: int = 0
-    batching: str = 'auto'
+    name: str = setting(
+        'nano',
+        'Which SAM 2; nano is bundled, for demos and tests, the others are for work.',
+        name='model',
+        choices=MODEL_NAMES,
+        launch=True,
+        option=Option('its name (%(default)s)', 'MODEL', checked=False),
+    )
+    checkpoint: Path | None = setting(
+        None,
+        "Path of the weights; empty for the model's own in the cache (see fetch_checkpoint).",
+        launch=True,
+        option=Option('its weights', 'FILE'),
+    )
+    device: str = setting(
+        'auto',
+        'Where the model runs; auto takes CUDA where there is one.',
+        pattern=r'auto|cpu|cuda(:\d{1,2})?',
+        pattern_help='auto, cpu, cuda or cuda:N',
+        launch=True,
+        option=Option('auto, cpu, cuda or cuda:N', checked=False),
+    )
+    precision: str = setting(
+        'auto',
+        'Arithmetic of the model; auto is bfloat16 on CUDA devices that have it, else float32.',
+        choices=('auto', 'bfloat16', 'float32'),
+        option=Option(),
+    )
+    compile: str = setting(
+        'none',
+        'What torch.compile compiles on configure: slower to start, faster frames.',
+        choices=('none', 'encoder', 'full'),
+        option=Option(),
+    )
+    image_size: int = setting(
+        0,
+        "Side in pixels of what the model sees, a multiple of 32; 0 for the model's own.",
+        between=(0, 4096),
+        option=Option("side of the model's input, 0 for its own (%(default)s)", 'PX'),
+    )
+    batching: str = setting(
+        'auto',
+        'Several objects in one pass: faster with nano, exact but for rounding; auto: on CUDA.',
+        choices=('auto', 'always', 'never'),
+        option=Option('whether objects share a pass; auto: on CUDA'),
+    )
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """How images come in."""
+
+    transport: str = setting(
+        'raw',
+        'raw subscribes to sensor_msgs/Image, compressed to CompressedImage on image/compressed.',
+        name='image_transport',
+        choices=('raw', 'compressed'),
+        launch=True,
+    )
+    reliability: str = setting(
+        'auto',
+        'Reliability asked of the camera; auto is reliable if every publisher found is.',
+        name='image_reliability',
+        choices=('auto', 'reliable', 'best_effort'),
+    )
+    max_value: int = setting(
+        65535,
+        'Value of a mono16 pixel that is white; larger ones are clipped.',
+        when=When.LIVE,
+        name='image_max_value',
+        between=(1, 65535),
+    )
+    frame_policy: FramePolicy = setting(
+        FramePolicy.LATEST,
+        'latest skips frames that cannot be kept up with (live), every loses none (bags).',
+        launch=True,
+    )
 
 
 @dataclass(frozen=True)
 class BufferConfig:
-    """
-    The frame buffer.
+    """The frame buffer."""
 
-    :param directory: parent of the sessions' folders, None for a private temporary one
-    :param max_frames: processed frames kept
-    :param max_bytes: bytes of JPEG kept, processed and waiting together
-    :param jpeg_quality: 1 to 100, for frames that arrive raw
-    :param max_side: longest side of a stored frame in pixels, 0 to store them as they are
-    :param keep: leave the frames on disk at exit and evict nothing
-    """
-
-    directory: Path | None = None
-    max_frames: int = 300
-    max_bytes: int = 2 * 1024**3
-    jpeg_quality: int = 95
-    max_side: int = 0
-    keep: bool = False
+    directory: Path | None = setting(
+        None, "Parent of the sessions' folders of JPEGs; empty for a private temporary one."
+    )
+    max_frames: int = setting(
+        300,
+        'Processed frames kept: how far back a new object may be prompted.',
+        between=(2, 1000000),
+    )
+    max_bytes: int = setting(
+        2 * 1024**3,
+        'Bytes of JPEG kept, processed and waiting together.',
+        between=(1024**2, 1024**4),
+    )
+    jpeg_quality: int = setting(95, 'JPEG quality of frames that arrive raw.', between=(1, 100))
+    max_side: int = setting(
+        0,
+        'Longest side of a stored frame in pixels, larger ones are scaled down; 0 for no limit.',
+        between=(0, 65535),
+    )
+    keep: bool = setting(False, 'Leave the frames on disk at exit and evict nothing.')
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """
-    The tracker.
+    """The tracker."""
 
-    :param max_cond_frames: prompted frames that memory attention reads per object, 2 or more
-    :param look_back_frames: processed frames that a refinement may go back; 0 means 2 s at the
-        camera's measured rate
-    :param lost_after_s: occluded for longer than this, in image stamps, means lost
-    :param mask_threshold: logit above which a pixel belongs to the object
-    :param fill_hole_area: holes of up to so many source pixels are filled in the output, 0 for
-        none
-    """
-
-    max_objects: int = 32
-    max_cond_frames: int = 4
-    look_back_frames: int = 0
-    lost_after_s: float = 3.0
-    mask_threshold: float = 0.0
-    fill_hole_area: int = 0
+    max_objects: int = setting(
+        32,
+        'Objects tracked at once; more are refused.',
+        when=When.LIVE,
+        between=(1, 1000),
+        option=Option(metavar='N'),
+    )
+    max_cond_frames: int = setting(
+        4,
+        'Prompted frames that memory attention reads per object.',
+        between=(2, 64),
+        option=Option('prompted frames that are remembered (%(default)s)', 'N'),
+    )
+    look_back_frames: int = setting(
+        0,
+        'Processed frames that a refinement may go back; 0 for 2 s of them, 4 to 120.',
+        when=When.LIVE,
+        between=(0, 10000),
+    )
+    lost_after_s: float = setting(
+        3.0,
+        'Seconds of image stamps that an object is occluded for before it counts as lost.',
+        when=When.LIVE,
+        between=(0.0, 86400.0),
+        option=Option('hidden for longer means lost (%(default)s s)', 'S', '--lost-after'),
+    )
+    mask_threshold: float = setting(
+        0.0,
+        'Logit above which a pixel belongs to an object.',
+        when=When.LIVE,
+        between=(-32.0, 32.0),
+        option=Option('pixels above it are in the mask (%(default)s)', 'LOGIT'),
+    )
+    fill_hole_area: int = setting(
+        0,
+        'Holes of up to so many source pixels are filled in the published masks.',
+        when=When.LIVE,
+        between=(0, 1000000),
+        option=Option('fill holes of up to so many pixels (%(default)s)', 'PX'),
+    )
 
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """
-    How prompts find their frame.
+    """How prompts come in, and find their frame."""
 
-    :param stamp_tolerance_s: farthest that the nearest buffered frame may be from a stamp
-    :param timeout_s: a request that has not taken effect by then is withdrawn
+    stamp_tolerance_s: float = setting(
+        0.1,
+        "Seconds that the nearest buffered frame may be from a prompt's stamp.",
+        between=(0.0, 60.0),
+    )
+    timeout_s: float = setting(
+        10.0,
+        'Seconds after which a request that has not taken effect is withdrawn and answered.',
+        between=(0.1, 3600.0),
+    )
+    clicked_point: bool = setting(
+        False, 'Take ~/clicked_point: one positive point is one new object.'
+    )
+    prompts_file: Path | None = setting(
+        None,
+        'YAML file of prompts that apply by themselves; empty for none.',
+        name='prompts_file',
+        launch=True,
+    )
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """The files of objects' memories."""
+
+    directory: Path | None = setting(
+        None,
+        'Folder of the files of save_memory and load_memory; empty for sam2_tracker/memories in '
+        '$XDG_DATA_HOME or ~/.local/share.',
+    )
+
+
+@dataclass(frozen=True)
+class AnnotateConfig:
+    """
+    What is drawn over a picture.
+
+    Labels come with a list of the objects that are not visible; a trace is the way of the centre
+    of a box over the last frames.
     """
 
-    stamp_tolerance_s: float = 0.1
-    timeout_s: float = 10.0
+    mask: bool = setting(True, 'Draw the masks on ~/annotated.', when=When.LIVE)
+    box: bool = setting(True, 'Draw the boxes on ~/annotated.', when=When.LIVE)
+    label: bool = setting(True, 'Draw ids, labels and scores on ~/annotated.', when=When.LIVE)
+    trace: bool = setting(False, "Draw the objects' past ways on ~/annotated.", when=When.LIVE)
+    opacity: float = setting(
+        0.5, 'Opacity of the masks drawn.', when=When.LIVE, between=(0.0, 1.0)
+    )
 
 
 @dataclass(frozen=True)
@@ -104,4 +259,36 @@ class CoreConfig:
     buffer: BufferConfig = field(default_factory=BufferConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
-    frame_policy: FramePolicy = FramePolicy.LATEST
+    frame_policy: FramePolicy = InputConfig.frame_policy
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Everything that the node can be told, in the order of config/tracker.yaml."""
+
+    model: ModelConfig = group(ModelConfig, prefix='')
+    input: InputConfig = group(InputConfig, prefix='')
+    buffer: BufferConfig = group(BufferConfig)
+    tracking: TrackingConfig = group(TrackingConfig)
+    prompt: PromptConfig = group(PromptConfig)
+    memory: MemoryConfig = group(MemoryConfig)
+    annotate: AnnotateConfig = group(AnnotateConfig)
+    autostart: bool = setting(
+        True,
+        'Configure and activate without a lifecycle manager.',
+        when=When.FIXED,
+        launch=True,
+    )
+
+    @property
+    def core(self) -> CoreConfig:
+        """The part that the core needs."""
+        return CoreConfig(
+            self.model, self.buffer, self.tracking, self.prompt, self.input.frame_policy
+        )
+
+
+#: Every parameter of the node by its name.
+PARAMETERS: Mapping[str, ParameterSpec] = MappingProxyType(
+    {spec.name: spec for spec in specs_of(NodeConfig)}
+)

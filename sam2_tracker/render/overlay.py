@@ -6,35 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import supervision as sv
 
+from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, UInt8Array
 from sam2_tracker.render.palette import colour_rgb, HEX_COLOURS
 
 _TRACE_FRAMES = 60
 _CAPTION_HEIGHT = 22
 _GAP = 4
-
-
-@dataclass(frozen=True)
-class OverlayConfig:
-    """
-    What is drawn.
-
-    :param label: id, name and score of visible objects, and a list of those not visible
-    :param trace: the way of the centre of each box over the last frames
-    :param opacity: of the masks, 0 to 1
-    """
-
-    mask: bool = True
-    box: bool = True
-    label: bool = True
-    trace: bool = False
-    opacity: float = 0.5
 
 
 class Overlay:
@@ -44,13 +27,13 @@ class Overlay:
     Not thread-safe: one thread uses it.
     """
 
-    def __init__(self, config: OverlayConfig | None = None) -> None:
+    def __init__(self, config: AnnotateConfig | None = None) -> None:
         self._palette = sv.ColorPalette.from_hex(list(HEX_COLOURS))
         self._newest_index = -1
         self._trace: sv.TraceAnnotator | None = None
-        self.configure(config or OverlayConfig())
+        self.configure(config or AnnotateConfig())
 
-    def configure(self, config: OverlayConfig) -> None:
+    def configure(self, config: AnnotateConfig) -> None:
         """Change what is drawn from the next frame on."""
         self._config = config
         self._masks = sv.MaskAnnotator(

@@ -1,12 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Declare, check and convert the node's parameters, all after the table."""
+"""The settings of `core.config` as ROS parameters: declared, described, checked on change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -17,38 +15,9 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sam2_tracker.core.config import (
-    BufferConfig,
-    CoreConfig,
-    FramePolicy,
-    ModelConfig,
-    PromptConfig,
-    TrackingConfig,
-)
+from sam2_tracker.core.config import NodeConfig, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.core.settings import PARAMETERS, ParameterSpec, Value, When
-
-
-@dataclass(frozen=True)
-class InputConfig:
-    """How images and clicks come in."""
-
-    transport: str = 'raw'
-    reliability: str = 'auto'
-    frame_policy: FramePolicy = FramePolicy.LATEST
-    clicked_point: bool = False
-    prompts_file: Path | None = None
-
-
-@dataclass(frozen=True)
-class AnnotateConfig:
-    """What is drawn on the annotated stream."""
-
-    mask: bool = True
-    box: bool = True
-    label: bool = True
-    trace: bool = False
-    opacity: float = 0.5
+from sam2_tracker.core.settings import from_values, ParameterSpec, Value, When
 
 
 def descriptor_of(spec: ParameterSpec) -> ParameterDescriptor:
@@ -73,12 +42,13 @@ def descriptor_of(spec: ParameterSpec) -> ParameterDescriptor:
     return descriptor
 
 
-def declare_checked(node: Node, spec: ParameterSpec) -> None:
+def declare_checked(node: Node, spec: ParameterSpec) -> Value:
     """
     Declare one parameter with its override, if there is one, in the table's type.
 
     It is declared without a type first, to see the override as it was given.
 
+    :returns: the value that it has now
     :raises ConfigError: the override is not accepted
     """
     untyped = ParameterDescriptor(dynamic_typing=True)
@@ -86,6 +56,7 @@ def declare_checked(node: Node, spec: ParameterSpec) -> None:
     value = spec.check(given)
     node.undeclare_parameter(spec.name)
     node.declare_parameter(spec.name, value, descriptor_of(spec), ignore_override=True)
+    return value
 
 
 class NodeParameters:
@@ -94,27 +65,24 @@ class NodeParameters:
 
     :param node: where they are declared
     :param is_unconfigured: whether *at configure* parameters may be set now
-    :param on_change: called with every value after a change was accepted
+    :param on_change: called with all settings after a change was accepted
     :raises ConfigError: an override is not accepted
     """
 
     def __init__(self, node: Node, is_unconfigured: Callable[[], bool],
-                 on_change: Callable[[Mapping[str, Value]], None] = lambda _: None) -> None:
+                 on_change: Callable[[NodeConfig], None] = lambda _: None) -> None:
         self._node = node
         self._is_unconfigured = is_unconfigured
         self._on_change = on_change
-        for spec in PARAMETERS.values():
-            declare_checked(node, spec)
+        self._values = {spec.name: declare_checked(node, spec) for spec in PARAMETERS.values()}
+        self._config = from_values(NodeConfig, self._values)
         node.add_on_set_parameters_callback(self.on_set)
         _warn_of_unknown(node)
 
-    def value(self, name: str) -> Value:
-        """Return a parameter's present value in the table's type."""
-        return PARAMETERS[name].check(self._node.get_parameter(name).value)
-
-    def values(self) -> dict[str, Value]:
-        """Return every parameter's present value."""
-        return {name: self.value(name) for name in PARAMETERS}
+    @property
+    def config(self) -> NodeConfig:
+        """The settings as they are now."""
+        return self._config
 
     def on_set(self, changes: Sequence[Parameter]) -> SetParametersResult:
         """Accept or refuse a change, with the reason."""
@@ -125,7 +93,9 @@ class NodeParameters:
             self._node.get_logger().warning(str(error))
             return SetParametersResult(successful=False, reason=str(error))
         if changed:
-            self._on_change({**self.values(), **changed})
+            self._values = {**self._values, **changed}
+            self._config = from_values(NodeConfig, self._values)
+            self._on_change(self._config)
         return SetParametersResult(successful=True)
 
     def _checked(self, spec: ParameterSpec, value: object) -> Value:
@@ -145,69 +115,3 @@ def _warn_of_unknown(node: Node) -> None:
     if unknown:
         node.get_logger().warning(
             f'unknown parameters are ignored: {", ".join(sorted(unknown))}')
-
-
-def core_config(values: Mapping[str, Value]) -> CoreConfig:
-    """Turn parameter values into the core's settings."""
-    text = {name: str(value) for name, value in values.items()}
-    return CoreConfig(
-        model=ModelConfig(
-            name=text['model'],
-            checkpoint=path_or_none(text['checkpoint']),
-            device=text['device'],
-            precision=text['precision'],
-            compile=text['compile'],
-            image_size=int(values['image_size']),
-            batching=text['batching']),
-        buffer=_buffer_config(values),
-        tracking=tracking_config(values),
-        prompt=PromptConfig(
-            stamp_tolerance_s=float(values['prompt.stamp_tolerance_s']),
-            timeout_s=float(values['prompt.timeout_s'])),
-        frame_policy=FramePolicy(text['frame_policy']))
-
-
-def input_config(values: Mapping[str, Value]) -> InputConfig:
-    """Turn parameter values into the settings of the node's inputs."""
-    return InputConfig(
-        transport=str(values['image_transport']),
-        reliability=str(values['image_reliability']),
-        frame_policy=FramePolicy(values['frame_policy']),
-        clicked_point=bool(values['prompt.clicked_point']),
-        prompts_file=path_or_none(str(values['prompts_file'])))
-
-
-def annotate_config(values: Mapping[str, Value]) -> AnnotateConfig:
-    """Turn parameter values into what is drawn."""
-    return AnnotateConfig(
-        mask=bool(values['annotate.mask']),
-        box=bool(values['annotate.box']),
-        label=bool(values['annotate.label']),
-        trace=bool(values['annotate.trace']),
-        opacity=float(values['annotate.opacity']))
-
-
-def _buffer_config(values: Mapping[str, Value]) -> BufferConfig:
-    return BufferConfig(
-        directory=path_or_none(str(values['buffer.directory'])),
-        max_frames=int(values['buffer.max_frames']),
-        max_bytes=int(values['buffer.max_bytes']),
-        jpeg_quality=int(values['buffer.jpeg_quality']),
-        max_side=int(values['buffer.max_side']),
-        keep=bool(values['buffer.keep']))
-
-
-def tracking_config(values: Mapping[str, Value]) -> TrackingConfig:
-    """Turn parameter values into the tracker's settings."""
-    return TrackingConfig(
-        max_objects=int(values['tracking.max_objects']),
-        max_cond_frames=int(values['tracking.max_cond_frames']),
-        look_back_frames=int(values['tracking.look_back_frames']),
-        lost_after_s=float(values['tracking.lost_after_s']),
-        mask_threshold=float(values['tracking.mask_threshold']),
-        fill_hole_area=int(values['tracking.fill_hole_area']))
-
-
-def path_or_none(text: str) -> Path | None:
-    """Turn a path's parameter into the path, None for an empty one."""
-    return Path(text).expanduser() if text else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import (
     Box,
     Frame,
@@ -17,17 +18,11 @@ from sam2_tracker.core.types import (
 
 pytest.importorskip('supervision')
 
-from sam2_tracker.render.overlay import (
-    contact_sheet,
-    label_text,
-    Overlay,
-    OverlayConfig,
-    spread,
-)
+from sam2_tracker.render.overlay import contact_sheet, label_text, Overlay, spread
 from sam2_tracker.render.palette import colour_rgb, HEX_COLOURS, label_picture
 
 HW = (120, 160)
-NOTHING = OverlayConfig(mask=False, box=False, label=False, trace=False)
+NOTHING = AnnotateConfig(mask=False, box=False, label=False, trace=False)
 HIDDEN = TrackedObject(4, 'cup', ObjectState.OCCLUDED, 0.2)
 
 
@@ -123,7 +118,7 @@ def test_a_frame_that_was_stored_smaller_is_drawn_at_the_source_s_size():
 
 
 def test_a_frame_without_objects_is_drawn_as_it_is():
-    assert (Overlay(OverlayConfig(trace=True)).draw(result()) == 90).all()
+    assert (Overlay(AnnotateConfig(trace=True)).draw(result()) == 90).all()
 
 
 def test_the_first_colours_are_all_different_and_the_largest_id_has_one():

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from ros_graph import Graph, wait_until
 
+from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import (
     Box,
     Frame,
@@ -16,7 +17,6 @@ from sam2_tracker.core.types import (
     TrackedObject,
 )
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
-from sam2_tracker.ros.parameters import AnnotateConfig
 
 HEIGHT, WIDTH = 60, 80
 HEADER = FrameHeader(12_000_000_345, 'camera_optical')

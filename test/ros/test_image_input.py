@@ -18,11 +18,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_graph import wait_until
 from sensor_msgs.msg import CompressedImage, Image
 
-from sam2_tracker.core.config import FramePolicy
+from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput, topic_name
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
-from sam2_tracker.ros.parameters import InputConfig
 
 DOMAIN_ID = 33
 RELIABLE = ReliabilityPolicy.RELIABLE

@@ -13,9 +13,9 @@ import pytest
 from ros_graph import wait_until
 from sensor_msgs.msg import CompressedImage, Image
 
+from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.outputs import publishers as detections
-from sam2_tracker.ros.parameters import AnnotateConfig
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 

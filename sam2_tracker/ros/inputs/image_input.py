@@ -17,12 +17,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
-from sam2_tracker.core.config import FramePolicy
+from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.core.types import FrameHeader
 from sam2_tracker.ros.messages import header_from_msg, image_from_msg, payload_from_msg
-from sam2_tracker.ros.parameters import InputConfig
 from sam2_tracker.ros.qos import (
     image_qos,
     SubscriptionEventCallbacks,

@@ -67,7 +67,7 @@ class TrackerNode(LifecycleNodeMixin, Node):
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so; in a thread of its own."""
-        if not self._system.parameters.value('autostart'):
+        if not self._system.parameters.config.autostart:
             return
         with self._triggering:
             if self._cancelled.is_set():

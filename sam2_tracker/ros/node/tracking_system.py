@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import threading
 import traceback
 
 from rclpy.node import Node
 
-from sam2_tracker.core.config import FramePolicy
-from sam2_tracker.core.settings import Value
+from sam2_tracker.core.config import FramePolicy, NodeConfig
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.clicks import ClickedPoints
@@ -20,14 +18,7 @@ from sam2_tracker.ros.log_bridge import log_to
 from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
-from sam2_tracker.ros.parameters import (
-    annotate_config,
-    core_config,
-    input_config,
-    NodeParameters,
-    path_or_none,
-    tracking_config,
-)
+from sam2_tracker.ros.parameters import NodeParameters
 from sam2_tracker.ros.services.memory_services import MemoryServices
 from sam2_tracker.ros.services.replies import Replies
 from sam2_tracker.ros.services.services import TrackerServices
@@ -62,7 +53,7 @@ class TrackingSystem:
         self.readiness = Readiness(node.get_fully_qualified_name())
         self.parameters = NodeParameters(node, self._is_unconfigured, self.on_parameters)
         self._outputs = OutputPublishers(
-            node, lambda: annotate_config(self.parameters.values()), self._record)
+            node, lambda: self.parameters.config.annotate, self._record)
         self.replies = Replies(node)
         self._services = TrackerServices(node, self.replies, self.worker, self._outputs.forget)
         self._memory_services = MemoryServices(node, self.replies, self._active_engine)
@@ -85,10 +76,10 @@ class TrackingSystem:
             raise NotReadyError(reason or 'the tracker is just being changed; ask again')
         return engine
 
-    def on_parameters(self, values: Mapping[str, Value]) -> None:
+    def on_parameters(self, config: NodeConfig) -> None:
         """Pass live settings on."""
         if self._engine is not None:
-            self._engine.worker.set_tracking(tracking_config(values))
+            self._engine.worker.set_tracking(config.tracking)
 
     def configure(self) -> None:
         """
@@ -96,16 +87,16 @@ class TrackingSystem:
 
         :raises TrackerError: something that the settings name is missing or damaged
         """
-        values = self.parameters.values()
+        config = self.parameters.config
         logger = self._node.get_logger()
-        if values['model'] == 'nano':
+        if config.model.name == 'nano':
             logger.warning(NANO_WARNING)
         hooks = EngineHooks(
             self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
         try:
             self._engine = Engine(
-                core_config(values), input_config(values).prompts_file, hooks, self._loader,
-                path_or_none(str(values['memory.directory'])))
+                config.core, config.prompt.prompts_file, hooks, self._loader,
+                config.memory.directory)
         except Exception as error:
             # What was loaded so far is still held by the traceback.
             traceback.clear_frames(error.__traceback__)
@@ -120,22 +111,21 @@ class TrackingSystem:
         """
         self._is_tracking = True
         try:
-            self._start_tracking(self.parameters.values())
+            self._start_tracking(self.parameters.config)
         except Exception:
             self.deactivate()
             raise
 
-    def _start_tracking(self, values: Mapping[str, Value]) -> None:
+    def _start_tracking(self, config: NodeConfig) -> None:
         assert self._engine is not None
-        config = input_config(values)
         worker = self._engine.worker
-        self._outputs.start(lossless=config.frame_policy is FramePolicy.EVERY)
+        self._outputs.start(lossless=config.input.frame_policy is FramePolicy.EVERY)
         worker.start()
-        worker.set_tracking(tracking_config(values))
+        worker.set_tracking(config.tracking)
         self._input = ImageInput(
-            self._node, config, worker.append,
-            lambda: int(self.parameters.value('image_max_value')))
-        if config.clicked_point:
+            self._node, config.input, worker.append,
+            lambda: self.parameters.config.input.max_value)
+        if config.prompt.clicked_point:
             self._clicks = ClickedPoints(self._node, self.worker, self._input.newest)
 
     def deactivate(self) -> None:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict
 import math
 import queue
 import threading
@@ -20,6 +19,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.messages import (
     header_to_msg,
@@ -30,7 +30,6 @@ from sam2_tracker.ros.messages import (
     tracked_objects_to_msg,
 )
 from sam2_tracker.ros.outputs.delivery import Outgoing
-from sam2_tracker.ros.parameters import AnnotateConfig
 from sam2_tracker.ros.qos import LATCHED, OUTPUT, without_event_callbacks
 from sam2_tracker_msgs.msg import TrackedObjects
 
@@ -82,13 +81,13 @@ class AnnotatedOutput:
 
     def _up_to_date_overlay(self) -> Overlay:
         # supervision takes a second to import, and most nodes draw nothing.
-        from sam2_tracker.render.overlay import Overlay, OverlayConfig
+        from sam2_tracker.render.overlay import Overlay
 
         config = self._config()
         if self._overlay is None:
-            self._overlay = Overlay(OverlayConfig(**asdict(config)))
+            self._overlay = Overlay(config)
         elif config != self._drawn_with:
-            self._overlay.configure(OverlayConfig(**asdict(config)))
+            self._overlay.configure(config)
         self._drawn_with = config
         return self._overlay
 
