@@ -5,18 +5,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TYPE_CHECKING
 
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
+from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
+from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
 from sam2_tracker.offline.quick_prompts import add_quick_prompts, quick_prompts
 from sam2_tracker.offline.run.job import Direction, Settings
 from sam2_tracker.offline.sinks.bag import BagContent
 from sam2_tracker.offline.sinks.outputs import Outputs
 from sam2_tracker.offline.sources.open_source import SourceOptions
 from sam2_tracker.offline.sources.timeline import Clock
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Group = argparse._ArgumentGroup
 
@@ -29,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_quick_prompts(prompts)
     _add_output_options(parser.add_argument_group('outputs'))
     _add_model_options(parser.add_argument_group('model'))
-    _add_tracking_options(parser.add_argument_group('tracking'))
+    add_settings(parser.add_argument_group('tracking'), TrackingConfig)
     _add_cluster_options(parser.add_argument_group('several machines'))
 
 
@@ -108,27 +114,7 @@ def _add_output_options(group: Group) -> None:
 
 
 def _add_model_options(group: Group) -> None:
-    default = ModelConfig()
-    group.add_argument('--model', default=default.name, help='its name (%(default)s)')
-    group.add_argument('--checkpoint', type=Path, metavar='FILE', help='its weights')
-    group.add_argument('--device', default=default.device, help='auto, cpu, cuda or cuda:N')
-    group.add_argument(
-        '--precision', default=default.precision, choices=['auto', 'bfloat16', 'float32']
-    )
-    group.add_argument('--compile', default=default.compile, choices=['none', 'encoder', 'full'])
-    group.add_argument(
-        '--batching',
-        default=default.batching,
-        choices=['auto', 'always', 'never'],
-        help='whether objects share a pass; auto: on CUDA',
-    )
-    group.add_argument(
-        '--image-size',
-        type=_whole,
-        default=default.image_size,
-        metavar='PX',
-        help="side of the model's input, 0 for its own (%(default)s)",
-    )
+    add_settings(group, ModelConfig)
     group.add_argument(
         '--threads',
         type=_whole,
@@ -138,37 +124,46 @@ def _add_model_options(group: Group) -> None:
     )
 
 
-def _add_tracking_options(group: Group) -> None:
-    default = TrackingConfig()
-    group.add_argument('--max-objects', type=_whole, default=default.max_objects, metavar='N')
-    group.add_argument(
-        '--max-cond-frames',
-        type=_whole,
-        default=default.max_cond_frames,
-        metavar='N',
-        help='prompted frames that are remembered (%(default)s)',
-    )
-    group.add_argument(
-        '--lost-after',
-        type=_positive,
-        default=default.lost_after_s,
-        metavar='S',
-        help='hidden for longer means lost (%(default)s s)',
-    )
-    group.add_argument(
-        '--mask-threshold',
-        type=float,
-        default=default.mask_threshold,
-        metavar='LOGIT',
-        help='pixels above it are in the mask (%(default)s)',
-    )
-    group.add_argument(
-        '--fill-hole-area',
-        type=_whole,
-        default=default.fill_hole_area,
-        metavar='PX',
-        help='fill holes of up to so many pixels (%(default)s)',
-    )
+def add_settings(group: Group, config: type[DataclassInstance]) -> None:
+    """Add an option for each setting that has one: first the names, then the numbers."""
+    specs = [spec for spec in specs_of(config) if spec.option is not None]
+    for spec in sorted(specs, key=lambda spec: spec.minimum is not None):
+        _add_setting(group, spec)
+
+
+def _add_setting(group: Group, spec: ParameterSpec) -> None:
+    option = spec.option or Option()
+    described: dict[str, Any] = {
+        'dest': spec.name,
+        'default': None if spec.is_path else spec.default,
+        'help': option.help or None,
+    }
+    if isinstance(spec.default, bool):
+        described['action'] = argparse.BooleanOptionalAction
+    else:
+        described['metavar'] = option.metavar or None
+        if spec.choices and option.checked:
+            described['choices'] = spec.choices
+        else:
+            described['type'] = _reader(option, spec)
+    group.add_argument(option.flag or f'--{spec.name.replace("_", "-")}', **described)
+
+
+def _reader(option: Option, spec: ParameterSpec) -> Callable[[str], Value | Path]:
+    """Return what makes a value of a text, and refuses it with what is accepted."""
+    if spec.is_path:
+        return Path
+    if not option.checked:
+        return str
+    kind = type(spec.default)
+
+    def read(text: str) -> Value:
+        try:
+            return spec.check(kind(text))
+        except (ConfigError, ValueError):
+            raise argparse.ArgumentTypeError(f'{text} is not {spec.accepted}') from None
+
+    return read
 
 
 def _add_cluster_options(group: Group) -> None:
@@ -298,25 +293,10 @@ def _outputs(options: argparse.Namespace) -> Outputs:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    model = ModelConfig(
-        options.model,
-        options.checkpoint,
-        options.device,
-        options.precision,
-        options.compile,
-        options.image_size,
-        options.batching,
-    )
-    tracking = TrackingConfig(
-        options.max_objects,
-        options.max_cond_frames,
-        lost_after_s=options.lost_after,
-        mask_threshold=options.mask_threshold,
-        fill_hole_area=options.fill_hole_area,
-    )
+    given = vars(options)
     return Settings(
-        model,
-        tracking,
+        from_values(ModelConfig, given),
+        from_values(TrackingConfig, given),
         SourceOptions(options.topic, options.rate),
         Clock(options.clock),
         Direction(options.direction),
