@@ -27,6 +27,8 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from sam2_tracker.core.config import FramePolicy
+
 # Time for the player's publishers and the tracker to find each other.
 DISCOVERY_S = '2.0'
 # The last images are still on their way when the player is done.
@@ -52,7 +54,10 @@ def generate_launch_description() -> LaunchDescription:
             ),
             # Declared in tracker.launch.py too; what is set here holds there.
             DeclareLaunchArgument(
-                'frame_policy', default_value='every', description='of the tracker'
+                'frame_policy',
+                default_value=FramePolicy.EVERY.value,
+                choices=['', *(policy.value for policy in FramePolicy)],
+                description='of the tracker',
             ),
             DeclareLaunchArgument(
                 'use_sim_time', default_value='true', description='of the tracker'

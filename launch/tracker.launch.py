@@ -16,17 +16,15 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-# Arguments that stand for the parameter of the same name, with its type and what it is.
-PARAMETER_ARGUMENTS = {
-    'image_transport': (str, 'raw or compressed'),
-    'frame_policy': (str, 'latest: live, skip what cannot be kept up with; every: lose nothing'),
-    'model': (str, 'nano (bundled, for demos), sam2.1_hiera_tiny, _small, _base_plus, _large'),
-    'checkpoint': (str, "path of the weights, where they are not in fetch_checkpoint's cache"),
-    'device': (str, 'auto, cpu, cuda or cuda:N'),
-    'prompts_file': (str, 'YAML file of prompts to apply by themselves'),
-    'use_sim_time': (bool, 'take the time from /clock'),
-    'autostart': (bool, 'false leaves configure and activate to a lifecycle manager'),
-}
+from sam2_tracker.core.config import PARAMETERS
+from sam2_tracker.core.settings import ParameterSpec, When
+
+# Arguments that stand for the parameter of the same name.
+PARAMETER_ARGUMENTS = [
+    *(spec for spec in PARAMETERS.values() if spec.launch),
+    # rclpy declares it in every node.
+    ParameterSpec('use_sim_time', False, When.LIVE, 'Take the time from /clock.'),
+]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -42,12 +40,7 @@ def generate_launch_description() -> LaunchDescription:
                 ),
                 description='YAML file of parameters; the arguments here override it where given',
             ),
-            *(
-                DeclareLaunchArgument(
-                    name, default_value='', description=f'{text}; if not given, as in params_file'
-                )
-                for name, (_, text) in PARAMETER_ARGUMENTS.items()
-            ),
+            *(argument_of(spec) for spec in PARAMETER_ARGUMENTS),
             DeclareLaunchArgument('namespace', default_value='', description='of the node'),
             DeclareLaunchArgument('log_level', default_value='info', description='of the node'),
             OpaqueFunction(function=start_tracker),
@@ -55,13 +48,25 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
+def argument_of(spec: ParameterSpec) -> DeclareLaunchArgument:
+    """Declare the argument of a parameter; empty, its default, stands for not given."""
+    # launch itself lists choices in its help.
+    accepted = '' if spec.choices else f' Accepted: {spec.accepted}.'
+    return DeclareLaunchArgument(
+        spec.name,
+        default_value='',
+        choices=['', *spec.choices] if spec.choices else None,
+        description=f'{spec.description}{accepted} If not given, as in params_file.',
+    )
+
+
 def start_tracker(context: LaunchContext) -> list[Node]:
     """Make the node's action; that takes the arguments' values, since only given ones count."""
     given = {
         # A value like `1` or `off` would otherwise be taken for what it looks like.
-        name: ParameterValue(LaunchConfiguration(name), value_type=value_type)
-        for name, (value_type, _) in PARAMETER_ARGUMENTS.items()
-        if context.launch_configurations[name]
+        spec.name: ParameterValue(LaunchConfiguration(spec.name), value_type=type(spec.default))
+        for spec in PARAMETER_ARGUMENTS
+        if context.launch_configurations[spec.name]
     }
     return [
         Node(

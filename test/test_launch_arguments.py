@@ -1,0 +1,111 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch files declare, read where `ros2 launch` is not installed, too."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sam2_tracker.core.config import PARAMETERS
+
+ROOT = Path(__file__).resolve().parent.parent
+CHOICES = {
+    'model': PARAMETERS['model'].choices,
+    'image_transport': ('raw', 'compressed'),
+    'frame_policy': ('latest', 'every'),
+}
+MODULES = (
+    'launch',
+    'launch.actions',
+    'launch.event_handlers',
+    'launch.events',
+    'launch.events.process',
+    'launch.launch_description_sources',
+    'launch.substitutions',
+    'launch_ros',
+    'launch_ros.actions',
+    'launch_ros.parameter_descriptions',
+    'launch_ros.substitutions',
+)
+
+
+class Described(SimpleNamespace):
+    """Stands for anything that a launch file makes: it keeps what it was made with."""
+
+    def __init__(self, *given: object, **named: object) -> None:
+        super().__init__(given=given, **named)
+
+
+class Stub(ModuleType):
+    def __getattr__(self, name: str) -> type[Described]:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return type(name, (Described,), {})
+
+
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in MODULES:
+        monkeypatch.setitem(sys.modules, name, Stub(name))
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location('launch_file', ROOT / 'launch' / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def arguments(module: ModuleType) -> dict[str, Described]:
+    (actions,) = module.generate_launch_description().given
+    declared = [one for one in actions if type(one).__name__ == 'DeclareLaunchArgument']
+    return {one.given[0]: one for one in declared}
+
+
+@pytest.mark.parametrize('launch_file', ['tracker.launch.py', 'replay.launch.py'])
+def test_a_choice_may_be_left_open_and_the_default_is_one(described, launch_file):
+    found = arguments(described(launch_file))
+    for name in CHOICES.keys() & found.keys():
+        assert found[name].choices == ['', *CHOICES[name]]
+    for one in found.values():
+        choices = getattr(one, 'choices', None)
+        assert choices is None or one.default_value in choices
+
+
+def test_every_parameter_with_an_argument_says_what_it_is_and_defaults_to_not_given(described):
+    found = arguments(described('tracker.launch.py'))
+    with_argument = [spec for spec in PARAMETERS.values() if spec.launch]
+    assert {spec.name for spec in with_argument} == {
+        *CHOICES, 'checkpoint', 'device', 'prompts_file', 'autostart'
+    }  # fmt: skip
+    for spec in with_argument:
+        assert found[spec.name].default_value == ''
+        assert found[spec.name].description.startswith(spec.description)
+        assert found[spec.name].description.endswith(' If not given, as in params_file.')
+    assert ' Accepted: auto, cpu, cuda or cuda:N. ' in found['device'].description
+
+
+def test_only_arguments_that_are_given_override_the_parameter_file(described):
+    module = described('tracker.launch.py')
+    given = dict.fromkeys(arguments(module), '')
+    given |= {'device': 'cpu', 'autostart': 'false', 'use_sim_time': 'true'}
+    (node,) = module.start_tracker(SimpleNamespace(launch_configurations=given))
+    _, overrides = node.parameters
+    assert {name: value.value_type for name, value in overrides.items()} == {
+        'device': str,
+        'autostart': bool,
+        'use_sim_time': bool,
+    }
+
+
+def test_the_readme_lists_every_launch_argument(described):
+    line = (ROOT / 'README.md').read_text().partition('Launch arguments: ')[2].partition('.')[0]
+    listed = {name.strip(' `\n') for name in line.split(',')}
+    assert listed == set(arguments(described('tracker.launch.py')))
