@@ -16,6 +16,7 @@ import pytest
 from sam2_tracker.core.process import spin_briefly
 
 ROOT = Path(__file__).resolve().parent.parent
+ROS_TESTS = ROOT / 'test' / 'ros'
 
 # Before any ROS library is loaded: with Fast DDS's own default, best-effort subscribers lose most
 # images. And no test talks to another machine.
@@ -53,7 +54,7 @@ def data_dir() -> Path:
 @pytest.fixture(autouse=True, scope='module')
 def _subnormal_numbers(request: pytest.FixtureRequest) -> None:
     """Let hypothesis make floats again where tests before have set torch to flush subnormals."""
-    if request.path.parent.name == 'ros' and 'torch' in sys.modules:
+    if ROS_TESTS in request.path.parents and 'torch' in sys.modules:
         sys.modules['torch'].set_flush_denormal(False)
 
 

@@ -13,7 +13,7 @@ from sam2_tracker.models.zoo import MODELS
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()
 SOURCES = ''.join(
-    path.read_text() for path in (Path(__file__).parents[2] / 'sam2_tracker/ros').glob('*.py'))
+    path.read_text() for path in (Path(__file__).parents[2] / 'sam2_tracker/ros').rglob('*.py'))
 
 
 @pytest.mark.parametrize('name', [

@@ -31,7 +31,7 @@ from sam2_tracker.core.frames import jpeg
 from sam2_tracker.ros.camera.video_source_node import MAX_LATE_NS
 
 DOMAIN_ID = 71
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HW = (48, 64)
 
 

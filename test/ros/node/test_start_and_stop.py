@@ -24,9 +24,8 @@ from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 
 DOMAIN_ID = 37
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-FAKE = (sys.executable, str(HERE / 'fake_tracker.py'))
+ROOT = Path(__file__).resolve().parents[3]
+FAKE = (sys.executable, str(ROOT / 'test' / 'ros' / 'fake_tracker.py'))
 # LAST_RESORT_S and what a busy machine adds; what must not be waited for takes far longer.
 PATIENCE_S = 12.0
 # Longer than any thread of a busy machine stands still.
