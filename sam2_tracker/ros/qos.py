@@ -1,9 +1,15 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service of every topic."""
+"""
+What both ends of a topic agree on: the name for a transport, quality of service, arrival.
+
+Every room may use it.
+"""
 
 from __future__ import annotations
 
+from rclpy.duration import Duration
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from sam2_tracker.core.config import FramePolicy
@@ -22,11 +28,12 @@ except ImportError:  # Humble
     )
 
 __all__ = [
-    'EVERY_DEPTH', 'image_qos', 'LATCHED', 'LATEST_DEPTH', 'OUTPUT', 'SERVICE',
+    'has_arrived', 'image_qos', 'image_topic', 'LATCHED', 'OUTPUT', 'SERVICE',
     'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'without_event_callbacks']
 
-LATEST_DEPTH = 2
-EVERY_DEPTH = 1000
+_LATEST_DEPTH = 2
+_EVERY_DEPTH = 1000
+_NO_TIME = Duration(seconds=0)
 
 LATCHED = QoSProfile(
     depth=1,
@@ -48,10 +55,17 @@ SERVICE = QoSProfile(
     durability=DurabilityPolicy.VOLATILE)
 
 
+def image_topic(resolved: str, transport: str) -> str:
+    """Return the topic of a transport: /compressed is appended unless the name ends so."""
+    if transport == 'compressed' and not resolved.endswith('/compressed'):
+        return f'{resolved}/compressed'
+    return resolved
+
+
 def image_qos(policy: FramePolicy, reliability: ReliabilityPolicy) -> QoSProfile:
     """Return the image subscription's profile: short when live, long when nothing may be lost."""
     return QoSProfile(
-        depth=EVERY_DEPTH if policy is FramePolicy.EVERY else LATEST_DEPTH,
+        depth=_EVERY_DEPTH if policy is FramePolicy.EVERY else _LATEST_DEPTH,
         history=HistoryPolicy.KEEP_LAST,
         reliability=reliability,
         durability=DurabilityPolicy.VOLATILE)
@@ -64,3 +78,13 @@ def without_event_callbacks() -> PublisherEventCallbacks:
     Its events would be waited for by the executor, which fails if the publisher is gone by then.
     """
     return PublisherEventCallbacks(use_default_callbacks=False)
+
+
+def has_arrived(publisher: Publisher) -> bool:
+    """
+    Tell whether all reliable subscribers have everything.
+
+    Never waits: rclpy holds the interpreter while it waits, so that no thread of the process
+    could go on meanwhile.
+    """
+    return bool(publisher.wait_for_all_acked(_NO_TIME))

@@ -29,10 +29,9 @@ from sam2_tracker.core.settings import Value
 from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.ros.camera.video_source_options import SPECS
-from sam2_tracker.ros.inputs.image_input import topic_name
 from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, stamp_to_msg
-from sam2_tracker.ros.outputs.delivery import has_arrived
 from sam2_tracker.ros.parameters import declare_checked
+from sam2_tracker.ros.qos import has_arrived, image_topic
 from sam2_tracker.ros.stop_request import StopRequest
 
 NS_PER_S = 1_000_000_000
@@ -124,7 +123,7 @@ class VideoSourceNode(Node):
             declare_checked(self, spec)
         self.source = open_source(str(self.value('path')))
         compressed = self.value('image_transport') == 'compressed'
-        topic = topic_name(self.resolve_topic_name('image'), str(self.value('image_transport')))
+        topic = image_topic(self.resolve_topic_name('image'), str(self.value('image_transport')))
         self._publisher = self.create_publisher(
             CompressedImage if compressed else Image, topic, self._qos()
         )

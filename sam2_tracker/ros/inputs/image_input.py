@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The image subscription: topic, reliability that fits the publishers, losses counted."""
+"""Images of the camera: subscribed to as its publishers allow, converted, handed over, counted."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from sam2_tracker.core.types import FrameHeader
 from sam2_tracker.ros.messages import header_from_msg, image_from_msg, payload_from_msg
 from sam2_tracker.ros.qos import (
     image_qos,
+    image_topic,
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
 )
@@ -32,28 +33,102 @@ from sam2_tracker.ros.qos import (
 REVIEW_PERIOD_S = 0.5
 RELIABLE = ReliabilityPolicy.RELIABLE
 BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
+# Lines about single frames are said at most so often.
+THROTTLE_S = 5.0
 
 
-def topic_name(resolved: str, transport: str) -> str:
-    """Return the topic of a transport: /compressed is appended unless the name ends so."""
-    if transport == 'compressed' and not resolved.endswith('/compressed'):
-        return f'{resolved}/compressed'
-    return resolved
+class Append(Protocol):
+    """Where images go: `Worker.append`."""
+
+    def __call__(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
+                 arrival_stamp_ns: int) -> Arrival: ...
 
 
-def fitting_reliability(asked: str, offered: Sequence[ReliabilityPolicy]) -> ReliabilityPolicy:
+class ImageInput:
     """
-    Return the reliability to subscribe with.
+    Subscribes to the camera from construction to `close`.
 
-    :param asked: auto, reliable or best_effort
-    :param offered: what the publishers found offer
+    :param append: takes the images
+    :param mono16_white: returns the value of a mono16 pixel that is white
     """
-    if asked == 'auto':
-        return RELIABLE if all(policy == RELIABLE for policy in offered) else BEST_EFFORT
-    return RELIABLE if asked == 'reliable' else BEST_EFFORT
+
+    def __init__(self, node: Node, config: InputConfig, append: Append,
+                 mono16_white: Callable[[], int]) -> None:
+        self._node = node
+        self._logger = node.get_logger()
+        self._append = append
+        self._mono16_white = mono16_white
+        self._refused: set[str] = set()
+        self._said_at_s: dict[str, float] = {}
+        self._newest: tuple[FrameHeader, int] | None = None
+        kind = CompressedImage if config.transport == 'compressed' else Image
+        self._subscription = _ImageSubscription(node, config, kind, self.on_image)
+
+    @property
+    def topic(self) -> str:
+        """Name the topic subscribed to."""
+        return self._subscription.topic
+
+    @property
+    def lost_messages(self) -> int:
+        """Count the images that the middleware lost."""
+        return self._subscription.lost_messages
+
+    def newest(self) -> tuple[FrameHeader, int] | None:
+        """Return header and look-up stamp of the newest image taken, None before the first."""
+        return self._newest
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._subscription.close()
+
+    def on_image(self, msg: Image | CompressedImage) -> None:
+        """Convert an image and hand it over."""
+        received_ns = time.monotonic_ns()
+        arrival_stamp_ns = self._node.get_clock().now().nanoseconds or time.time_ns()
+        try:
+            header = header_from_msg(msg.header)
+            image = self._converted(msg)
+            arrival = self._append(image, header, received_ns, arrival_stamp_ns)
+        except TrackerError as error:
+            self._refuse_once(str(error))
+            return
+        if not header.stamp_ns:
+            self._refuse_once('images have stamp 0: they are looked up by their receive time')
+        self._report(arrival)
+
+    def _converted(self, msg: Image | CompressedImage) -> RawImage | EncodedImage:
+        if isinstance(msg, Image):
+            return RawImage(image_from_msg(msg, self._mono16_white()))
+        payload = payload_from_msg(msg)
+        return EncodedImage(payload) if isinstance(payload, bytes) else RawImage(payload)
+
+    def _report(self, arrival: Arrival) -> None:
+        if arrival.stored is not None:
+            self._newest = (arrival.stored.header, arrival.stored.stamp_ns)
+        if arrival.trouble:
+            self._logger.error(arrival.trouble)
+        if arrival.outcome is Outcome.LOST and self._may_say('lost'):
+            self._logger.error(f'frame lost: {arrival.reason}')
+        elif arrival.outcome is Outcome.DROPPED and self._may_say('dropped'):
+            self._logger.warning(f'frame dropped: {arrival.reason}')
+
+    def _refuse_once(self, sentence: str) -> None:
+        # One kind of fault differs from frame to frame only in its numbers.
+        kind = re.sub(r'\d+', '0', sentence)
+        if kind not in self._refused:
+            self._refused.add(kind)
+            self._logger.warning(sentence)
+
+    def _may_say(self, kind: str) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._said_at_s.get(kind, -THROTTLE_S) < THROTTLE_S:
+            return False
+        self._said_at_s[kind] = now_s
+        return True
 
 
-class ImageSubscription:
+class _ImageSubscription:
     """Subscribes; under `auto` it looks again whether the publishers changed."""
 
     def __init__(self, node: Node, config: InputConfig, kind: type[Image | CompressedImage],
@@ -63,7 +138,7 @@ class ImageSubscription:
         self._kind = kind
         self._on_image = on_image
         self._lock = threading.Lock()
-        self.topic = topic_name(node.resolve_topic_name('image'), config.transport)
+        self.topic = image_topic(node.resolve_topic_name('image'), config.transport)
         self.lost_messages = 0
         self._reliability = fitting_reliability(config.reliability, self._offered())
         self._subscription: Subscription | None = self._subscribe()
@@ -138,96 +213,13 @@ class ImageSubscription:
                 'image_reliability is reliable; auto or best_effort is right for it')
 
 
-# Lines about single frames are said at most so often.
-THROTTLE_S = 5.0
-
-
-class Append(Protocol):
-    """Where images go: `Worker.append`."""
-
-    def __call__(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
-                 arrival_stamp_ns: int) -> Arrival: ...
-
-
-class ImageInput:
+def fitting_reliability(asked: str, offered: Sequence[ReliabilityPolicy]) -> ReliabilityPolicy:
     """
-    Subscribes to the camera from construction to `close`.
+    Return the reliability to subscribe with.
 
-    :param append: takes the images
-    :param mono16_white: returns the value of a mono16 pixel that is white
+    :param asked: auto, reliable or best_effort
+    :param offered: what the publishers found offer
     """
-
-    def __init__(self, node: Node, config: InputConfig, append: Append,
-                 mono16_white: Callable[[], int]) -> None:
-        self._node = node
-        self._logger = node.get_logger()
-        self._append = append
-        self._mono16_white = mono16_white
-        self._refused: set[str] = set()
-        self._said_at_s: dict[str, float] = {}
-        self._newest: tuple[FrameHeader, int] | None = None
-        kind = CompressedImage if config.transport == 'compressed' else Image
-        self._subscription = ImageSubscription(node, config, kind, self.on_image)
-
-    @property
-    def topic(self) -> str:
-        """Name the topic subscribed to."""
-        return self._subscription.topic
-
-    @property
-    def lost_messages(self) -> int:
-        """Count the images that the middleware lost."""
-        return self._subscription.lost_messages
-
-    def newest(self) -> tuple[FrameHeader, int] | None:
-        """Return header and look-up stamp of the newest image taken, None before the first."""
-        return self._newest
-
-    def close(self) -> None:
-        """Unsubscribe."""
-        self._subscription.close()
-
-    def on_image(self, msg: Image | CompressedImage) -> None:
-        """Convert an image and hand it over."""
-        received_ns = time.monotonic_ns()
-        arrival_stamp_ns = self._node.get_clock().now().nanoseconds or time.time_ns()
-        try:
-            header = header_from_msg(msg.header)
-            image = self._converted(msg)
-            arrival = self._append(image, header, received_ns, arrival_stamp_ns)
-        except TrackerError as error:
-            self._refuse_once(str(error))
-            return
-        if not header.stamp_ns:
-            self._refuse_once('images have stamp 0: they are looked up by their receive time')
-        self._report(arrival)
-
-    def _converted(self, msg: Image | CompressedImage) -> RawImage | EncodedImage:
-        if isinstance(msg, Image):
-            return RawImage(image_from_msg(msg, self._mono16_white()))
-        payload = payload_from_msg(msg)
-        return EncodedImage(payload) if isinstance(payload, bytes) else RawImage(payload)
-
-    def _report(self, arrival: Arrival) -> None:
-        if arrival.stored is not None:
-            self._newest = (arrival.stored.header, arrival.stored.stamp_ns)
-        if arrival.trouble:
-            self._logger.error(arrival.trouble)
-        if arrival.outcome is Outcome.LOST and self._may_say('lost'):
-            self._logger.error(f'frame lost: {arrival.reason}')
-        elif arrival.outcome is Outcome.DROPPED and self._may_say('dropped'):
-            self._logger.warning(f'frame dropped: {arrival.reason}')
-
-    def _refuse_once(self, sentence: str) -> None:
-        # One kind of fault differs from frame to frame only in its numbers.
-        kind = re.sub(r'\d+', '0', sentence)
-        if kind not in self._refused:
-            self._refused.add(kind)
-            self._logger.warning(sentence)
-
-    def _may_say(self, kind: str) -> bool:
-        now_s = time.monotonic()
-        if now_s - self._said_at_s.get(kind, -THROTTLE_S) < THROTTLE_S:
-            return False
-        self._said_at_s[kind] = now_s
-        return True
+    if asked == 'auto':
+        return RELIABLE if all(policy == RELIABLE for policy in offered) else BEST_EFFORT
+    return RELIABLE if asked == 'reliable' else BEST_EFFORT

@@ -12,8 +12,8 @@ from rclpy.node import Node
 from sam2_tracker.core.config import FramePolicy, NodeConfig
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.ros.inputs.prompt_topics import ClickedPoints
 from sam2_tracker.ros.inputs.image_input import ImageInput
+from sam2_tracker.ros.inputs.prompt_topics import ClickedPoints
 from sam2_tracker.ros.log_bridge import log_to
 from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader

@@ -20,8 +20,9 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
-from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput, topic_name
+from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
+from sam2_tracker.ros.qos import image_topic
 
 DOMAIN_ID = 33
 RELIABLE = ReliabilityPolicy.RELIABLE
@@ -116,7 +117,7 @@ def test_the_reliability_fits_the_publishers_found(asked, offered, expected):
     ('/robot/camera', 'compressed', '/robot/camera/compressed'),
     ('/robot/camera/compressed', 'compressed', '/robot/camera/compressed')])
 def test_the_compressed_topic_is_named_after_the_image(resolved, transport, expected):
-    assert topic_name(resolved, transport) == expected
+    assert image_topic(resolved, transport) == expected
 
 
 def test_a_raw_image_is_handed_over_with_its_header(graph, camera):

@@ -21,7 +21,7 @@ from sam2_tracker.core.log import silent
 from sam2_tracker.core.types import IdAllocator, Wanted
 from sam2_tracker.ros.node.engine import Engine, EngineHooks
 from sam2_tracker.ros.node.executor import THROTTLE_S
-from sam2_tracker.ros.outputs import publishers
+from sam2_tracker.ros.outputs import topics
 
 DOMAIN_ID = 44
 
@@ -99,7 +99,7 @@ def test_results_that_cannot_be_published_are_an_error_until_one_can(rig, monkey
     rig.activate()
     rig.track()
     with monkeypatch.context() as patch:
-        patch.setattr(publishers, 'tracked_objects_to_msg', convert)
+        patch.setattr(topics, 'tracked_objects_to_msg', convert)
         rig.send()
         line = rig.wait_for_line('a result could not be published', Log.ERROR)
         assert 'in convert' in line

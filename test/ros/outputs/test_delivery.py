@@ -16,8 +16,9 @@ from rclpy.qos import QoSProfile
 from ros_graph import wait_until
 from sensor_msgs.msg import Image
 
-from sam2_tracker.ros.outputs import delivery
-from sam2_tracker.ros.outputs.delivery import has_arrived, Outgoing
+from sam2_tracker.ros.outputs import publishers
+from sam2_tracker.ros.outputs.publishers import Outgoing
+from sam2_tracker.ros.qos import has_arrived
 
 DOMAIN_ID = 93
 SUBSCRIBER = """
@@ -39,7 +40,7 @@ class Topic:
 def arrived_fixture(monkeypatch):
     """Say which topics' messages have all arrived."""
     arrived = set()
-    monkeypatch.setattr(delivery, 'has_arrived', lambda topic: topic in arrived)
+    monkeypatch.setattr(publishers, 'has_arrived', lambda topic: topic in arrived)
     return arrived
 
 

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
-from sam2_tracker.ros.outputs import publishers as detections
+from sam2_tracker.ros.outputs import topics
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 
@@ -215,7 +215,7 @@ def vision_module():
 def test_detections_are_the_visible_objects_with_their_id():
     hidden = TrackedObject(9, 'gone', ObjectState.OCCLUDED, 0.25)
     objects = (*tracked_frame(3).objects, hidden)
-    [found] = detections.detections_to_msg(vision_module(), objects, 'header').detections
+    [found] = topics.detections_to_msg(vision_module(), objects, 'header').detections
     assert (found.id, found.results[0].hypothesis.class_id) == ('3', 'thing 3')
     assert found.results[0].hypothesis.score == 0.875
     box = found.bbox
@@ -224,7 +224,7 @@ def test_detections_are_the_visible_objects_with_their_id():
 
 
 def test_label_info_names_the_values_of_the_label_image():
-    info = detections.label_info_to_msg(
+    info = topics.label_info_to_msg(
         vision_module(), (*tracked_frame(3).objects, TrackedObject(4, '', ObjectState.LOST, 0.0)),
         'header')
     assert [(entry.class_id, entry.class_name) for entry in info.class_map] == [
@@ -233,7 +233,7 @@ def test_label_info_names_the_values_of_the_label_image():
 
 
 def test_detections_are_left_out_where_vision_msgs_is_not_installed(outputs):
-    assert detections.detection_output(outputs.node, None) is None
-    if detections.installed_vision_msgs is None:
+    assert topics.detection_outputs(outputs.node, None) == ()
+    if topics.installed_vision_msgs is None:
         names = [name for name, _ in outputs.node.get_topic_names_and_types()]
         assert f'{outputs.prefix}/detections' not in names

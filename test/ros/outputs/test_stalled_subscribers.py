@@ -21,7 +21,8 @@ from rclpy.publisher import Publisher
 from ros_graph import TIMEOUT_S, wait_until
 
 from sam2_tracker.ros.camera.video_source_node import ACKNOWLEDGED_WITHIN_S
-from sam2_tracker.ros.outputs.publishers import MaskTopics, REPAIR_TIME_S
+from sam2_tracker.ros.outputs.publishers import REPAIR_TIME_S
+from sam2_tracker.ros.outputs.topics import MaskOutput
 
 DOMAIN_ID = 45
 STALLING = """
@@ -47,8 +48,8 @@ class TwoSubscribers:
 
     def __init__(self):
         self.destroyed = set()
-        self.topics = MaskTopics(self)
-        self.remover = threading.Thread(target=self.topics.remove, args=(2,))
+        self.masks = MaskOutput(self)
+        self.remover = threading.Thread(target=self.masks.forget, args=(2,))
 
     def create_publisher(self, _, name, *__, **___):
         return SimpleNamespace(name=name, get_subscription_count=lambda: self.count(name))
@@ -67,8 +68,8 @@ class TwoSubscribers:
 
 def test_a_mask_topic_that_goes_while_subscribers_are_counted_does_no_harm():
     node = TwoSubscribers()
-    node.topics.publish(tracked_frame(1, 2, masks=False), 'header')
-    assert not node.topics.is_wanted()
+    node.masks.publish(tracked_frame(1, 2, masks=False), 'header')
+    assert not node.masks.wanted().masks
     node.remover.join()
     assert node.destroyed == {'~/object_2/mask'}
 
