@@ -1,10 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Turn image messages into RGB arrays and arrays into image messages.
+Convert between messages and the core's types, by pairs of plain functions: `_from_msg`, `_to_msg`.
 
-cv_bridge converts what every version of it converts rightly; padded rows, byte order and the
-camera formats that the older ones lack are handled here.
+First stamps and headers, then pictures and masks, then prompts and results. Of pictures, cv_bridge
+converts what every version of it converts rightly; padded rows, byte order and the camera formats
+that the older ones lack are handled here.
 """
 
 from __future__ import annotations
@@ -42,6 +43,21 @@ from sam2_tracker_msgs.msg import TrackedObjects as TrackedObjectsMsg
 
 NS_PER_S = 1_000_000_000
 
+BYTES_PER_PIXEL = {
+    'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'mono16': 2,
+    'bayer_rggb8': 1, 'bayer_bggr8': 1, 'bayer_gbrg8': 1, 'bayer_grbg8': 1,
+    'yuv422': 2, 'uyvy': 2, 'yuv422_yuy2': 2, 'yuyv': 2, 'nv12': 1, 'nv21': 1}
+
+ACCEPTED = ', '.join(BYTES_PER_PIXEL)
+
+_PACKED_YUV = {
+    'yuv422': cv2.COLOR_YUV2RGB_UYVY, 'uyvy': cv2.COLOR_YUV2RGB_UYVY,
+    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2, 'yuyv': cv2.COLOR_YUV2RGB_YUY2}
+# The wheel of cv_bridge knows this one pattern only under a misspelt name.
+_BAYER = {'bayer_grbg8': cv2.COLOR_BayerGB2RGB}
+_PLANAR_YUV = {'nv12': cv2.COLOR_YUV2RGB_NV12, 'nv21': cv2.COLOR_YUV2RGB_NV21}
+_BRIDGE = CvBridge()
+
 
 def stamp_from_msg(stamp: Time) -> int:
     """Return a stamp in nanoseconds."""
@@ -70,6 +86,89 @@ def header_to_msg(header: FrameHeader) -> Header:
     return Header(stamp=stamp_to_msg(header.stamp_ns), frame_id=header.frame_id)
 
 
+def image_from_msg(msg: Image, mono16_white: int = 65535) -> UInt8Array:
+    """
+    Convert an image message to pixels.
+
+    :param mono16_white: value of a mono16 pixel that becomes 255
+    :returns: (height, width, 3) RGB uint8, never sharing the message's memory for long
+    :raises FrameError: empty, truncated, inconsistent or of an encoding that is not accepted
+    """
+    rows = _rows_of(msg)
+    if msg.encoding == 'mono16':
+        return _mono16_to_rgb(msg, rows, mono16_white)
+    if msg.encoding in _PACKED_YUV:
+        _refuse_odd(msg, height_too=False)
+        pairs = rows.reshape(msg.height, msg.width, 2)
+        return cv2.cvtColor(pairs, _PACKED_YUV[msg.encoding])
+    if msg.encoding in _PLANAR_YUV:
+        _refuse_odd(msg, height_too=True)
+        return cv2.cvtColor(rows, _PLANAR_YUV[msg.encoding])
+    if msg.encoding in _BAYER:
+        return cv2.cvtColor(rows, _BAYER[msg.encoding])
+    return _BRIDGE.imgmsg_to_cv2(_plain_msg(msg, rows), 'rgb8')
+
+
+def image_to_msg(pixels: UInt8Array, encoding: str, header: Header) -> Image:
+    """
+    Convert pixels to an image message.
+
+    :param pixels: (height, width) or (height, width, channels) uint8
+    """
+    return _to_msg(pixels, encoding, header)
+
+
+def payload_from_msg(msg: CompressedImage) -> bytes | UInt8Array:
+    """
+    Return a JPEG payload as it is, any other picture decoded.
+
+    :returns: the bytes of a JPEG whose header is readable, or (height, width, 3) RGB uint8
+    :raises FrameError: empty, damaged, or neither JPEG nor PNG
+    """
+    payload = bytes(msg.data)
+    if not payload:
+        raise FrameError(f'compressed image ({msg.format!r}) is empty: JPEG or PNG is accepted')
+    try:
+        with PIL.Image.open(io.BytesIO(payload), formats=('JPEG', 'PNG')) as picture:
+            if picture.format == 'JPEG':
+                return payload
+            return _png_to_rgb(picture)
+    except PIL.UnidentifiedImageError:
+        raise FrameError(
+            f'compressed image ({msg.format!r}, {len(payload)} bytes) is neither JPEG nor PNG: '
+            'only these are accepted') from None
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
+        raise FrameError(f'compressed image ({msg.format!r}) cannot be decoded: {error}; '
+                         'whole JPEG or PNG pictures are accepted') from None
+
+
+def jpeg_to_msg(jpeg: bytes, header: Header) -> CompressedImage:
+    """Wrap a JPEG."""
+    return CompressedImage(header=header, format='jpeg', data=array.array('B', jpeg))
+
+
+def mask_from_msg(msg: Image) -> BoolArray:
+    """
+    Convert a mono8 mask to booleans: any value but 0 belongs to the object.
+
+    :returns: (height, width) bool
+    :raises FrameError: not mono8, empty or inconsistent
+    """
+    if msg.encoding != 'mono8':
+        raise FrameError(f'encoding {msg.encoding!r}: a mask has encoding mono8')
+    return _rows_of(msg) != 0
+
+
+def mask_to_msg(mask_hw: BoolArray, header: Header) -> Image:
+    """Convert a (height, width) bool mask to mono8, 0 and 255."""
+    return _to_msg(mask_hw.view(np.uint8) * np.uint8(255), 'mono8', header)
+
+
+def label_image_to_msg(label_image: UInt16Array, header: Header) -> Image:
+    """Convert a (height, width) uint16 label image to mono16."""
+    return _to_msg(label_image, 'mono16', header)
+
+
 def box_from_msg(roi: RegionOfInterest) -> Float32Array | None:
     """Return left, top, right and bottom, None for the empty region."""
     if roi.width == 0 and roi.height == 0:
@@ -83,6 +182,11 @@ def box_to_msg(box: Box | None) -> RegionOfInterest:
     if box is None:
         return RegionOfInterest()
     return RegionOfInterest(x_offset=box.x, y_offset=box.y, width=box.width, height=box.height)
+
+
+def prompts_from_msgs(msgs: Sequence[PromptMsg]) -> tuple[Prompt, ...]:
+    """Convert a request's prompts."""
+    return tuple(prompt_from_msg(msg) for msg in msgs)
 
 
 def prompt_from_msg(msg: PromptMsg) -> Prompt:
@@ -118,13 +222,19 @@ def prompt_to_msg(prompt: Prompt) -> PromptMsg:
     return msg
 
 
-def tracked_object_to_msg(tracked: TrackedObject) -> TrackedObjectMsg:
-    """Convert one object's result."""
-    x, y = tracked.centroid_xy
-    return TrackedObjectMsg(
-        id=tracked.id, label=tracked.label, state=int(tracked.state), score=float(tracked.score),
-        box=box_to_msg(tracked.box), area=int(tracked.area_px),
-        centroid=Point(x=float(x), y=float(y)), catching_up=tracked.catching_up)
+def tracked_objects_from_msg(
+        msg: TrackedObjectsMsg) -> tuple[FrameHeader, tuple[TrackedObject, ...]]:
+    """Convert one frame's result back."""
+    return (header_from_msg(msg.header),
+            tuple(tracked_object_from_msg(tracked) for tracked in msg.objects))
+
+
+def tracked_objects_to_msg(header: FrameHeader,
+                           objects: Iterable[TrackedObject]) -> TrackedObjectsMsg:
+    """Convert one frame's result."""
+    return TrackedObjectsMsg(
+        header=header_to_msg(header),
+        objects=[tracked_object_to_msg(tracked) for tracked in objects])
 
 
 def tracked_object_from_msg(msg: TrackedObjectMsg) -> TrackedObject:
@@ -137,24 +247,13 @@ def tracked_object_from_msg(msg: TrackedObjectMsg) -> TrackedObject:
         catching_up=msg.catching_up)
 
 
-def tracked_objects_to_msg(header: FrameHeader,
-                           objects: Iterable[TrackedObject]) -> TrackedObjectsMsg:
-    """Convert one frame's result."""
-    return TrackedObjectsMsg(
-        header=header_to_msg(header),
-        objects=[tracked_object_to_msg(tracked) for tracked in objects])
-
-
-def tracked_objects_from_msg(
-        msg: TrackedObjectsMsg) -> tuple[FrameHeader, tuple[TrackedObject, ...]]:
-    """Convert one frame's result back."""
-    return (header_from_msg(msg.header),
-            tuple(tracked_object_from_msg(tracked) for tracked in msg.objects))
-
-
-def prompts_from_msgs(msgs: Sequence[PromptMsg]) -> tuple[Prompt, ...]:
-    """Convert a request's prompts."""
-    return tuple(prompt_from_msg(msg) for msg in msgs)
+def tracked_object_to_msg(tracked: TrackedObject) -> TrackedObjectMsg:
+    """Convert one object's result."""
+    x, y = tracked.centroid_xy
+    return TrackedObjectMsg(
+        id=tracked.id, label=tracked.label, state=int(tracked.state), score=float(tracked.score),
+        box=box_to_msg(tracked.box), area=int(tracked.area_px),
+        centroid=Point(x=float(x), y=float(y)), catching_up=tracked.catching_up)
 
 
 def _mask_or_none(msg: PromptMsg) -> BoolArray | None:
@@ -165,120 +264,6 @@ def _mask_or_none(msg: PromptMsg) -> BoolArray | None:
         return mask_from_msg(mask)
     except FrameError as error:
         raise PromptError(f'object {msg.object_id}: mask refused: {error}') from None
-
-
-_BRIDGE = CvBridge()
-
-BYTES_PER_PIXEL = {
-    'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'mono16': 2,
-    'bayer_rggb8': 1, 'bayer_bggr8': 1, 'bayer_gbrg8': 1, 'bayer_grbg8': 1,
-    'yuv422': 2, 'uyvy': 2, 'yuv422_yuy2': 2, 'yuyv': 2, 'nv12': 1, 'nv21': 1}
-
-ACCEPTED = ', '.join(BYTES_PER_PIXEL)
-
-_PACKED_YUV = {
-    'yuv422': cv2.COLOR_YUV2RGB_UYVY, 'uyvy': cv2.COLOR_YUV2RGB_UYVY,
-    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUY2, 'yuyv': cv2.COLOR_YUV2RGB_YUY2}
-# The wheel of cv_bridge knows this one pattern only under a misspelt name.
-_BAYER = {'bayer_grbg8': cv2.COLOR_BayerGB2RGB}
-_PLANAR_YUV = {'nv12': cv2.COLOR_YUV2RGB_NV12, 'nv21': cv2.COLOR_YUV2RGB_NV21}
-
-
-def image_from_msg(msg: Image, mono16_white: int = 65535) -> UInt8Array:
-    """
-    Convert an image message to pixels.
-
-    :param mono16_white: value of a mono16 pixel that becomes 255
-    :returns: (height, width, 3) RGB uint8, never sharing the message's memory for long
-    :raises FrameError: empty, truncated, inconsistent or of an encoding that is not accepted
-    """
-    rows = _rows_of(msg)
-    if msg.encoding == 'mono16':
-        return _mono16_to_rgb(msg, rows, mono16_white)
-    if msg.encoding in _PACKED_YUV:
-        _refuse_odd(msg, height_too=False)
-        pairs = rows.reshape(msg.height, msg.width, 2)
-        return cv2.cvtColor(pairs, _PACKED_YUV[msg.encoding])
-    if msg.encoding in _PLANAR_YUV:
-        _refuse_odd(msg, height_too=True)
-        return cv2.cvtColor(rows, _PLANAR_YUV[msg.encoding])
-    if msg.encoding in _BAYER:
-        return cv2.cvtColor(rows, _BAYER[msg.encoding])
-    return _BRIDGE.imgmsg_to_cv2(_plain_msg(msg, rows), 'rgb8')
-
-
-def mask_from_msg(msg: Image) -> BoolArray:
-    """
-    Convert a mono8 mask to booleans: any value but 0 belongs to the object.
-
-    :returns: (height, width) bool
-    :raises FrameError: not mono8, empty or inconsistent
-    """
-    if msg.encoding != 'mono8':
-        raise FrameError(f'encoding {msg.encoding!r}: a mask has encoding mono8')
-    return _rows_of(msg) != 0
-
-
-def payload_from_msg(msg: CompressedImage) -> bytes | UInt8Array:
-    """
-    Return a JPEG payload as it is, any other picture decoded.
-
-    :returns: the bytes of a JPEG whose header is readable, or (height, width, 3) RGB uint8
-    :raises FrameError: empty, damaged, or neither JPEG nor PNG
-    """
-    payload = bytes(msg.data)
-    if not payload:
-        raise FrameError(f'compressed image ({msg.format!r}) is empty: JPEG or PNG is accepted')
-    try:
-        with PIL.Image.open(io.BytesIO(payload), formats=('JPEG', 'PNG')) as picture:
-            if picture.format == 'JPEG':
-                return payload
-            return _png_to_rgb(picture)
-    except PIL.UnidentifiedImageError:
-        raise FrameError(
-            f'compressed image ({msg.format!r}, {len(payload)} bytes) is neither JPEG nor PNG: '
-            'only these are accepted') from None
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise FrameError(f'compressed image ({msg.format!r}) cannot be decoded: {error}; '
-                         'whole JPEG or PNG pictures are accepted') from None
-
-
-def image_to_msg(pixels: UInt8Array, encoding: str, header: Header) -> Image:
-    """
-    Convert pixels to an image message.
-
-    :param pixels: (height, width) or (height, width, channels) uint8
-    """
-    return _to_msg(pixels, encoding, header)
-
-
-def mask_to_msg(mask_hw: BoolArray, header: Header) -> Image:
-    """Convert a (height, width) bool mask to mono8, 0 and 255."""
-    return _to_msg(mask_hw.view(np.uint8) * np.uint8(255), 'mono8', header)
-
-
-def label_image_to_msg(label_image: UInt16Array, header: Header) -> Image:
-    """Convert a (height, width) uint16 label image to mono16."""
-    return _to_msg(label_image, 'mono16', header)
-
-
-def jpeg_to_msg(jpeg: bytes, header: Header) -> CompressedImage:
-    """Wrap a JPEG."""
-    return CompressedImage(header=header, format='jpeg', data=array.array('B', jpeg))
-
-
-def _to_msg(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], encoding: str,
-            header: Header) -> Image:
-    contiguous = np.ascontiguousarray(pixels)
-    msg = Image(
-        header=header, encoding=encoding, height=pixels.shape[0], width=pixels.shape[1],
-        step=contiguous.nbytes // max(1, pixels.shape[0]),
-        is_bigendian=int(pixels.itemsize > 1 and sys.byteorder == 'big'))
-    # The buffer protocol: a list would be checked byte by byte.
-    data = array.array('B')
-    data.frombytes(memoryview(contiguous.reshape(-1).view(np.uint8)))
-    msg.data = data
-    return msg
 
 
 def _rows_of(msg: Image) -> UInt8Array:
@@ -328,3 +313,17 @@ def _png_to_rgb(picture: PIL.Image.Image) -> UInt8Array:
         grey = np.asarray(picture).astype(np.uint32) >> 8
         return cv2.cvtColor(np.minimum(grey, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     return np.asarray(picture.convert('RGB'))
+
+
+def _to_msg(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], encoding: str,
+            header: Header) -> Image:
+    contiguous = np.ascontiguousarray(pixels)
+    msg = Image(
+        header=header, encoding=encoding, height=pixels.shape[0], width=pixels.shape[1],
+        step=contiguous.nbytes // max(1, pixels.shape[0]),
+        is_bigendian=int(pixels.itemsize > 1 and sys.byteorder == 'big'))
+    # The buffer protocol: a list would be checked byte by byte.
+    data = array.array('B')
+    data.frombytes(memoryview(contiguous.reshape(-1).view(np.uint8)))
+    msg.data = data
+    return msg
