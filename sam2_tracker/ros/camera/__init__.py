@@ -3,5 +3,5 @@
 """
 The executable `video_source`: a video, a folder of pictures or a webcam as a camera topic.
 
-It shares nothing with the tracker node but conversion and reliability.
+It knows nothing of the tracker; what it shares with its node stands beside the rooms.
 """

@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node that plays a source."""
+"""The node that plays a source: which of its frames, when each is due, and as which message."""
 
 from __future__ import annotations
 
@@ -29,81 +29,13 @@ from sam2_tracker.core.settings import Value
 from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.ros.camera.video_source_options import SPECS
-from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, stamp_to_msg
+from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, NS_PER_S, stamp_to_msg
 from sam2_tracker.ros.parameters import declare_checked
 from sam2_tracker.ros.qos import has_arrived, image_topic
 from sam2_tracker.ros.stop_request import StopRequest
 
-NS_PER_S = 1_000_000_000
 # Later than this, and the source is slower than its own rate: its clock is set anew.
 MAX_LATE_NS = NS_PER_S // 2
-
-
-@dataclass(frozen=True)
-class Section:
-    """
-    Which part of a recording is played and how fast.
-
-    :param rate_hz: frames a second, 0 for the recording's own times
-    :param first: number of the first frame
-    :param last: number of the last frame, -1 for that of the recording
-    """
-
-    rate_hz: float = 0.0
-    loop: bool = False
-    first: int = 0
-    last: int = -1
-
-
-def timed_frames(
-    source: VideoSource | FolderSource, section: Section
-) -> Iterator[tuple[int, SourceFrame]]:
-    """
-    Read frames together with the time since the first one, which goes on from loop to loop.
-
-    :raises FrameError: a frame is unreadable
-    """
-    period_ns = round(NS_PER_S / (section.rate_hz or source.rate_hz))
-    count = None if section.last < 0 else section.last - section.first + 1
-    offset_ns, empty = 0, False
-    while not empty:
-        empty, time_ns, first_ns = True, 0, 0
-        for position, frame in enumerate(islice(source.frames(section.first), count)):
-            first_ns = frame.stamp_ns if position == 0 else first_ns
-            time_ns = position * period_ns if section.rate_hz else frame.stamp_ns - first_ns
-            yield offset_ns + time_ns, frame
-            empty = False
-        offset_ns += time_ns + period_ns
-        empty = empty or not section.loop
-
-
-class Pacer:
-    """
-    Steady times: frame times are laid on a clock, which waits for a source that is too slow.
-
-    :param now_ns: a clock that never goes back
-    :param stamp_ns: the stamp that belongs to the first frame
-    """
-
-    def __init__(self, now_ns: Callable[[], int], stamp_ns: int) -> None:
-        self._now_ns = now_ns
-        self._start_ns = now_ns()
-        self._stamp_ns = stamp_ns
-
-    def schedule(self, time_ns: int) -> tuple[float, int]:
-        """
-        Say when a frame is due.
-
-        :param time_ns: the frame's time since the first one
-        :returns: seconds to wait from now, 0 or more, and the frame's stamp in nanoseconds
-        """
-        late_ns = self._now_ns() - self._start_ns - time_ns
-        if late_ns > MAX_LATE_NS:
-            self._start_ns += late_ns
-            self._stamp_ns += late_ns
-        return max(0, -late_ns) / NS_PER_S, self._stamp_ns + time_ns
-
-
 # Deep enough that a subscriber that pauses for some seconds still gets everything.
 RELIABLE_DEPTH = 100
 BEST_EFFORT_DEPTH = 5
@@ -114,6 +46,23 @@ DISCOVERY_S = 0.5
 POLL_S = 0.05
 
 
+def run(arguments: Sequence[str], stop: StopRequest) -> None:
+    """
+    Play until the end of the source or until told to stop.
+
+    :raises ConfigError: an argument or a parameter is not accepted
+    :raises FrameError: the source cannot be read
+    """
+    try:
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        raise ConfigError(one_line(error)) from error
+    try:
+        _play(VideoSourceNode(), stop)
+    finally:
+        rclpy.try_shutdown()
+
+
 class VideoSourceNode(Node):
     """Plays one source."""
 
@@ -121,13 +70,13 @@ class VideoSourceNode(Node):
         super().__init__('video_source')
         for spec in SPECS:
             declare_checked(self, spec)
-        self.source = open_source(str(self.value('path')))
+        self.source = _open_source(str(self.value('path')))
         compressed = self.value('image_transport') == 'compressed'
         topic = image_topic(self.resolve_topic_name('image'), str(self.value('image_transport')))
         self._publisher = self.create_publisher(
             CompressedImage if compressed else Image, topic, self._qos()
         )
-        self._to_msg = compressed_msg if compressed else raw_msg
+        self._to_msg = _compressed_msg if compressed else _raw_msg
         self._released = threading.Event()
         self.create_service(Trigger, '~/play', self.on_play)
 
@@ -219,7 +168,72 @@ class VideoSourceNode(Node):
                 return
 
 
-def open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
+@dataclass(frozen=True)
+class Section:
+    """
+    Which part of a recording is played and how fast.
+
+    :param rate_hz: frames a second, 0 for the recording's own times
+    :param first: number of the first frame
+    :param last: number of the last frame, -1 for that of the recording
+    """
+
+    rate_hz: float = 0.0
+    loop: bool = False
+    first: int = 0
+    last: int = -1
+
+
+def timed_frames(
+    source: VideoSource | FolderSource, section: Section
+) -> Iterator[tuple[int, SourceFrame]]:
+    """
+    Read frames together with the time since the first one, which goes on from loop to loop.
+
+    :raises FrameError: a frame is unreadable
+    """
+    period_ns = round(NS_PER_S / (section.rate_hz or source.rate_hz))
+    count = None if section.last < 0 else section.last - section.first + 1
+    offset_ns, empty = 0, False
+    while not empty:
+        empty, time_ns, first_ns = True, 0, 0
+        for position, frame in enumerate(islice(source.frames(section.first), count)):
+            first_ns = frame.stamp_ns if position == 0 else first_ns
+            time_ns = position * period_ns if section.rate_hz else frame.stamp_ns - first_ns
+            yield offset_ns + time_ns, frame
+            empty = False
+        offset_ns += time_ns + period_ns
+        empty = empty or not section.loop
+
+
+class Pacer:
+    """
+    Steady times: frame times are laid on a clock, which waits for a source that is too slow.
+
+    :param now_ns: a clock that never goes back
+    :param stamp_ns: the stamp that belongs to the first frame
+    """
+
+    def __init__(self, now_ns: Callable[[], int], stamp_ns: int) -> None:
+        self._now_ns = now_ns
+        self._start_ns = now_ns()
+        self._stamp_ns = stamp_ns
+
+    def schedule(self, time_ns: int) -> tuple[float, int]:
+        """
+        Say when a frame is due.
+
+        :param time_ns: the frame's time since the first one
+        :returns: seconds to wait from now, 0 or more, and the frame's stamp in nanoseconds
+        """
+        late_ns = self._now_ns() - self._start_ns - time_ns
+        if late_ns > MAX_LATE_NS:
+            self._start_ns += late_ns
+            self._stamp_ns += late_ns
+        return max(0, -late_ns) / NS_PER_S, self._stamp_ns + time_ns
+
+
+def _open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
     """
     Open a video file, a folder of pictures, or a webcam by its number.
 
@@ -238,32 +252,15 @@ def open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
     )
 
 
-def raw_msg(frame: SourceFrame, header: Header) -> Image:
+def _raw_msg(frame: SourceFrame, header: Header) -> Image:
     """Make an uncompressed message."""
     return image_to_msg(frame.image_rgb, 'rgb8', header)
 
 
-def compressed_msg(frame: SourceFrame, header: Header) -> CompressedImage:
+def _compressed_msg(frame: SourceFrame, header: Header) -> CompressedImage:
     """Make a JPEG message; a stored JPEG stays as it is."""
     payload = frame.payload or jpeg.encode(frame.image_rgb, JPEG_QUALITY)
     return jpeg_to_msg(payload, header)
-
-
-def run(arguments: Sequence[str], stop: StopRequest) -> None:
-    """
-    Play until the end of the source or until told to stop.
-
-    :raises ConfigError: an argument or a parameter is not accepted
-    :raises FrameError: the source cannot be read
-    """
-    try:
-        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-    except rclpy_implementation.RCLError as error:
-        raise ConfigError(one_line(error)) from error
-    try:
-        _play(VideoSourceNode(), stop)
-    finally:
-        rclpy.try_shutdown()
 
 
 def _play(node: VideoSourceNode, stop: StopRequest) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's state and figures on /diagnostics, once a second by a steady clock."""
+"""What the node says of itself: why it is not ready, and state and figures on /diagnostics."""
 
 from __future__ import annotations
 
@@ -21,112 +21,9 @@ from sam2_tracker.ros.node.engine import Engine
 PERIOD_S = 1.0
 MIB = 1024 ** 2
 
-Verdict = tuple[bytes, str]
-
-
-class Diagnostics:
-    """
-    Publishes a DiagnosticArray as long as the node lives.
-
-    :param engine: returns the engine, None while there is none
-    :param image_input: returns the camera's subscription, None while not active
-    :param publishing_fault: returns why the newest result was not published, '' if it was
-    """
-
-    def __init__(self, node: Node, readiness: Readiness, engine: Callable[[], Engine | None],
-                 image_input: Callable[[], ImageInput | None],
-                 publishing_fault: Callable[[], str]) -> None:
-        self._node = node
-        self._readiness = readiness
-        self._engine = engine
-        self._input = image_input
-        self._publishing_fault = publishing_fault
-        self._lost_before = 0
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        node.create_timer(PERIOD_S, self.on_timer, MutuallyExclusiveCallbackGroup(),
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
-
-    def on_timer(self) -> None:
-        """Publish the present state."""
-        array = DiagnosticArray(status=[self._status()])
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(array)
-
-    def _status(self) -> DiagnosticStatus:
-        name = self._node.get_fully_qualified_name()
-        status = DiagnosticStatus(name=f'{name}: tracker', hardware_id=name)
-        status.values = [KeyValue(key='state', value=self._readiness.state)]
-        engine, camera = self._engine(), self._input()
-        if engine is None:
-            status.level, status.message = self._verdict_without_engine()
-            return status
-        report, buffered = engine.worker.report(), engine.buffer_statistics()
-        lost_messages = camera.lost_messages if camera is not None else 0
-        figures = {**stream_figures(report, buffered, lost_messages),
-                   **latency_figures(report.statistics.latencies)}
-        status.values += [KeyValue(key=key, value=value) for key, value in figures.items()]
-        lost = lost_messages + buffered.lost
-        status.level, status.message = self._verdict(report, buffered, lost, camera)
-        self._lost_before = lost
-        return status
-
-    def _verdict_without_engine(self) -> Verdict:
-        level = DiagnosticStatus.ERROR if self._readiness.failure else DiagnosticStatus.OK
-        return level, self._readiness.reason()
-
-    def _verdict(self, report: WorkerReport, buffered: BufferStatistics, lost: int,
-                 camera: ImageInput | None) -> Verdict:
-        if self._readiness.failure:
-            return DiagnosticStatus.ERROR, self._readiness.reason()
-        if self._readiness.state != ACTIVE or camera is None:
-            return DiagnosticStatus.OK, self._readiness.reason()
-        if fault := report.fault or self._publishing_fault():
-            return DiagnosticStatus.ERROR, fault
-        if lost > self._lost_before:
-            return DiagnosticStatus.ERROR, f'{lost - self._lost_before} frames lost, {lost} in all'
-        if report.paused:
-            return DiagnosticStatus.OK, 'paused'
-        if not report.statistics.fps_in:
-            return DiagnosticStatus.WARN, f'no images come in on {camera.topic}'
-        return DiagnosticStatus.OK, f'tracking {report.objects} objects'
-
-
-def stream_figures(report: WorkerReport, buffered: BufferStatistics,
-                   lost_messages: int) -> dict[str, str]:
-    """Return the figures of the stream, the buffer and the objects."""
-    stream = report.statistics
-    return {
-        'fps in': f'{stream.fps_in:.1f}',
-        'fps out': f'{stream.fps_out:.1f}',
-        'frames in': str(stream.frames_in),
-        'frames out': str(stream.frames_out),
-        'frames skipped': str(buffered.skipped),
-        'frames dropped': str(buffered.dropped),
-        'frames lost': str(buffered.lost + lost_messages),
-        'frames failed': str(stream.failed),
-        'images refused': str(buffered.unreadable),
-        'buffer frames': str(buffered.held),
-        'buffer waiting': str(buffered.waiting),
-        'buffer disk MiB': f'{buffered.disk_bytes / MIB:.1f}',
-        'buffer memory MiB': f'{buffered.memory_bytes / MIB:.1f}',
-        'device memory MiB': f'{report.state_bytes / MIB:.1f}',
-        'objects': str(report.objects),
-        'objects catching up': str(report.catching_up),
-        'prompts waiting': str(report.waiting_prompts),
-        'paused': str(report.paused).lower()}
-
-
-def latency_figures(latencies: tuple[StageLatency, ...]) -> dict[str, str]:
-    """Return p50 and p95 of each stage; `total` is from receiving to having published."""
-    figures = {}
-    for each in latencies:
-        name = 'latency' if each.stage == 'total' else f'stage {each.stage}'
-        figures[f'{name} p50 ms'] = f'{each.p50_ms:.1f}'
-        figures[f'{name} p95 ms'] = f'{each.p95_ms:.1f}'
-    return figures
-
-
 ACTIVE = 'active'
+
+Verdict = tuple[bytes, str]
 
 
 class NotReadyError(TrackerError):
@@ -172,3 +69,105 @@ class Readiness:
             'inactive': f'ros2 lifecycle set {self._node_name} activate',
             'finalized': 'it was shut down; start it anew'}
         return steps.get(self.state, 'ask again when it is active')
+
+
+class Diagnostics:
+    """
+    Publishes a DiagnosticArray once a second, by a steady clock, as long as the node lives.
+
+    :param engine: returns the engine, None while there is none
+    :param image_input: returns the camera's subscription, None while not active
+    :param publishing_fault: returns why the newest result was not published, '' if it was
+    """
+
+    def __init__(self, node: Node, readiness: Readiness, engine: Callable[[], Engine | None],
+                 image_input: Callable[[], ImageInput | None],
+                 publishing_fault: Callable[[], str]) -> None:
+        self._node = node
+        self._readiness = readiness
+        self._engine = engine
+        self._input = image_input
+        self._publishing_fault = publishing_fault
+        self._lost_before = 0
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        node.create_timer(PERIOD_S, self.on_timer, MutuallyExclusiveCallbackGroup(),
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def on_timer(self) -> None:
+        """Publish the present state."""
+        array = DiagnosticArray(status=[self._status()])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+    def _status(self) -> DiagnosticStatus:
+        name = self._node.get_fully_qualified_name()
+        status = DiagnosticStatus(name=f'{name}: tracker', hardware_id=name)
+        status.values = [KeyValue(key='state', value=self._readiness.state)]
+        engine, camera = self._engine(), self._input()
+        if engine is None:
+            status.level, status.message = self._verdict_without_engine()
+            return status
+        report, buffered = engine.worker.report(), engine.buffer_statistics()
+        lost_messages = camera.lost_messages if camera is not None else 0
+        figures = {**_stream_figures(report, buffered, lost_messages),
+                   **_latency_figures(report.statistics.latencies)}
+        status.values += [KeyValue(key=key, value=value) for key, value in figures.items()]
+        lost = lost_messages + buffered.lost
+        status.level, status.message = self._verdict(report, buffered, lost, camera)
+        self._lost_before = lost
+        return status
+
+    def _verdict_without_engine(self) -> Verdict:
+        level = DiagnosticStatus.ERROR if self._readiness.failure else DiagnosticStatus.OK
+        return level, self._readiness.reason()
+
+    def _verdict(self, report: WorkerReport, buffered: BufferStatistics, lost: int,
+                 camera: ImageInput | None) -> Verdict:
+        if self._readiness.failure:
+            return DiagnosticStatus.ERROR, self._readiness.reason()
+        if self._readiness.state != ACTIVE or camera is None:
+            return DiagnosticStatus.OK, self._readiness.reason()
+        if fault := report.fault or self._publishing_fault():
+            return DiagnosticStatus.ERROR, fault
+        if lost > self._lost_before:
+            return DiagnosticStatus.ERROR, f'{lost - self._lost_before} frames lost, {lost} in all'
+        if report.paused:
+            return DiagnosticStatus.OK, 'paused'
+        if not report.statistics.fps_in:
+            return DiagnosticStatus.WARN, f'no images come in on {camera.topic}'
+        return DiagnosticStatus.OK, f'tracking {report.objects} objects'
+
+
+def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
+                   lost_messages: int) -> dict[str, str]:
+    """Return the figures of the stream, the buffer and the objects."""
+    stream = report.statistics
+    return {
+        'fps in': f'{stream.fps_in:.1f}',
+        'fps out': f'{stream.fps_out:.1f}',
+        'frames in': str(stream.frames_in),
+        'frames out': str(stream.frames_out),
+        'frames skipped': str(buffered.skipped),
+        'frames dropped': str(buffered.dropped),
+        'frames lost': str(buffered.lost + lost_messages),
+        'frames failed': str(stream.failed),
+        'images refused': str(buffered.unreadable),
+        'buffer frames': str(buffered.held),
+        'buffer waiting': str(buffered.waiting),
+        'buffer disk MiB': f'{buffered.disk_bytes / MIB:.1f}',
+        'buffer memory MiB': f'{buffered.memory_bytes / MIB:.1f}',
+        'device memory MiB': f'{report.state_bytes / MIB:.1f}',
+        'objects': str(report.objects),
+        'objects catching up': str(report.catching_up),
+        'prompts waiting': str(report.waiting_prompts),
+        'paused': str(report.paused).lower()}
+
+
+def _latency_figures(latencies: tuple[StageLatency, ...]) -> dict[str, str]:
+    """Return p50 and p95 of each stage; `total` is from receiving to having published."""
+    figures = {}
+    for each in latencies:
+        name = 'latency' if each.stage == 'total' else f'stage {each.stage}'
+        figures[f'{name} p50 ms'] = f'{each.p50_ms:.1f}'
+        figures[f'{name} p95 ms'] = f'{each.p95_ms:.1f}'
+    return figures
