@@ -1,6 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clicked points: one positive point is one new object."""
+"""
+Prompts that come by topics, one class a topic; what becomes of them is said in the log.
+
+Another such topic is a class here, or in a module of its own beside this one, and a line in
+`prompt_topics_of`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
+from sam2_tracker.core.config import PromptConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
@@ -18,64 +24,98 @@ from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.messages import stamp_from_msg
 
+Newest = Callable[[], tuple[FrameHeader, int] | None]
 
-class ClickedPoints:
+
+def prompt_topics_of(node: Node, config: PromptConfig, worker: Callable[[], Worker],
+                     newest: Newest) -> list[PromptTopic]:
     """
-    Turns ~/clicked_point into prompts.
+    Subscribe to every topic of prompts that the settings ask for.
 
     :param worker: returns the worker, or raises NotReadyError
     :param newest: header and look-up stamp of the newest image, None before the first
     """
+    topics: list[PromptTopic] = []
+    if config.clicked_point:
+        topics.append(ClickedPoints(node, worker, newest))
+    return topics
 
-    def __init__(self, node: Node, worker: Callable[[], Worker],
-                 newest: Callable[[], tuple[FrameHeader, int] | None]) -> None:
+
+class PromptTopic:
+    """
+    A subscription whose messages are prompts, from construction to `close`.
+
+    :param kind: the type of its messages
+    :param topic: its name
+    :param what: one message in words, for the log
+    """
+
+    def __init__(self, node: Node, kind: type, topic: str, what: str,
+                 worker: Callable[[], Worker]) -> None:
         self._node = node
         self._logger = node.get_logger()
+        self._what = what
         self._worker = worker
-        self._newest = newest
-        self._warned: set[str] = set()
         self._subscription = node.create_subscription(
-            PointStamped, '~/clicked_point', self.on_click, 10,
-            callback_group=MutuallyExclusiveCallbackGroup())
+            kind, topic, self.on_message, 10, callback_group=MutuallyExclusiveCallbackGroup())
+
+    def on_message(self, msg: object) -> None:
+        """Prompt what the message says."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Take no more clicks."""
+        """Take no more prompts."""
         self._node.destroy_subscription(self._subscription)
 
-    def on_click(self, msg: PointStamped) -> None:
+    def _prompt(self, request: PromptRequest) -> None:
+        try:
+            ticket = self._worker().add_prompts(request)
+        except TrackerError as error:
+            self._refuse(str(error))
+        else:
+            ticket.add_done_callback(self._log_outcome)
+
+    def _log_outcome(self, ticket: Ticket[TrackedFrame]) -> None:
+        try:
+            prompted = ticket.result().objects[0]
+        except TrackerError as error:
+            self._refuse(str(error))
+        else:
+            self._logger.info(f'{self._what}: new object {prompted.id}')
+
+    def _refuse(self, reason: str) -> None:
+        self._logger.warning(f'{self._what} refused: {reason}')
+
+
+class ClickedPoints(PromptTopic):
+    """`~/clicked_point`: one positive point is one new object."""
+
+    def __init__(self, node: Node, worker: Callable[[], Worker], newest: Newest) -> None:
+        self._newest = newest
+        self._warned: set[str] = set()
+        super().__init__(node, PointStamped, '~/clicked_point', 'clicked point', worker)
+
+    def on_message(self, msg: PointStamped) -> None:
         """Prompt a new object where the operator clicked."""
         newest = self._newest()
         frame_id = newest[0].frame_id if newest else None
         if msg.header.frame_id and msg.header.frame_id != frame_id:
-            self._warn_once(msg.header.frame_id, frame_id)
+            self._refuse_once(msg.header.frame_id, frame_id)
             return
         stamp_ns = stamp_from_msg(msg.header.stamp)
         if newest and stamp_ns > newest[1]:
             stamp_ns = 0
-        try:
-            ticket = self._worker().add_prompts(_click_request(msg, stamp_ns))
-        except TrackerError as error:
-            self._logger.warning(f'clicked point refused: {error}')
-        else:
-            ticket.add_done_callback(self._log_outcome)
+        self._prompt(_click_request(msg, stamp_ns))
 
-    def _warn_once(self, frame_id: str, image_frame_id: str | None) -> None:
+    def _refuse_once(self, frame_id: str, image_frame_id: str | None) -> None:
         if frame_id in self._warned:
             return
         self._warned.add(frame_id)
         known = 'no image has come yet' if image_frame_id is None else (
             f"the image's is {image_frame_id!r}")
-        self._logger.warning(
-            f'clicked point refused: its frame_id is {frame_id!r} and {known}; pixels of the '
-            "image are accepted, with the image's frame_id or none (RViz2's points are metres)")
-
-    def _log_outcome(self, ticket: Ticket[TrackedFrame]) -> None:
-        try:
-            clicked = ticket.result().objects[0]
-        except TrackerError as error:
-            self._logger.warning(f'clicked point refused: {error}')
-        else:
-            self._logger.info(f'clicked point: new object {clicked.id}')
+        self._refuse(
+            f'its frame_id is {frame_id!r} and {known}; pixels of the image are accepted, with '
+            "the image's frame_id or none (RViz2's points are metres)")
 
 
 def _click_request(msg: PointStamped, stamp_ns: int) -> PromptRequest:

@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The tracker node: its process, lifecycle, executor and diagnostics.
+The tracker node: its process, lifecycle, executor, engine and diagnostics.
 
-The parts that it puts together are in the other rooms, which do not import this one.
+It puts the other rooms together, and none of them imports it.
 """

@@ -98,9 +98,8 @@ class Engine:
         self.worker = Worker(
             predictor, self._buffer, config, hooks.ids, hooks.on_result, hooks.wanted, prompts,
             hooks.log)
-        self.memories = ObjectMemories(self.worker, predictor, config.model.name)
-        self.memory_directory = memory_directory
-        self.timeout_s = config.prompt.timeout_s
+        self.memories = ObjectMemories(self.worker, predictor, config.model.name, memory_directory,
+                                       config.prompt.timeout_s)
 
     def stop(self) -> None:
         """Stop tracking; objects and frames stay."""

@@ -1,6 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The process around the node: executor, autostart, and an end that is always clean."""
+"""
+The process around the node: executor, autostart, and an end that is always clean.
+
+Apart: import, it needs ROS, which takes seconds to import, and `tracker_main` hears a stop before.
+"""
 
 from __future__ import annotations
 

@@ -7,19 +7,20 @@ from __future__ import annotations
 import threading
 import traceback
 
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 
 from sam2_tracker.core.config import FramePolicy, NodeConfig
+from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.image_input import ImageInput
-from sam2_tracker.ros.inputs.prompt_topics import ClickedPoints
-from sam2_tracker.ros.log_bridge import log_to
+from sam2_tracker.ros.inputs.prompt_topics import prompt_topics_of, PromptTopic
 from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
 from sam2_tracker.ros.parameters import NodeParameters
-from sam2_tracker.ros.services.memory_services import MemoryServices
+from sam2_tracker.ros.services.memory_services import MemoryServices, ObjectMemories
 from sam2_tracker.ros.services.replies import Replies
 from sam2_tracker.ros.services.services import TrackerServices
 
@@ -33,7 +34,7 @@ class TrackingSystem:
     Everything of the node but the lifecycle itself.
 
     Services, outputs and diagnostics exist from construction; the engine from configure to
-    cleanup; the camera and the clicks while active.
+    cleanup; the camera and topics of prompts while active.
 
     :param node: whose entities they are
     :param loader: makes the model
@@ -48,7 +49,7 @@ class TrackingSystem:
         self._ids = IdAllocator()
         self._engine: Engine | None = None
         self._input: ImageInput | None = None
-        self._clicks: ClickedPoints | None = None
+        self._prompt_topics: list[PromptTopic] = []
         self._is_tracking = False
         self.readiness = Readiness(node.get_fully_qualified_name())
         self.parameters = NodeParameters(node, self._is_unconfigured, self.on_parameters)
@@ -56,7 +57,7 @@ class TrackingSystem:
             node, lambda: self.parameters.config.annotate, self._record)
         self.replies = Replies(node)
         self._services = TrackerServices(node, self.replies, self.worker, self._outputs.forget)
-        self._memory_services = MemoryServices(node, self.replies, self._active_engine)
+        self._memory_services = MemoryServices(node, self.replies, self._memories)
         self._diagnostics = Diagnostics(
             node, self.readiness, lambda: self._engine, lambda: self._input,
             lambda: self._outputs.fault)
@@ -68,6 +69,9 @@ class TrackingSystem:
         :raises NotReadyError: the node is not active; with the reason
         """
         return self._active_engine().worker
+
+    def _memories(self) -> ObjectMemories:
+        return self._active_engine().memories
 
     def _active_engine(self) -> Engine:
         reason = self.readiness.reason()
@@ -92,7 +96,7 @@ class TrackingSystem:
         if config.model.name == 'nano':
             logger.warning(NANO_WARNING)
         hooks = EngineHooks(
-            self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
+            self._ids, self._outputs.put, self._outputs.wanted, _log_to(logger), self._cancelled)
         try:
             self._engine = Engine(
                 config.core, config.prompt.prompts_file, hooks, self._loader,
@@ -125,17 +129,16 @@ class TrackingSystem:
         self._input = ImageInput(
             self._node, config.input, worker.append,
             lambda: self.parameters.config.input.max_value)
-        if config.prompt.clicked_point:
-            self._clicks = ClickedPoints(self._node, self.worker, self._input.newest)
+        self._prompt_topics = prompt_topics_of(
+            self._node, config.prompt, self.worker, self._input.newest)
 
     def deactivate(self) -> None:
         """Stop, if it tracks; objects and frames stay."""
         if not self._is_tracking:
             return
         self._is_tracking = False
-        if self._clicks is not None:
-            self._clicks.close()
-            self._clicks = None
+        while self._prompt_topics:
+            self._prompt_topics.pop().close()
         if self._input is not None:
             self._input.close()
             self._input = None
@@ -161,3 +164,18 @@ class TrackingSystem:
     def _record(self, stage: str, duration_s: float) -> None:
         if self._engine is not None:
             self._engine.worker.statistics.record(stage, duration_s)
+
+
+def _log_to(logger: RcutilsLogger) -> Log:
+    """Return the core's log function that writes to a ROS logger."""
+
+    def write(level: Level, sentence: str) -> None:
+        # rcutils remembers a call site's level, so each level needs its own line.
+        if level is Level.ERROR:
+            logger.error(sentence)
+        elif level is Level.WARN:
+            logger.warning(sentence)
+        else:
+            logger.info(sentence)
+
+    return write

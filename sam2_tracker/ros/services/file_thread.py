@@ -1,6 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading and writing for service callbacks, one after the other, in a thread of its own."""
+"""
+Reading and writing for service callbacks, one after the other, in a thread of its own.
+
+Apart: thread, so that what its two ends share is seen at once.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import threading
 from typing import TypeVar
 
-from sam2_tracker.core.log import Level, Log
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
 from sam2_tracker.core.worker.requests import answer, Ticket
 
 T = TypeVar('T')
@@ -18,8 +23,8 @@ T = TypeVar('T')
 class FileThread:
     """Does what waits for a disk, so that neither callbacks nor the worker do; thread-safe."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix='files')
 
     def read(self, work: Callable[[], T], timeout_s: float) -> Ticket[T]:
@@ -50,4 +55,4 @@ class FileThread:
     def _report(self, done: Future) -> None:
         error = done.exception()
         if error is not None:
-            self._log(Level.ERROR, f'unexpected {type(error).__name__} with a file: {error}')
+            self._logger.error(f'unexpected {type(error).__name__} with a file: {error}')

@@ -1,6 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the model remembers of objects, on its way between the tracker and files."""
+"""
+What the model remembers of objects, on its way between the tracker and files.
+
+The services `~/save_memory` and `~/load_memory`, what they do with a tracker, and how files are
+named and found.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,6 @@ from sam2_tracker.core.protocols import Memory, PredictorProtocol
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
-from sam2_tracker.ros.log_bridge import log_to
 from sam2_tracker.ros.qos import SERVICE
 from sam2_tracker.ros.services.file_thread import FileThread
 from sam2_tracker.ros.services.replies import done, refused, Replies
@@ -26,8 +30,9 @@ from sam2_tracker_msgs.srv import LoadMemory, SaveMemory
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
     from sam2_tracker.core.engine.memory.transfer import CondBank
-    from sam2_tracker.ros.node.engine import Engine
 
+# A file that does not fit is a refusal.
+FAULTS = (StorageError,)
 SUFFIX = '.safetensors'
 # Room for what is put around a name while the file is written; file systems take 255.
 MAX_NAME_BYTES = 200
@@ -37,60 +42,55 @@ class MemoryFileError(TrackerError):
     """A request names a file, or objects of a file, that cannot be meant."""
 
 
-def default_memory_directory() -> Path:
+class MemoryServices:
     """
-    Name the folder that memory files are kept in; it need not exist.
+    `~/save_memory` and `~/load_memory`; they exist for as long as the node does.
 
-    ``$XDG_DATA_HOME/sam2_tracker/memories``, else ``~/.local/share/sam2_tracker/memories``.
+    Disks are waited for in a thread of their own: neither frames nor other services notice.
 
-    :raises StorageError: there is no home directory
+    :param memories: returns those of an active node, or raises NotReadyError with the reason
     """
-    parent = os.environ.get('XDG_DATA_HOME', '')
-    try:
-        # The XDG specification has relative paths ignored.
-        data = Path(parent) if parent.startswith('/') else Path.home() / '.local' / 'share'
-    except RuntimeError as error:
-        raise StorageError(f'there is no place for memory files ({error}): set memory.directory '
-                           'or XDG_DATA_HOME') from error
-    return data / 'sam2_tracker' / 'memories'
 
+    def __init__(self, node: Node, replies: Replies, memories: Callable[[], ObjectMemories]
+                 ) -> None:
+        self._logger = node.get_logger()
+        self._replies = replies
+        self._memories = memories
+        self._files = FileThread(node.get_logger())
+        group = ReentrantCallbackGroup()
+        for kind, name, callback in ((SaveMemory, 'save_memory', self.on_save_memory),
+                                     (LoadMemory, 'load_memory', self.on_load_memory)):
+            node.create_service(
+                kind, f'~/{name}', callback, qos_profile=SERVICE, callback_group=group)
 
-def memory_path(directory: Path | None, file_name: str) -> Path:
-    """
-    Return the path of a memory file.
+    async def on_save_memory(self, request: SaveMemory.Request,
+                             response: SaveMemory.Response) -> SaveMemory.Response:
+        """Write what is remembered of objects to a file."""
+        try:
+            memories, wanted = self._memories(), list(request.object_ids)
+            path, in_s = memories.path(request.file_name), memories.timeout_s
+            await self._replies.outcome(self._files.read(lambda: memories.prepare(path), in_s))
+            found = await self._replies.outcome(memories.export(wanted))
+            await self._replies.outcome(
+                self._files.write(lambda: memories.save(path, found), in_s))
+        except TrackerError as error:
+            return refused(self._logger, 'save_memory', error, response, FAULTS)
+        response.object_ids = [each.object_id for each in found]
+        return done(response, str(path))
 
-    :param directory: None for the default one
-    :param file_name: a plain name; the suffix is added if it is missing
-    :raises MemoryFileError: it is a path, hidden, empty, too long or not printable
-    """
-    if not file_name:
-        raise MemoryFileError('file_name is empty: a plain name such as cups is expected')
-    if set(file_name) & set('/\\'):
-        raise MemoryFileError(f'file_name {file_name!r} is a path: a plain name is expected, '
-                              'the directory is the parameter memory.directory')
-    if file_name.startswith('.'):
-        raise MemoryFileError(f'file_name {file_name!r} begins with a dot: such files are hidden, '
-                              'take another name')
-    if not file_name.isprintable():
-        raise MemoryFileError(f'file_name {file_name!r} has characters that cannot be printed')
-    name = file_name if file_name.endswith(SUFFIX) else file_name + SUFFIX
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise MemoryFileError(f'file_name has {len(name.encode())} bytes: '
-                              f'at most {MAX_NAME_BYTES} are expected')
-    return (directory or default_memory_directory()).absolute() / name
-
-
-def refuse_missing(path: Path) -> None:
-    """
-    Make sure that a memory file is there.
-
-    :raises MemoryFileError: it is not; with the names of those that are
-    """
-    if path.is_file():
-        return
-    found = sorted(each.name for each in path.parent.glob(f'*{SUFFIX}') if each.name[0] != '.')
-    there = f'there are {", ".join(found)}' if found else 'there is none'
-    raise MemoryFileError(f'no object memory {path.name} in {path.parent}: {there}')
+    async def on_load_memory(self, request: LoadMemory.Request,
+                             response: LoadMemory.Response) -> LoadMemory.Response:
+        """Track the objects of a file from the next frame on."""
+        try:
+            memories, wanted = self._memories(), list(request.object_ids)
+            path, in_s = memories.path(request.file_name), memories.timeout_s
+            found = await self._replies.outcome(
+                self._files.read(lambda: memories.load(path, wanted), in_s))
+            ids = await self._replies.outcome(memories.adopt(found))
+        except TrackerError as error:
+            return refused(self._logger, 'load_memory', error, response, FAULTS)
+        response.object_ids = list(ids)
+        return done(response)
 
 
 class RememberingPredictor(PredictorProtocol, Protocol):
@@ -113,12 +113,26 @@ class ObjectMemories:
     `prepare`, `save` and `load` read and write: call them where that may take its time.
 
     :param model_name: as people call the model
+    :param directory: where the files are, None for the default
+    :param timeout_s: how long a file may be waited for
     """
 
-    def __init__(self, worker: Worker, predictor: RememberingPredictor, model_name: str) -> None:
+    def __init__(self, worker: Worker, predictor: RememberingPredictor, model_name: str,
+                 directory: Path | None, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self._worker = worker
         self._predictor = predictor
         self._model_name = model_name
+        self._directory = directory
+
+    def path(self, file_name: str) -> Path:
+        """
+        Return the path of a file; it need not exist.
+
+        :raises MemoryFileError: the name is no plain name
+        :raises StorageError: there is no home directory to keep files in
+        """
+        return _path_in(self._directory, file_name)
 
     def prepare(self, path: Path) -> None:
         """
@@ -173,7 +187,7 @@ class ObjectMemories:
         from sam2_tracker.core.engine.memory.file import load_fitting
 
         _refuse_doubles(object_ids)
-        refuse_missing(path)
+        _refuse_missing(path)
         by_id = {each.object_id: each for each in load_fitting(path, self._predictor)}
         for object_id in object_ids:
             if object_id not in by_id:
@@ -209,58 +223,57 @@ def _name(item: SavedObject) -> str:
     return f'{item.object_id} ({item.label})' if item.label else str(item.object_id)
 
 
-# A file that does not fit is a refusal.
-FAULTS = (StorageError,)
-
-
-class MemoryServices:
+def _default_directory() -> Path:
     """
-    `~/save_memory` and `~/load_memory`; they exist for as long as the node does.
+    Name the folder that memory files are kept in; it need not exist.
 
-    Disks are waited for in a thread of their own: neither frames nor other services notice.
+    ``$XDG_DATA_HOME/sam2_tracker/memories``, else ``~/.local/share/sam2_tracker/memories``.
 
-    :param engine: returns the engine of an active node, or raises NotReadyError with the reason
+    :raises StorageError: there is no home directory
     """
+    parent = os.environ.get('XDG_DATA_HOME', '')
+    try:
+        # The XDG specification has relative paths ignored.
+        data = Path(parent) if parent.startswith('/') else Path.home() / '.local' / 'share'
+    except RuntimeError as error:
+        raise StorageError(f'there is no place for memory files ({error}): set memory.directory '
+                           'or XDG_DATA_HOME') from error
+    return data / 'sam2_tracker' / 'memories'
 
-    def __init__(self, node: Node, replies: Replies, engine: Callable[[], Engine]) -> None:
-        self._logger = node.get_logger()
-        self._replies = replies
-        self._engine = engine
-        self._files = FileThread(log_to(node.get_logger()))
-        group = ReentrantCallbackGroup()
-        for kind, name, callback in ((SaveMemory, 'save_memory', self.on_save_memory),
-                                     (LoadMemory, 'load_memory', self.on_load_memory)):
-            node.create_service(
-                kind, f'~/{name}', callback, qos_profile=SERVICE, callback_group=group)
 
-    async def on_save_memory(self, request: SaveMemory.Request,
-                             response: SaveMemory.Response) -> SaveMemory.Response:
-        """Write what is remembered of objects to a file."""
-        try:
-            engine = self._engine()
-            path = memory_path(engine.memory_directory, request.file_name)
-            memories, wanted = engine.memories, list(request.object_ids)
-            in_s = engine.timeout_s
-            await self._replies.outcome(self._files.read(lambda: memories.prepare(path), in_s))
-            found = await self._replies.outcome(memories.export(wanted))
-            await self._replies.outcome(
-                self._files.write(lambda: memories.save(path, found), in_s))
-        except TrackerError as error:
-            return refused(self._logger, 'save_memory', error, response, FAULTS)
-        response.object_ids = [each.object_id for each in found]
-        return done(response, str(path))
+def _path_in(directory: Path | None, file_name: str) -> Path:
+    """
+    Return the path of a memory file.
 
-    async def on_load_memory(self, request: LoadMemory.Request,
-                             response: LoadMemory.Response) -> LoadMemory.Response:
-        """Track the objects of a file from the next frame on."""
-        try:
-            engine = self._engine()
-            path = memory_path(engine.memory_directory, request.file_name)
-            memories, wanted = engine.memories, list(request.object_ids)
-            found = await self._replies.outcome(
-                self._files.read(lambda: memories.load(path, wanted), engine.timeout_s))
-            ids = await self._replies.outcome(memories.adopt(found))
-        except TrackerError as error:
-            return refused(self._logger, 'load_memory', error, response, FAULTS)
-        response.object_ids = list(ids)
-        return done(response)
+    :param directory: None for the default one
+    :param file_name: a plain name; the suffix is added if it is missing
+    :raises MemoryFileError: it is a path, hidden, empty, too long or not printable
+    """
+    if not file_name:
+        raise MemoryFileError('file_name is empty: a plain name such as cups is expected')
+    if set(file_name) & set('/\\'):
+        raise MemoryFileError(f'file_name {file_name!r} is a path: a plain name is expected, '
+                              'the directory is the parameter memory.directory')
+    if file_name.startswith('.'):
+        raise MemoryFileError(f'file_name {file_name!r} begins with a dot: such files are hidden, '
+                              'take another name')
+    if not file_name.isprintable():
+        raise MemoryFileError(f'file_name {file_name!r} has characters that cannot be printed')
+    name = file_name if file_name.endswith(SUFFIX) else file_name + SUFFIX
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise MemoryFileError(f'file_name has {len(name.encode())} bytes: '
+                              f'at most {MAX_NAME_BYTES} are expected')
+    return (directory or _default_directory()).absolute() / name
+
+
+def _refuse_missing(path: Path) -> None:
+    """
+    Make sure that a memory file is there.
+
+    :raises MemoryFileError: it is not; with the names of those that are
+    """
+    if path.is_file():
+        return
+    found = sorted(each.name for each in path.parent.glob(f'*{SUFFIX}') if each.name[0] != '.')
+    there = f'there are {", ".join(found)}' if found else 'there is none'
+    raise MemoryFileError(f'no object memory {path.name} in {path.parent}: {there}')
