@@ -45,6 +45,16 @@ ROOM_MAY_IMPORT = {
     'tracking': {'frames', 'prompts'},
     'worker': {'frames', 'prompts', 'tracking'},
 }
+# The same for the rooms of ros: the node alone puts others together.
+ROS_ROOM_MAY_IMPORT = {
+    'inputs': set(),
+    'outputs': set(),
+    'services': set(),
+    'node': {'inputs', 'outputs', 'services'},
+    'camera': set(),
+    'client': set(),
+}
+PARTS_WITH_ROOMS = [('core', ROOM_MAY_IMPORT), ('ros', ROS_ROOM_MAY_IMPORT)]
 
 # Circles of imports that are still to be broken.
 KNOWN_CIRCLES = [
@@ -135,29 +145,33 @@ def test_imports_point_towards_the_core() -> None:
     assert not wrong
 
 
-def test_rooms_of_the_core_import_each_other_in_one_direction() -> None:
-    core = PACKAGE / 'core'
-    assert {path.name for path in core.iterdir() if path.is_dir()} - {'__pycache__'} == set(
-        ROOM_MAY_IMPORT
-    )
+def room_of(part: str, module: str) -> str | None:
+    """Return the room of a part that a module lies in, None for what lies in none or elsewhere."""
+    names = module.split('.')
+    return names[2] if names[:2] == ['sam2_tracker', part] and names[2:] else None
+
+
+@pytest.mark.parametrize(('part', 'rooms'), PARTS_WITH_ROOMS)
+def test_rooms_import_each_other_in_one_direction(part: str, rooms: dict[str, set[str]]) -> None:
+    folders = {path.name for path in (PACKAGE / part).iterdir() if path.is_dir()}
+    assert folders - {'__pycache__'} == set(rooms)
     wrong = {
         f'{path.relative_to(ROOT)} imports {module}'
-        for room, may_import in ROOM_MAY_IMPORT.items()
-        for path in python_files(core / room)
+        for room, may_import in rooms.items()
+        for path in python_files(PACKAGE / part / room)
         for module in imported_modules(path)
-        if module.startswith('sam2_tracker.core.')
-        and (target := module.split('.')[2]) in ROOM_MAY_IMPORT
-        and target not in {room, *may_import}
+        if (target := room_of(part, module)) in rooms and target not in {room, *may_import}
     }
     assert not wrong
 
 
-def test_nothing_else_in_the_core_imports_a_room() -> None:
+@pytest.mark.parametrize(('part', 'rooms'), PARTS_WITH_ROOMS)
+def test_nothing_beside_the_rooms_imports_one(part: str, rooms: dict[str, set[str]]) -> None:
     wrong = {
         f'{path.relative_to(ROOT)} imports {module}'
-        for path in (PACKAGE / 'core').glob('*.py')
+        for path in (PACKAGE / part).glob('*.py')
         for module in imported_modules(path)
-        if module.startswith('sam2_tracker.core.') and module.split('.')[2] in ROOM_MAY_IMPORT
+        if room_of(part, module) in rooms
     }
     assert not wrong
 
