@@ -249,6 +249,16 @@ def test_no_function_is_over_40_lines() -> None:
     assert not too_long
 
 
+def test_each_test_module_has_a_ros_domain_of_its_own() -> None:
+    domains = [
+        number
+        for path in python_files(ROOT / 'test')
+        for number in re.findall(r'^DOMAIN_ID = (\d+)$', path.read_text(), re.MULTILINE)
+    ]
+    assert domains
+    assert sorted(set(domains)) == sorted(domains)
+
+
 def test_every_file_names_its_licence() -> None:
     missing = [
         str(path.relative_to(ROOT))

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 
 import pytest
 
 from sam2_tracker.models.zoo import MODELS
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()
-SOURCES = ''.join(
-    path.read_text() for path in (Path(__file__).parents[2] / 'sam2_tracker/ros').rglob('*.py'))
+ROS = Path(__file__).parents[2] / 'sam2_tracker' / 'ros'
+SOURCES = ''.join(path.read_text() for path in ROS.rglob('*.py'))
 
 
 @pytest.mark.parametrize('name', [
@@ -24,6 +25,15 @@ def test_the_readme_has_every_topic_and_service_of_the_node(name):
     assert f'`{name}`' in README
     bare = name.removeprefix('~/')
     assert f"'{name}'" in SOURCES or f"'{bare}'" in SOURCES
+
+
+@pytest.mark.parametrize('room', ['inputs', 'outputs'])
+def test_the_readme_has_every_topic_that_a_room_names(room):
+    source = ''.join(path.read_text() for path in (ROS / room).glob('*.py'))
+    names = {name.replace('{object_id}', '<id>')
+             for name in re.findall(r"'(~/[\w/{}]+)'", source)}
+    assert names
+    assert not {name for name in names if f'`{name}`' not in README}
 
 
 def test_the_readme_has_every_model():

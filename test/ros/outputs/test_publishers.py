@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
-from outputs_rig import HEADER_STAMP, HEIGHT, Outputs, tracked_frame, WIDTH
+from outputs_rig import HEADER_STAMP, HEIGHT, tracked_frame, WIDTH
 import pytest
 from ros_graph import wait_until
 from sensor_msgs.msg import CompressedImage, Image
@@ -20,15 +20,6 @@ from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 
 DOMAIN_ID = 32
-
-
-@pytest.fixture(name='outputs')
-def outputs_fixture(graph, request):
-    outputs = Outputs(graph, f'outputs_{abs(hash(request.node.name)) % 10 ** 8}')
-    yield outputs
-    outputs.outputs.stop()
-    outputs.outputs.clear()
-    outputs.node.destroy_node()
 
 
 def stamp_of(msg):
