@@ -270,10 +270,6 @@ class LabelInfoOutput(TopicOutput):
         """Tell that names are published for whoever subscribes later."""
         return True
 
-    def publishers(self) -> tuple[Publisher, ...]:
-        """Return none: nobody is waited for."""
-        return ()
-
     def message(self, tracked: TrackedFrame, header: Header) -> Any:
         """Convert the names, if they changed."""
         names = tuple((item.id, item.label) for item in tracked.objects)
@@ -294,10 +290,6 @@ class DetectionOutput(TopicOutput):
     def __init__(self, node: Node, vision: ModuleType) -> None:
         super().__init__(node, vision.Detection2DArray, '~/detections')
         self._vision = vision
-
-    def publishers(self) -> tuple[Publisher, ...]:
-        """Return none: nobody is waited for."""
-        return ()
 
     def message(self, tracked: TrackedFrame, header: Header) -> Any:
         """Convert the visible objects."""

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
-from sam2_tracker.ros.outputs import topics
+from sam2_tracker.ros.outputs import publishers, topics
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 
@@ -221,6 +221,27 @@ def test_label_info_names_the_values_of_the_label_image():
     assert [(entry.class_id, entry.class_name) for entry in info.class_map] == [
         (3, 'thing 3'), (4, '4')]
     assert info.threshold == 0.5
+
+
+class Counted:
+    """A node that remembers the publishers it made."""
+
+    def __init__(self):
+        self.made = []
+
+    def create_publisher(self, _, name, *__, **___):
+        self.made.append(name)
+        return name
+
+
+def test_nothing_is_lost_on_the_way_to_subscribers_of_any_topic(monkeypatch):
+    node = Counted()
+    monkeypatch.setattr(publishers, 'detection_outputs',
+                        lambda node: topics.detection_outputs(node, vision_module()))
+    outputs = publishers.outputs_of(node, AnnotateConfig)
+    waited_for = [name for output in outputs for name in output.publishers()]
+    assert '~/detections' in waited_for
+    assert sorted(waited_for) == sorted(node.made)
 
 
 def test_detections_are_left_out_where_vision_msgs_is_not_installed(outputs):
