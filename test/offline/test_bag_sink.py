@@ -272,3 +272,11 @@ def test_messages_are_found_in_a_sourced_workspace(
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     with pytest.raises(StorageError, match='sam2_tracker_msgs were not found'):
         bag_types.make_typestore()
+
+
+def test_messages_are_found_in_a_checkout_that_nobody_sourced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '')
+    monkeypatch.setattr('sys.prefix', str(tmp_path))
+    assert 'sam2_tracker_msgs/msg/TrackedObjects' in bag_types.make_typestore().types

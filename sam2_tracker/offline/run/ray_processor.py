@@ -119,7 +119,7 @@ def _connect(address: str, workers: int) -> Any:
         ) from None
     _refuse_unreachable(address)
     # Workers must find this package where it is not installed but run from a checkout.
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     environment = {'env_vars': {'PYTHONPATH': root}} if address == LOCAL else {}
     try:
         ray.init(

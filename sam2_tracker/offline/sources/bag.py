@@ -70,7 +70,7 @@ def _find_messages(package: str) -> Path | None:
 
 def _candidates(package: str) -> Iterator[Path]:
     """Yield where a package's .msg files may lie: a checkout, a workspace, a virtual env."""
-    yield Path(__file__).resolve().parents[2] / package / 'msg'
+    yield Path(__file__).resolve().parents[3] / package / 'msg'
     for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
         if prefix:
             yield Path(prefix) / 'share' / package / 'msg'
