@@ -20,7 +20,7 @@ from demo.fetch_clip import VIDEO
 from demo.outputs import mean_hand_box_iou
 from demo.recording import load
 from demo.scene import FIRST_FRAME, FRAME_COUNT, LAST_FRAME
-from sam2_tracker.offline.sources.files import VideoSource
+from sam2_tracker.offline.sources.video import VideoSource
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,8 +21,8 @@ from sam2_tracker.core.tracking.track import shown_object
 from sam2_tracker.core.tracking.visibility import next_visibility, Visibility
 from sam2_tracker.core.types import ObjectState, TrackedFrame, Wanted
 from sam2_tracker.offline.run.clip import Clip, result_of
-from sam2_tracker.offline.run.flow import ReadAhead
 from sam2_tracker.offline.run.spool import BACKWARD, FORWARD, Spool, StoredObject
+from sam2_tracker.offline.run.threads import ReadAhead
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.timeline import Shot
 

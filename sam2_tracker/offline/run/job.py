@@ -15,7 +15,7 @@ from sam2_tracker.core.errors import ConfigError, PromptError
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.types import MAX_OBJECT_ID
 from sam2_tracker.offline.errors import OutputError
-from sam2_tracker.offline.sinks.datasets import Classes
+from sam2_tracker.offline.sinks.annotations import Classes
 from sam2_tracker.offline.sinks.outputs import Outputs
 from sam2_tracker.offline.sources.open_source import is_bag, SourceOptions
 from sam2_tracker.offline.sources.timeline import Clock

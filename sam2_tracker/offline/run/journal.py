@@ -18,7 +18,7 @@ import numpy as np
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
-from sam2_tracker.offline.run.progress_keeper import STATE
+from sam2_tracker.offline.run.saved_progress import STATE
 from sam2_tracker.offline.sinks.staging import write_whole
 
 if TYPE_CHECKING:

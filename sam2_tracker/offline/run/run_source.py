@@ -19,12 +19,12 @@ from sam2_tracker.core.types import Wanted
 from sam2_tracker.offline.run.both_ways import BothWays
 from sam2_tracker.offline.run.clip import Clip
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
-from sam2_tracker.offline.run.flow import ReadAhead, WriteBehind
 from sam2_tracker.offline.run.job import Direction, Settings, SourceJob
-from sam2_tracker.offline.run.progress_keeper import ProgressKeeper
 from sam2_tracker.offline.run.report import Counts, SourceReport
+from sam2_tracker.offline.run.saved_progress import ProgressKeeper
 from sam2_tracker.offline.run.spool import Spool
-from sam2_tracker.offline.sinks.datasets import write_names
+from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
+from sam2_tracker.offline.sinks.annotations import write_names
 from sam2_tracker.offline.sinks.outputs import Recording, sink_plans
 from sam2_tracker.offline.sinks.sink import Result, SinkSet
 from sam2_tracker.offline.sources.open_source import open_source

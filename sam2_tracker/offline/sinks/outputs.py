@@ -12,10 +12,10 @@ from pathlib import Path
 
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.log import Log
+from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, YoloFolder
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
-from sam2_tracker.offline.sinks.datasets import Classes, CocoFile, YoloFolder
-from sam2_tracker.offline.sinks.drawn import AnnotatedVideo, ContactSheet
 from sam2_tracker.offline.sinks.frames import FrameFolder, MaskFolder, ObjectTable
+from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, ContactSheet
 from sam2_tracker.offline.sinks.sink import SinkPlan
 from sam2_tracker.offline.sinks.staging import Target
 

@@ -54,7 +54,7 @@ def _opener(path: Path, options: SourceOptions) -> Callable[[], Source]:
     _refuse_near_misses(path)
     if options.topic:
         raise SourceError(f'source {path} is no bag: --topic {options.topic} means nothing there')
-    from sam2_tracker.offline.sources.files import FolderSource, VideoSource
+    from sam2_tracker.offline.sources.video import FolderSource, VideoSource
 
     if path.is_dir():
         return lambda: FolderSource(path, options.rate_hz)

@@ -26,8 +26,8 @@ from std_srvs.srv import Trigger
 from sam2_tracker.core.errors import ConfigError, FrameError, one_line
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.settings import Value
-from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.offline.sources.source import SourceFrame
+from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.ros.camera.video_source_options import SPECS
 from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, NS_PER_S, stamp_to_msg
 from sam2_tracker.ros.parameters import declare_checked

@@ -17,14 +17,13 @@ import pytest
 from results import HW, result, square
 
 from sam2_tracker.core.types import TrackedFrame
-from sam2_tracker.offline.sinks.datasets import (
+from sam2_tracker.offline.sinks.annotations import (
     Classes,
     CocoFile,
     one_polygon,
     write_names,
     YoloFolder,
 )
-from sam2_tracker.offline.sinks.drawn import AnnotatedVideo, ContactSheet, TILES
 from sam2_tracker.offline.sinks.frames import (
     COLUMNS,
     file_name,
@@ -32,6 +31,7 @@ from sam2_tracker.offline.sinks.frames import (
     MaskFolder,
     ObjectTable,
 )
+from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, ContactSheet, TILES
 from sam2_tracker.offline.sinks.sink import Sink
 
 CLASSES = Classes.of(['cup', '', 'cup'])

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sam2_tracker.offline.run import progress_keeper
-from sam2_tracker.offline.run.progress_keeper import ProgressKeeper
+from sam2_tracker.offline.run import saved_progress
+from sam2_tracker.offline.run.saved_progress import ProgressKeeper
 
 
 class Recording:
@@ -18,7 +18,7 @@ class Recording:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, every_s: float) -> None:
         self.now_s = 100.0
-        monkeypatch.setattr(progress_keeper, 'time',
+        monkeypatch.setattr(saved_progress, 'time',
                             SimpleNamespace(monotonic=lambda: self.now_s))
         self.keeper = ProgressKeeper(folder, every_s)
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from sam2_tracker.offline.run.flow import ReadAhead, WriteBehind
+from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
 
 
 def test_items_come_in_order_and_are_read_by_another_thread():

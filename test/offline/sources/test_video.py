@@ -1,7 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-import os
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.offline.sources.files import FolderSource, VideoSource, WebcamSource
+from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
 
 HW = (48, 64)
 
@@ -140,9 +139,8 @@ def test_a_webcam_is_read_until_it_stops_delivering(monkeypatch):
 @pytest.mark.parametrize(
     ('name', 'count'), [('05_default_juggle.mp4', 247), ('16_robotarm.mp4', 250)]
 )
-def test_a_real_video_has_all_its_frames_at_a_steady_pace(name, count):
-    root = Path(os.environ.get('SAM2_TRACKER_DATA', Path(__file__).parents[3] / 'shared/data'))
-    path = root / 'dev/video' / name
+def test_a_real_video_has_all_its_frames_at_a_steady_pace(name, count, data_dir):
+    path = data_dir / 'dev/video' / name
     if not path.is_file():
         pytest.skip(f'{path} is missing')
     source = VideoSource(path)

@@ -22,8 +22,8 @@ from sam2_tracker.offline.run.clip import Clip
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.run.spool import Spool
 from sam2_tracker.offline.sinks.sink import Result
-from sam2_tracker.offline.sources.files import FolderSource
 from sam2_tracker.offline.sources.timeline import Clock, Timeline
+from sam2_tracker.offline.sources.video import FolderSource
 
 CONFIG = TrackingConfig(look_back_frames=1)
 FRAMES = 24
