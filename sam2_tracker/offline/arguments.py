@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options of the offline command, in groups."""
+"""The options of the offline command, and what a person asked for with them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
 from sam2_tracker.offline.quick_prompts import add_quick_prompts, quick_prompts
 from sam2_tracker.offline.run.job import Direction, Settings
-from sam2_tracker.offline.sinks.bag import BagContent
-from sam2_tracker.offline.sinks.outputs import Outputs
+from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
+from sam2_tracker.offline.sinks.outputs import Output, OUTPUTS, Outputs
 from sam2_tracker.offline.sources.open_source import SourceOptions
 from sam2_tracker.offline.sources.timeline import Clock
 
@@ -25,10 +25,82 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Group = argparse._ArgumentGroup
+EXAMPLE = """
+example:
+  ros2 run sam2_tracker process drive.mcap --prompts prompts.yaml --output masks_bag
+  ros2 run sam2_tracker process clip.mp4 --box 120,80,260,300 --label dog --masks out --video o.mp4
+without ROS: python -m sam2_tracker.offline instead of ros2 run sam2_tracker process
+
+exit codes: 0 done, 2 bad arguments or prompts, 3 a source is unreadable, 4 an output exists or
+cannot be written, 5 the model, 130 interrupted, 143 terminated, 1 a fault of this program
+"""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add every option."""
+@dataclass(frozen=True, eq=False)
+class Request:
+    """
+    What a person asked for.
+
+    :param ray: 'local', an address, or '' for none
+    :param ray_workers: recordings at a time, 0 for one a GPU or two processor cores
+    :param ray_gpus: share of a GPU for each, None for a whole one where there is one
+    """
+
+    sources: tuple[Path, ...]
+    prompts: tuple[FilePrompt, ...]
+    outputs: Outputs
+    settings: Settings
+    overwrite: bool
+    resume: bool
+    quiet: bool
+    ray: str
+    ray_workers: int
+    ray_gpus: float | None
+
+
+def parse(arguments: Sequence[str] | None) -> Request:
+    """
+    Understand the command line; ends the process with code 2 where it cannot.
+
+    :raises PromptError: if the prompts are at fault
+    """
+    options = _parser().parse_args(arguments)
+    if options.ray:
+        _make_absolute(options)
+    prompts = load_prompt_file(options.prompts).prompts if options.prompts else ()
+    return Request(
+        tuple(options.sources),
+        (*prompts, *quick_prompts(options)),
+        _outputs(options),
+        _settings(options),
+        options.overwrite,
+        options.resume,
+        options.quiet,
+        options.ray,
+        options.ray_workers,
+        options.ray_gpus,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='process',
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description='Track objects through every frame of bags, videos and picture folders.',
+    )
+    parser.add_argument(
+        'sources',
+        nargs='+',
+        type=Path,
+        metavar='SOURCE',
+        help='a rosbag2 (folder, .mcap, .db3), a video, or a folder of pictures',
+    )
+    _add_options(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     _add_source_options(parser.add_argument_group('sources'))
     prompts = parser.add_argument_group('prompts')
     _add_prompt_options(prompts)
@@ -76,31 +148,10 @@ def _add_prompt_options(group: Group) -> None:
 
 
 def _add_output_options(group: Group) -> None:
-    group.add_argument(
-        '--output', type=Path, metavar='BAG', help='rosbag2 with the topics of the live node'
-    )
-    group.add_argument(
-        '--storage', choices=['mcap', 'sqlite3'], default='mcap', help='of that bag (%(default)s)'
-    )
-    group.add_argument(
-        '--copy-topics', action='store_true', help="copy the source bag's own topics into it"
-    )
-    group.add_argument('--annotated', action='store_true', help='and the annotated pictures')
-    group.add_argument('--detections', action='store_true', help='and vision_msgs detections')
-    group.add_argument('--video', type=Path, metavar='MP4', help='the frames with masks drawn')
-    group.add_argument(
-        '--masks',
-        type=Path,
-        metavar='FOLDER',
-        help='palette PNGs in FOLDER/<source>, as DAVIS has them',
-    )
-    group.add_argument('--coco', type=Path, metavar='JSON', help='RLE masks with track ids')
-    group.add_argument('--yolo', type=Path, metavar='FOLDER', help='segmentation labels')
-    group.add_argument('--csv', type=Path, metavar='CSV', help='a row an object and frame')
-    group.add_argument('--sheet', type=Path, metavar='PNG', help='contact sheet')
-    group.add_argument(
-        '--frames', type=Path, metavar='FOLDER', help='the pictures themselves, in FOLDER/<source>'
-    )
+    for kind in OUTPUTS:
+        group.add_argument(kind.option, type=Path, metavar=kind.metavar, help=kind.help)
+        if kind.sink is ResultBag:
+            _add_bag_options(group)
     group.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
     group.add_argument('--resume', action='store_true', help='go on with an interrupted run')
     group.add_argument(
@@ -111,6 +162,17 @@ def _add_output_options(group: Group) -> None:
         help='most seconds between two states to resume from, 0 for none (%(default)s)',
     )
     group.add_argument('--quiet', action='store_true', help='say only what went wrong')
+
+
+def _add_bag_options(group: Group) -> None:
+    group.add_argument(
+        '--storage', choices=['mcap', 'sqlite3'], default='mcap', help='of that bag (%(default)s)'
+    )
+    group.add_argument(
+        '--copy-topics', action='store_true', help="copy the source bag's own topics into it"
+    )
+    group.add_argument('--annotated', action='store_true', help='and the annotated pictures')
+    group.add_argument('--detections', action='store_true', help='and vision_msgs detections')
 
 
 def _add_model_options(group: Group) -> None:
@@ -209,63 +271,6 @@ def _whole(text: str) -> int:
     return number
 
 
-EXAMPLE = """
-example:
-  ros2 run sam2_tracker process drive.mcap --prompts prompts.yaml --output masks_bag
-  ros2 run sam2_tracker process clip.mp4 --box 120,80,260,300 --label dog --masks out --video o.mp4
-without ROS: python -m sam2_tracker.offline instead of ros2 run sam2_tracker process
-
-exit codes: 0 done, 2 bad arguments or prompts, 3 a source is unreadable, 4 an output exists or
-cannot be written, 5 the model, 130 interrupted, 143 terminated, 1 a fault of this program
-"""
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """
-    What a person asked for.
-
-    :param ray: 'local', an address, or '' for none
-    :param ray_workers: recordings at a time, 0 for one a GPU or two processor cores
-    :param ray_gpus: share of a GPU for each, None for a whole one where there is one
-    """
-
-    sources: tuple[Path, ...]
-    prompts: tuple[FilePrompt, ...]
-    outputs: Outputs
-    settings: Settings
-    overwrite: bool
-    resume: bool
-    quiet: bool
-    ray: str
-    ray_workers: int
-    ray_gpus: float | None
-
-
-def parse(arguments: Sequence[str] | None) -> Request:
-    """
-    Understand the command line; ends the process with code 2 where it cannot.
-
-    :raises PromptError: if the prompts are at fault
-    """
-    options = _parser().parse_args(arguments)
-    if options.ray:
-        _make_absolute(options)
-    prompts = load_prompt_file(options.prompts).prompts if options.prompts else ()
-    return Request(
-        tuple(options.sources),
-        (*prompts, *quick_prompts(options)),
-        _outputs(options),
-        _settings(options),
-        options.overwrite,
-        options.resume,
-        options.quiet,
-        options.ray,
-        options.ray_workers,
-        options.ray_gpus,
-    )
-
-
 def _make_absolute(options: argparse.Namespace) -> None:
     """Name all files so that processes in other folders find them."""
     options.sources = [path.absolute() for path in options.sources]
@@ -275,19 +280,10 @@ def _make_absolute(options: argparse.Namespace) -> None:
 
 
 def _outputs(options: argparse.Namespace) -> Outputs:
-    content = BagContent(
-        options.storage, annotated=options.annotated, detections=options.detections
-    )
+    paths = {kind.option: getattr(options, kind.name) for kind in OUTPUTS}
     return Outputs(
-        options.output,
-        options.video,
-        options.masks,
-        options.coco,
-        options.yolo,
-        options.csv,
-        options.sheet,
-        options.frames,
-        content,
+        tuple(Output(option, path) for option, path in paths.items() if path is not None),
+        BagContent(options.storage, annotated=options.annotated, detections=options.detections),
         options.copy_topics,
     )
 
@@ -305,21 +301,3 @@ def _settings(options: argparse.Namespace) -> Settings:
         options.threads,
         options.save_every,
     )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='process',
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Track objects through every frame of bags, videos and picture folders.',
-    )
-    parser.add_argument(
-        'sources',
-        nargs='+',
-        type=Path,
-        metavar='SOURCE',
-        help='a rosbag2 (folder, .mcap, .db3), a video, or a folder of pictures',
-    )
-    add_options(parser)
-    return parser

@@ -24,6 +24,7 @@ from sam2_tracker.offline.run.ray_processor import RayProcessor
 from sam2_tracker.offline.run.report import counted
 from sam2_tracker.offline.run.run_job import JobRun, Outcome
 from sam2_tracker.offline.run.run_source import Progress
+from sam2_tracker.offline.sinks.outputs import OUTPUTS
 from sam2_tracker.offline.sources.open_source import open_source
 
 
@@ -78,10 +79,8 @@ def _plan(request: Request) -> Job:
     if not any(source.outputs.targets() for source in job.sources) and (
         request.settings.save_memory is None
     ):
-        raise PromptError(
-            'there is nothing to write: give --output, --video, --masks, --coco, '
-            '--yolo, --csv, --sheet, --frames or --save-memory'
-        )
+        options = ', '.join(kind.option for kind in OUTPUTS)
+        raise PromptError(f'there is nothing to write: give {options} or --save-memory')
     return job
 
 

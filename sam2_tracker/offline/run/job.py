@@ -17,7 +17,7 @@ from sam2_tracker.core.types import MAX_OBJECT_ID
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sinks.annotations import Classes
 from sam2_tracker.offline.sinks.outputs import Outputs
-from sam2_tracker.offline.sources.open_source import is_bag, SourceOptions
+from sam2_tracker.offline.sources.open_source import SourceOptions
 from sam2_tracker.offline.sources.timeline import Clock
 
 
@@ -140,7 +140,7 @@ def plan_job(
             name,
             path,
             tuple(by_name[name]),
-            outputs_of(outputs, name, path, len(paths) == 1),
+            outputs.of_source(name, path, len(paths) == 1),
             classes,
         )
         for name, path in zip(names, paths, strict=True)
@@ -156,16 +156,6 @@ def _refuse_shared_places(sources: Sequence[SourceJob]) -> None:
         if target.path.resolve() in seen:
             raise ConfigError(f'{target.path} is named for two outputs')
         seen.add(target.path.resolve())
-
-
-def outputs_of(outputs: Outputs, name: str, path: Path, is_only_one: bool) -> Outputs:
-    """Return one recording's outputs."""
-    own = outputs.of_source(name, is_only_one)
-    if not outputs.copies_topics:
-        return own
-    if not is_bag(path):
-        raise ConfigError(f'--copy-topics: source {path} is no bag and has no topics')
-    return replace(own, content=replace(own.content, copied_from=path))
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:

@@ -24,8 +24,7 @@ from sam2_tracker.offline.run.report import Counts, SourceReport
 from sam2_tracker.offline.run.saved_progress import ProgressKeeper
 from sam2_tracker.offline.run.spool import Spool
 from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
-from sam2_tracker.offline.sinks.annotations import write_names
-from sam2_tracker.offline.sinks.outputs import Recording, sink_plans
+from sam2_tracker.offline.sinks.outputs import Recording
 from sam2_tracker.offline.sinks.sink import Result, SinkSet
 from sam2_tracker.offline.sources.open_source import open_source
 from sam2_tracker.offline.sources.timeline import Shot, Timeline
@@ -92,7 +91,9 @@ def run_source(
             prompts.check_frames(source.frame_count)
         clip = Clip(predictor, prompts, memories, config, around.log)
         shots = Timeline(job.path, settings.clock, around.log).shots(source.frames())
-        recording = Recording(job.name, source.rate_hz, job.classes, around.log)
+        recording = Recording(
+            job.name, source.rate_hz, job.classes, job.outputs.content, around.log
+        )
         with _sinks(job, recording) as sinks, ExitStack() as stack:
             if keeper.resumed is not None:
                 around.log(Level.INFO, f'{job.name}: going on after frame {keeper.resumed.index}')
@@ -108,11 +109,9 @@ def run_source(
 
 @contextmanager
 def _sinks(job: SourceJob, recording: Recording) -> Iterator[SinkSet]:
-    sinks = SinkSet(sink_plans(job.outputs, recording))
+    sinks = SinkSet(job.outputs.plans(recording))
     try:
         yield sinks
-        if job.outputs.yolo:
-            write_names(job.outputs.yolo.parents[1], job.classes)
     except BaseException:
         sinks.abort()
         raise

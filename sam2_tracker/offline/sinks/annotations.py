@@ -1,27 +1,31 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""A COCO data set of one recording: RLE masks, with the object's id as track id."""
+"""Outputs for other programs to read: COCO, YOLO, and a table of all objects as CSV."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+import csv
 from dataclasses import dataclass
 import json
 from pathlib import Path
 import shutil
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sam2_tracker.core.frames.stored_frame import format_stamp
-from sam2_tracker.core.types import BoolArray, TrackedObject, Wanted
-from sam2_tracker.offline.sinks.frames import file_name
+from sam2_tracker.core.types import BoolArray, Box, TrackedObject, Wanted
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sinks.staging import write_whole
 
 UNLABELLED = 'object'
+COLUMNS = ('frame', 'stamp', 'object', 'label', 'state', 'score', 'x', 'y', 'width', 'height',
+           'area', 'centroid_x', 'centroid_y')  # fmt: skip
+
+Polygon = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,17 @@ class Classes:
 
 class CocoFile:
     """
-    Writes the annotations as they come; the list of images, which is short, waits beside them.
+    A COCO data set of one recording: RLE masks, with the object's id as track id.
+
+    Annotations are written as they come; the list of images, which is short, waits beside them.
 
     :param path: of the JSON
     :param sequence: the recording's name
     :param classes: become the categories, numbered from 1 as COCO does
     """
 
-    WANTED = Wanted(label_image=False, masks=True)
+    WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, path: Path, sequence: str, classes: Classes) -> None:
         self._sequence = sequence
@@ -81,7 +88,7 @@ class CocoFile:
             'id': result.number + 1,
             'video_id': 1,
             'frame_index': result.number,
-            'file_name': f'{self._sequence}/{file_name(result)}',
+            'file_name': f'{self._sequence}/{result.picture_name}',
             'width': width,
             'height': height,
             'stamp': format_stamp(result.tracked.frame.stamp_ns),
@@ -133,18 +140,15 @@ class CocoFile:
         self._images_path.unlink(missing_ok=True)
 
 
-Polygon = npt.NDArray[np.int32]
-
-
 class YoloFolder:
     """
-    Writes 00000.txt, 00001.txt, ..., empty where no object is visible.
+    One polygon an object: 00000.txt, 00001.txt, ..., empty where no object is visible.
 
     :param folder: does not exist yet
     """
 
-    WANTED = Wanted(label_image=False, masks=True)
-    SUFFIXES = ('.txt',)
+    WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ('.txt',)
 
     def __init__(self, folder: Path, classes: Classes) -> None:
         self._folder = folder
@@ -219,3 +223,50 @@ def _joined(outline: Polygon, part: Polygon) -> Polygon:
     at, first = np.unravel_index(int(distances.argmin()), distances.shape)
     around = np.concatenate([np.roll(part, -int(first), axis=0), part[first : first + 1]])
     return np.concatenate([outline[: at + 1], around, outline[at:]])
+
+
+class ObjectTable:
+    """
+    A CSV with a row an object and frame; no row for a frame without objects.
+
+    :param path: of the CSV
+    """
+
+    WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=False)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open('w', encoding='utf-8', newline='')
+        self._rows = csv.writer(self._stream, lineterminator='\n')
+        self._rows.writerow(COLUMNS)
+
+    def write(self, result: Result) -> None:
+        """Add one frame."""
+        stamp = format_stamp(result.tracked.frame.stamp_ns)
+        for item in result.tracked.objects:
+            self._rows.writerow([result.number, stamp, *_cells(item)])
+
+    def finish(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def abort(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def _cells(item: TrackedObject) -> list[str | int]:
+    box = item.box or Box(0, 0, 0, 0)
+    centroid = [f'{value:.3f}' for value in item.centroid_xy]
+    return [
+        item.id,
+        item.label,
+        item.state.name.lower(),
+        f'{item.score:.6f}',
+        box.x,
+        box.y,
+        box.width,
+        box.height,
+        item.area_px,
+        *centroid,
+    ]

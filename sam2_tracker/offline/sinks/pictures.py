@@ -1,35 +1,100 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The recording with its masks drawn over it, as H.264 in MP4 with the source's times."""
+"""Outputs to look at: the frames as they are, their masks, both as a video or in one sheet."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from sam2_tracker.core.types import UInt8Array, Wanted
 from sam2_tracker.offline.sinks.sink import Result
 
+# Masks shrink to a few kilobytes at any level, and this one takes half the time.
+_MASK_COMPRESSION = 3
 _TICKS_PER_S = 90_000
 # With mbtree, which is the default, x264 makes other bytes of the same pictures now and then.
-_OPTIONS = {'crf': '20', 'preset': 'veryfast', 'x264-params': 'mbtree=0'}
+_X264_OPTIONS = {'crf': '20', 'preset': 'veryfast', 'x264-params': 'mbtree=0'}
 # x264 makes other bytes with another number of threads, and by itself takes one a core.
-_THREADS = 2
+_X264_THREADS = 2
+TILES = 12
+_SHEET_COLUMNS = 3
+
+
+class FrameFolder:
+    """
+    Writes 00000.jpg, 00001.jpg, ..., the source's own JPEGs; PNGs where it has none.
+
+    :param folder: does not exist yet
+    """
+
+    WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=False)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ('.jpg', '.png')
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def write(self, result: Result) -> None:
+        """Add one frame."""
+        path = self._folder / result.picture_name
+        if result.payload is not None:
+            path.write_bytes(result.payload)
+        else:
+            Image.fromarray(result.tracked.frame.image_rgb).save(path, compress_level=1)
+
+    def finish(self) -> None:
+        """Do nothing: every picture is whole."""
+
+    def abort(self) -> None:
+        """Do nothing: no file is open."""
+
+
+class MaskFolder:
+    """
+    Writes 00000.png, 00001.png, ...; 16-bit grey instead of a palette where an id is above 255.
+
+    :param folder: does not exist yet
+    """
+
+    WANTED: ClassVar[Wanted] = Wanted(label_image=True, masks=False)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ('.png',)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def write(self, result: Result) -> None:
+        """Add one frame."""
+        # Supervision, which the palette shares a package with, takes a second to import.
+        from sam2_tracker.render.palette import label_picture
+
+        assert result.tracked.label_image is not None
+        picture = label_picture(result.tracked.label_image)
+        picture.save(self._folder / f'{result.name}.png', compress_level=_MASK_COMPRESSION)
+
+    def finish(self) -> None:
+        """Do nothing: every picture is whole."""
+
+    def abort(self) -> None:
+        """Do nothing: no file is open."""
 
 
 class AnnotatedVideo:
     """
-    Draws and encodes frame by frame.
+    H.264 in MP4 of the frames with masks drawn, each at its own time.
 
     :param path: of the .mp4
     :param rate_hz: nominal frames a second
     """
 
-    WANTED = Wanted(label_image=False, masks=True)
+    WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, path: Path, rate_hz: float) -> None:
         import av
@@ -52,10 +117,10 @@ class AnnotatedVideo:
         self._encode(picture, result.tracked.frame.stamp_ns)
 
     def _begin(self, picture: UInt8Array) -> Any:
-        stream = self._container.add_stream('libx264', rate=self._rate, options=_OPTIONS)
+        stream = self._container.add_stream('libx264', rate=self._rate, options=_X264_OPTIONS)
         stream.height, stream.width = picture.shape[:2]
         stream.pix_fmt = 'yuv420p'
-        stream.codec_context.thread_count = _THREADS
+        stream.codec_context.thread_count = _X264_THREADS
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
         return stream
 
@@ -87,18 +152,15 @@ def _even(picture: UInt8Array) -> UInt8Array:
     return np.ascontiguousarray(padded, np.uint8)
 
 
-TILES = 12
-_COLUMNS = 3
-
-
 class ContactSheet:
     """
-    Keeps a frame of every so many; where there are too many tiles, every other one goes.
+    Frames of the whole recording in one PNG; where there are too many, every other one goes.
 
     :param path: of the PNG
     """
 
-    WANTED = Wanted(label_image=False, masks=True)
+    WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
+    SUFFIXES: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, path: Path) -> None:
         from sam2_tracker.render.overlay import Overlay
@@ -126,7 +188,7 @@ class ContactSheet:
         if not self._tiles:
             return
         captions = [f'frame {number}' for number in self._tiles]
-        sheet = contact_sheet(list(self._tiles.values()), captions, _COLUMNS)
+        sheet = contact_sheet(list(self._tiles.values()), captions, _SHEET_COLUMNS)
         self._path.write_bytes(cv2.imencode('.png', sheet)[1].tobytes())
 
     def abort(self) -> None:

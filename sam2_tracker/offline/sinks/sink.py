@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""All outputs of a recording, each written by a thread of its own."""
+"""What a sink is, and all sinks of a recording at once, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from pathlib import Path
 import queue
 import sqlite3
 import threading
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sinks.staging import Target
+
+# Results that wait for each output.
+_DEPTH = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +43,22 @@ class Result:
         """Return the frame's number as frame files have it: 00042."""
         return f'{self.number:05d}'
 
+    @property
+    def picture_name(self) -> str:
+        """Return the name that the frame's picture has, or would have, as a file."""
+        return f'{self.name}.{"png" if self.payload is None else "jpg"}'
+
 
 class Sink(Protocol):
-    """Takes the results of one recording in their order."""
+    """
+    Takes the results of one recording in their order.
+
+    Its class says what it reads of a result, `WANTED`, and with which suffixes it puts files into
+    its folder, `SUFFIXES`: none for a single file.
+    """
+
+    WANTED: ClassVar[Wanted]
+    SUFFIXES: ClassVar[tuple[str, ...]]
 
     def write(self, result: Result) -> None:
         """Add one frame."""
@@ -61,25 +77,73 @@ class SinkPlan:
 
     :param make: opens the sink on the draft's path
     :param wanted: what it reads of a result
+    :param when_published: called when all outputs of the recording are in their places
     """
 
     target: Target
     make: Callable[[Path], Sink]
     wanted: Wanted
+    when_published: Callable[[], None] | None = None
 
 
-# Results that wait for each output.
-DEPTH = 4
+class SinkSet:
+    """
+    All outputs of one recording: they appear together, when all are whole.
+
+    :raises TrackerError: if one cannot be begun
+    """
+
+    def __init__(self, plans: Iterable[SinkPlan]) -> None:
+        self._plans = tuple(plans)
+        self._threads: list[_SinkThread] = []
+        try:
+            for plan in self._plans:
+                plan.target.prepare()
+                self._threads.append(_SinkThread(plan))
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def wanted(self) -> Wanted:
+        """Return what any of the outputs reads."""
+        return Wanted(
+            any(plan.wanted.label_image for plan in self._plans),
+            any(plan.wanted.masks for plan in self._plans),
+        )
+
+    def write(self, result: Result) -> None:
+        """
+        Hand a frame to every output.
+
+        :raises OutputError: if an earlier one could not be written, naming the output
+        """
+        for thread in self._threads:
+            thread.put(result)
+
+    def finish(self) -> None:
+        """
+        Complete all outputs, then put them in their places.
+
+        :raises OutputError: if one cannot be completed, naming it
+        """
+        for thread in self._threads:
+            thread.finish()
+        for plan in self._plans:
+            plan.target.publish()
+        for plan in self._plans:
+            if plan.when_published is not None:
+                plan.when_published()
+
+    def abort(self) -> None:
+        """Throw away everything that was not put in its place."""
+        for thread in self._threads:
+            thread.abort()
+        for plan in self._plans:
+            plan.target.discard()
 
 
-class _End(enum.Enum):
-    """What to do when no result comes any more."""
-
-    FINISH = enum.auto()
-    ABORT = enum.auto()
-
-
-class SinkThread:
+class _SinkThread:
     """
     One output: made, written and finished in the same thread, as SQLite wants it.
 
@@ -90,7 +154,7 @@ class SinkThread:
 
     def __init__(self, plan: SinkPlan) -> None:
         self._plan = plan
-        self._waiting: queue.Queue[Result | _End] = queue.Queue(DEPTH)
+        self._waiting: queue.Queue[Result | _End] = queue.Queue(_DEPTH)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name='sink', daemon=True)
         self._thread.start()
@@ -152,58 +216,11 @@ class SinkThread:
             sink.abort()
 
 
-class SinkSet:
-    """
-    All outputs of one recording: they appear together, when all are whole.
+class _End(enum.Enum):
+    """What to do when no result comes any more."""
 
-    :raises TrackerError: if one cannot be begun
-    """
-
-    def __init__(self, plans: Iterable[SinkPlan]) -> None:
-        self._plans = tuple(plans)
-        self._threads: list[SinkThread] = []
-        try:
-            for plan in self._plans:
-                plan.target.prepare()
-                self._threads.append(SinkThread(plan))
-        except BaseException:
-            self.abort()
-            raise
-
-    @property
-    def wanted(self) -> Wanted:
-        """Return what any of the outputs reads."""
-        return Wanted(
-            any(plan.wanted.label_image for plan in self._plans),
-            any(plan.wanted.masks for plan in self._plans),
-        )
-
-    def write(self, result: Result) -> None:
-        """
-        Hand a frame to every output.
-
-        :raises OutputError: if an earlier one could not be written, naming the output
-        """
-        for thread in self._threads:
-            thread.put(result)
-
-    def finish(self) -> None:
-        """
-        Complete all outputs, then put them in their places.
-
-        :raises OutputError: if one cannot be completed, naming it
-        """
-        for thread in self._threads:
-            thread.finish()
-        for plan in self._plans:
-            plan.target.publish()
-
-    def abort(self) -> None:
-        """Throw away everything that was not put in its place."""
-        for thread in self._threads:
-            thread.abort()
-        for plan in self._plans:
-            plan.target.discard()
+    FINISH = enum.auto()
+    ABORT = enum.auto()
 
 
 @contextmanager

@@ -95,6 +95,15 @@ def test_outputs_of_several_sources_lie_beside_each_other(tmp_path: Path):
     assert places == ['bag', 'm/a']
 
 
+def test_what_can_be_resumed_lies_beside_the_first_folder_in_whatever_order_outputs_are_given():
+    options = ['--sheet', 's.png', '--frames', 'f', '--csv', 'c.csv', '--yolo', 'y', '--coco', 'c',
+               '--masks', 'm', '--video', 'v.mp4', '--output', 'bag']
+    job = plan('a.mp4', '--point', '1,1', *options)
+    places = [str(target.path) for target in job.sources[0].outputs.targets()]
+    assert places == ['bag', 'm/a', 'y/labels/a', 'f/a', 'v.mp4', 'c', 'c.csv', 's.png']
+    assert job.journal_folder == Path('.bag.resume')
+
+
 def test_one_file_for_several_sources_is_refused_with_what_to_write():
     with pytest.raises(ConfigError, match=r'--video out\.mp4 .* as out_\{source\}\.mp4'):
         plan(*CLIPS, '--point', '1,1', '--video', 'out.mp4')

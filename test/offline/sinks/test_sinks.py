@@ -20,18 +20,19 @@ from sam2_tracker.core.types import TrackedFrame
 from sam2_tracker.offline.sinks.annotations import (
     Classes,
     CocoFile,
+    COLUMNS,
+    ObjectTable,
     one_polygon,
     write_names,
     YoloFolder,
 )
-from sam2_tracker.offline.sinks.frames import (
-    COLUMNS,
-    file_name,
+from sam2_tracker.offline.sinks.pictures import (
+    AnnotatedVideo,
+    ContactSheet,
     FrameFolder,
     MaskFolder,
-    ObjectTable,
+    TILES,
 )
-from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, ContactSheet, TILES
 from sam2_tracker.offline.sinks.sink import Sink
 
 CLASSES = Classes.of(['cup', '', 'cup'])
@@ -227,7 +228,7 @@ def test_frames_are_the_sources_own_jpegs_or_lossless(tmp_path: Path):
     assert (tmp_path / 'frames' / '00000.jpg').read_bytes() == result(0).payload
     pixels = np.array(Image.open(tmp_path / 'frames' / '00001.png'))
     assert np.array_equal(pixels, result(1).tracked.frame.image_rgb)
-    assert file_name(replace(result(1), payload=None)) == '00001.png'
+    assert replace(result(1), payload=None).picture_name == '00001.png'
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,9 @@ from results import result
 
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.types import Wanted
-from sam2_tracker.offline.sinks.annotations import Classes, CocoFile
+from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, ObjectTable
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
-from sam2_tracker.offline.sinks.frames import MaskFolder, ObjectTable
-from sam2_tracker.offline.sinks.pictures import AnnotatedVideo
+from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, MaskFolder
 from sam2_tracker.offline.sinks.sink import SinkPlan, SinkSet
 from sam2_tracker.offline.sinks.staging import Target
 
