@@ -18,7 +18,7 @@ from sam2_tracker.offline.quick_prompts import add_quick_prompts, quick_prompts
 from sam2_tracker.offline.run.job import Direction, Settings
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
 from sam2_tracker.offline.sinks.outputs import Output, OUTPUTS, Outputs
-from sam2_tracker.offline.sources.open_source import SourceOptions
+from sam2_tracker.offline.sources.open_source import SourceOptions, SOURCES
 from sam2_tracker.offline.sources.timeline import Clock
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def parse(arguments: Sequence[str] | None) -> Request:
 
 
 def _parser() -> argparse.ArgumentParser:
+    *others, last = (kind.what for kind in SOURCES)
     parser = argparse.ArgumentParser(
         prog='process',
         epilog=EXAMPLE,
@@ -94,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs='+',
         type=Path,
         metavar='SOURCE',
-        help='a rosbag2 (folder, .mcap, .db3), a video, or a folder of pictures',
+        help=f'{", ".join(others)}, or {last}',
     )
     _add_options(parser)
     return parser

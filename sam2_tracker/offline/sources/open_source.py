@@ -1,7 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+"""
+The table of all kinds of recordings, and how to find out which of them lies somewhere.
 
-"""Find out what kind of recording lies somewhere, and open it."""
+A new source is a module with its class and a row of `SOURCES`.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +31,20 @@ class SourceOptions:
     rate_hz: float = 30.0
 
 
-def open_source(path: Path, options: SourceOptions) -> Source:
+@dataclass(frozen=True)
+class SourceKind:
     """
-    Open a rosbag2, a video or a folder of pictures.
+    A row of `SOURCES`.
 
-    :raises SourceError: if a bag is unreadable, or which topic is meant is not clear
-    :raises FrameError: if a video or folder is unreadable
+    :param what: it is, as the command's help says it
+    :param fits: whether something that exists is of this kind; the first row that fits counts
+    :param open: imports what reads it, which takes a while
     """
-    return _opener(path, options)()
+
+    what: str
+    fits: Callable[[Path], bool]
+    open: Callable[[Path, SourceOptions], Source]
+    has_topics: bool = False
 
 
 def is_bag(path: Path) -> bool:
@@ -43,22 +52,52 @@ def is_bag(path: Path) -> bool:
     return (path / 'metadata.yaml').exists() or path.suffix in BAG_SUFFIXES
 
 
-def _opener(path: Path, options: SourceOptions) -> Callable[[], Source]:
-    # Each kind has a library of its own that takes a while to import.
+def _is_no_folder(path: Path) -> bool:
+    return not path.is_dir()
+
+
+def _open_bag(path: Path, options: SourceOptions) -> Source:
+    from sam2_tracker.offline.sources.bag import BagSource
+
+    return BagSource(path, options.topic)
+
+
+def _open_video(path: Path, _options: SourceOptions) -> Source:
+    from sam2_tracker.offline.sources.video import VideoSource
+
+    return VideoSource(path)
+
+
+def _open_folder(path: Path, options: SourceOptions) -> Source:
+    from sam2_tracker.offline.sources.video import FolderSource
+
+    return FolderSource(path, options.rate_hz)
+
+
+SOURCES = (
+    SourceKind('a rosbag2 (folder, .mcap, .db3)', is_bag, _open_bag, has_topics=True),
+    SourceKind('a video', _is_no_folder, _open_video),
+    SourceKind('a folder of pictures', Path.is_dir, _open_folder),
+)
+
+
+def open_source(path: Path, options: SourceOptions) -> Source:
+    """
+    Open a recording of whatever kind it is.
+
+    :raises SourceError: if a bag is unreadable, or which topic is meant is not clear
+    :raises FrameError: if a video or folder is unreadable
+    """
     if not path.exists():
         raise SourceError(f'source {path} does not exist')
-    if is_bag(path):
-        from sam2_tracker.offline.sources.bag import BagSource
-
-        return lambda: BagSource(path, options.topic)
-    _refuse_near_misses(path)
-    if options.topic:
-        raise SourceError(f'source {path} is no bag: --topic {options.topic} means nothing there')
-    from sam2_tracker.offline.sources.video import FolderSource, VideoSource
-
-    if path.is_dir():
-        return lambda: FolderSource(path, options.rate_hz)
-    return lambda: VideoSource(path)
+    kind = next(kind for kind in SOURCES if kind.fits(path))
+    if not kind.has_topics:
+        _refuse_near_misses(path)
+        if options.topic:
+            raise SourceError(
+                f'source {path} is no bag: --topic {options.topic} means nothing there'
+            )
+    return kind.open(path, options)
 
 
 def _refuse_near_misses(path: Path) -> None:
