@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options that follow from the settings."""
+"""What a person asks for with options, or is refused; options that follow from the settings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,87 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 import pytest
 
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
+from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.settings import from_values, Option, setting
 from sam2_tracker.offline.arguments import add_settings, parse
+
+
+@pytest.mark.parametrize(
+    ('options', 'frame', 'time_s'),
+    [
+        (['--at', '12'], 12, None),
+        (['--at', '1.5'], None, 1.5),
+        (['--at', '3s'], None, 3.0),
+        ([], 0, None),
+    ],
+)
+def test_quick_prompts_say_when(options: list[str], frame: int | None, time_s: float | None):
+    [each] = parse(['a.mp4', '--point', '5,6', *options]).prompts
+    assert (each.frame, each.time_s) == (frame, time_s)
+
+
+def test_quick_points_and_a_box_are_one_object_and_boxes_are_several():
+    [one] = parse(['a.mp4', '--point', '5,6', '--point', '7.5,8,0', '--box', '1,2,3,4']).prompts
+    assert one.prompt.points_xy.tolist() == [[5, 6], [7.5, 8]]
+    assert one.prompt.point_labels.tolist() == [1, 0]
+    assert one.prompt.box_xyxy.tolist() == [1, 2, 3, 4]
+    boxes = ['--box', '1,2,3,4', '--box', '5,6,7,8', '--label', 'cup']
+    assert [each.prompt.label for each in parse(['a.mp4', *boxes]).prompts] == ['cup', 'cup']
+
+
+def test_a_palette_mask_has_an_object_an_index(tmp_path: Path):
+    pixels = np.zeros((4, 6), np.uint8)
+    pixels[0, :2], pixels[3, 3:] = 1, 5
+    picture = Image.fromarray(pixels)
+    grey = tmp_path / 'grey.png'
+    picture.save(grey)
+    picture.putpalette([0, 0, 0, 255, 0, 0] * 128)
+    indexed = tmp_path / 'indexed.png'
+    picture.save(indexed)
+    objects = [each.prompt for each in parse(['a.mp4', '--mask', str(indexed)]).prompts]
+    assert [(prompt.object_id, int(prompt.mask_hw.sum())) for prompt in objects] == [
+        (1, 2),
+        (5, 3),
+    ]
+    [whole] = parse(['a.mp4', '--mask', str(grey)]).prompts
+    assert (whole.prompt.object_id, int(whole.prompt.mask_hw.sum())) == (0, 5)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        ['--point', '5'], ['--point', '5,6,2'], ['--point', 'a,b'], ['--point', 'nan,1'],
+        ['--box', '1,2,3'], ['--at', '-1'], ['--at', 'soon'], ['--rate', '0'],
+        ['--direction', 'up'], ['--storage', 'zip'], ['--max-objects', '-1'],
+        ['--lost-after', '-2'],
+    ],
+)  # fmt: skip
+def test_options_that_mean_nothing_end_with_code_2(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        parse(['a.mp4', *options])
+    assert ended.value.code == 2
+    assert options[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        (['--mask', 'm.png', '--box', '1,2,3,4'], 'neither --point nor --box'),
+        (['--point', '1,1', '--box', '1,2,3,4', '--box', '5,6,7,8'], 'which object'),
+        (['--mask', 'nowhere.png'], 'nowhere.png cannot be read'),
+        (['--prompts', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),
+    ],
+)
+def test_prompts_that_do_not_fit_are_refused(options: list[str], reason: str):
+    with pytest.raises(PromptError, match=reason):
+        parse(['a.mp4', *options])
 
 
 def test_without_options_the_settings_are_those_of_the_node():

@@ -6,19 +6,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bag_making import BagKind, raw_messages, write_bag
-import cv2
-import numpy as np
-from PIL import Image
 import pytest
-from rosbags.rosbag2 import CompressionMode
 
-from sam2_tracker.core.errors import ConfigError, FrameError, PromptError
+from sam2_tracker.core.errors import ConfigError, PromptError
 from sam2_tracker.offline.arguments import parse
-from sam2_tracker.offline.errors import OutputError, SourceError
+from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import distinct_names, Job, plan_job
 from sam2_tracker.offline.run.journal import fingerprint_of
-from sam2_tracker.offline.sources.open_source import open_source, SourceOptions
 
 CLIPS = ('a.mp4', 'b.mp4')
 
@@ -130,129 +124,6 @@ def test_the_source_is_never_an_output():
     job = plan('clip.mp4', '--point', '1,1', '--video', './clip.mp4')
     with pytest.raises(OutputError, match='is the source itself'):
         job.sources[0].check_outputs(overwrite=True)
-
-
-@pytest.mark.parametrize(
-    ('options', 'frame', 'time_s'),
-    [
-        (['--at', '12'], 12, None),
-        (['--at', '1.5'], None, 1.5),
-        (['--at', '3s'], None, 3.0),
-        ([], 0, None),
-    ],
-)
-def test_quick_prompts_say_when(options: list[str], frame: int | None, time_s: float | None):
-    [each] = parse(['a.mp4', '--point', '5,6', *options]).prompts
-    assert (each.frame, each.time_s) == (frame, time_s)
-
-
-def test_quick_points_and_a_box_are_one_object_and_boxes_are_several():
-    [one] = parse(['a.mp4', '--point', '5,6', '--point', '7.5,8,0', '--box', '1,2,3,4']).prompts
-    assert one.prompt.points_xy.tolist() == [[5, 6], [7.5, 8]]
-    assert one.prompt.point_labels.tolist() == [1, 0]
-    assert one.prompt.box_xyxy.tolist() == [1, 2, 3, 4]
-    boxes = ['--box', '1,2,3,4', '--box', '5,6,7,8', '--label', 'cup']
-    assert [each.prompt.label for each in parse(['a.mp4', *boxes]).prompts] == ['cup', 'cup']
-
-
-def test_a_palette_mask_has_an_object_an_index(tmp_path: Path):
-    pixels = np.zeros((4, 6), np.uint8)
-    pixels[0, :2], pixels[3, 3:] = 1, 5
-    picture = Image.fromarray(pixels)
-    grey = tmp_path / 'grey.png'
-    picture.save(grey)
-    picture.putpalette([0, 0, 0, 255, 0, 0] * 128)
-    indexed = tmp_path / 'indexed.png'
-    picture.save(indexed)
-    objects = [each.prompt for each in parse(['a.mp4', '--mask', str(indexed)]).prompts]
-    assert [(prompt.object_id, int(prompt.mask_hw.sum())) for prompt in objects] == [
-        (1, 2),
-        (5, 3),
-    ]
-    [whole] = parse(['a.mp4', '--mask', str(grey)]).prompts
-    assert (whole.prompt.object_id, int(whole.prompt.mask_hw.sum())) == (0, 5)
-
-
-@pytest.mark.parametrize(
-    'options',
-    [
-        ['--point', '5'], ['--point', '5,6,2'], ['--point', 'a,b'], ['--point', 'nan,1'],
-        ['--box', '1,2,3'], ['--at', '-1'], ['--at', 'soon'], ['--rate', '0'],
-        ['--direction', 'up'], ['--storage', 'zip'], ['--max-objects', '-1'],
-        ['--lost-after', '-2'],
-    ],
-)  # fmt: skip
-def test_options_that_mean_nothing_end_with_code_2(
-    options: list[str], capsys: pytest.CaptureFixture[str]
-):
-    with pytest.raises(SystemExit) as ended:
-        parse(['a.mp4', *options])
-    assert ended.value.code == 2
-    assert options[0] in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ('options', 'reason'),
-    [
-        (['--mask', 'm.png', '--box', '1,2,3,4'], 'neither --point nor --box'),
-        (['--point', '1,1', '--box', '1,2,3,4', '--box', '5,6,7,8'], 'which object'),
-        (['--mask', 'nowhere.png'], 'nowhere.png cannot be read'),
-        (['--prompts', 'nowhere.yaml'], 'nowhere.yaml: cannot be read'),
-    ],
-)
-def test_prompts_that_do_not_fit_are_refused(options: list[str], reason: str):
-    with pytest.raises(PromptError, match=reason):
-        parse(['a.mp4', *options])
-
-
-def test_every_kind_of_recording_is_recognised(tmp_path: Path):
-    bag = write_bag(tmp_path / 'bag', raw_messages(2))
-    folder = tmp_path / 'folder'
-    folder.mkdir()
-    Image.new('RGB', (8, 6)).save(folder / '0.png')
-    video = tmp_path / 'clip.avi'
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'MJPG'), 10, (32, 24))
-    for _ in range(3):
-        writer.write(np.zeros((24, 32, 3), np.uint8))
-    writer.release()
-    paths = (bag, bag / 'bag.mcap', folder, video)
-    counts = [len(list(open_source(path, SourceOptions()).frames())) for path in paths]
-    assert counts == [2, 2, 1, 3]
-
-
-@pytest.mark.parametrize(
-    ('name', 'reason'),
-    [
-        ('nowhere.mp4', 'does not exist'),
-        ('old.bag', 'ROS 1'),
-        ('bag_0.mcap.zstd', 'give the folder'),
-        ('notes.txt', 'not a video'),
-        ('empty', 'no pictures'),
-        ('cut_off', 'ros2 bag reindex'),
-    ],
-)
-def test_what_is_no_recording_is_refused_with_a_way_out(tmp_path: Path, name: str, reason: str):
-    path = tmp_path / name
-    if name in ('empty', 'cut_off'):
-        path.mkdir()
-    elif name != 'nowhere.mp4':
-        path.write_text('not a recording')
-    if name == 'cut_off':
-        (path / 'cut_off_0.mcap').touch()
-    with pytest.raises((SourceError, FrameError), match=reason):
-        open_source(path, SourceOptions())
-
-
-def test_a_topic_for_a_video_is_refused(tmp_path: Path):
-    (tmp_path / 'clip.mp4').touch()
-    with pytest.raises(SourceError, match='--topic /cam means nothing'):
-        open_source(tmp_path / 'clip.mp4', SourceOptions('/cam'))
-
-
-def test_a_compressed_bag_is_recognised(tmp_path: Path):
-    kind = BagKind(compression=CompressionMode.FILE)
-    bag = write_bag(tmp_path / 'bag', raw_messages(2), kind)
-    assert open_source(bag, SourceOptions()).frame_count == 2
 
 
 def test_the_fingerprint_names_what_changed(tmp_path: Path):

@@ -1,0 +1,68 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What lies somewhere is recognised, or refused with a way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bag_making import BagKind, raw_messages, write_bag
+import cv2
+import numpy as np
+from PIL import Image
+import pytest
+from rosbags.rosbag2 import CompressionMode
+
+from sam2_tracker.core.errors import FrameError
+from sam2_tracker.offline.errors import SourceError
+from sam2_tracker.offline.sources.open_source import open_source, SourceOptions
+
+
+def test_every_kind_of_recording_is_recognised(tmp_path: Path):
+    bag = write_bag(tmp_path / 'bag', raw_messages(2))
+    folder = tmp_path / 'folder'
+    folder.mkdir()
+    Image.new('RGB', (8, 6)).save(folder / '0.png')
+    video = tmp_path / 'clip.avi'
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*'MJPG'), 10, (32, 24))
+    for _ in range(3):
+        writer.write(np.zeros((24, 32, 3), np.uint8))
+    writer.release()
+    paths = (bag, bag / 'bag.mcap', folder, video)
+    counts = [len(list(open_source(path, SourceOptions()).frames())) for path in paths]
+    assert counts == [2, 2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ('name', 'reason'),
+    [
+        ('nowhere.mp4', 'does not exist'),
+        ('old.bag', 'ROS 1'),
+        ('bag_0.mcap.zstd', 'give the folder'),
+        ('notes.txt', 'not a video'),
+        ('empty', 'no pictures'),
+        ('cut_off', 'ros2 bag reindex'),
+    ],
+)
+def test_what_is_no_recording_is_refused_with_a_way_out(tmp_path: Path, name: str, reason: str):
+    path = tmp_path / name
+    if name in ('empty', 'cut_off'):
+        path.mkdir()
+    elif name != 'nowhere.mp4':
+        path.write_text('not a recording')
+    if name == 'cut_off':
+        (path / 'cut_off_0.mcap').touch()
+    with pytest.raises((SourceError, FrameError), match=reason):
+        open_source(path, SourceOptions())
+
+
+def test_a_topic_for_a_video_is_refused(tmp_path: Path):
+    (tmp_path / 'clip.mp4').touch()
+    with pytest.raises(SourceError, match='--topic /cam means nothing'):
+        open_source(tmp_path / 'clip.mp4', SourceOptions('/cam'))
+
+
+def test_a_compressed_bag_is_recognised(tmp_path: Path):
+    kind = BagKind(compression=CompressionMode.FILE)
+    bag = write_bag(tmp_path / 'bag', raw_messages(2), kind)
+    assert open_source(bag, SourceOptions()).frame_count == 2
