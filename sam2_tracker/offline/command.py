@@ -18,12 +18,10 @@ from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.offline.arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.run.job import Job, plan_job
-from sam2_tracker.offline.run.journal import fingerprint_of, Journal
-from sam2_tracker.offline.run.local_processor import LocalProcessor
+from sam2_tracker.offline.run.journal import fingerprint_of, Journal, was_interrupted
 from sam2_tracker.offline.run.ray_processor import RayProcessor
-from sam2_tracker.offline.run.report import counted
-from sam2_tracker.offline.run.run_job import JobRun, Outcome
-from sam2_tracker.offline.run.run_source import Progress
+from sam2_tracker.offline.run.run_job import JobRun, LocalProcessor, names_in
+from sam2_tracker.offline.run.run_source import counted, Outcome, Progress
 from sam2_tracker.offline.sinks.outputs import OUTPUTS
 from sam2_tracker.offline.sources.open_source import open_source
 
@@ -71,8 +69,6 @@ def _run(request: Request, terminal: Terminal) -> int:
 
 
 def _plan(request: Request) -> Job:
-    from sam2_tracker.offline.run.run_job import names_in
-
     loaded = request.settings.load_memory
     known = names_in(loaded) if loaded else []
     job = plan_job(request.sources, request.prompts, request.outputs, request.settings, known)
@@ -89,19 +85,19 @@ def _is_complete(job: Job) -> bool:
     places = [target.path for source in job.sources for target in source.outputs.targets()]
     if job.settings.save_memory is not None:
         places.append(job.settings.save_memory)
-    return not (job.journal_folder / 'run.json').exists() and all(
+    return not was_interrupted(job.journal_folder) and all(
         place.exists() for place in places
     )
 
 
 def _check_outputs(job: Job, request: Request) -> None:
     """Refuse places that are taken, unless an interrupted run of ours took them."""
-    was_interrupted = request.resume and (job.journal_folder / 'run.json').exists()
+    may_replace = request.overwrite or (request.resume and was_interrupted(job.journal_folder))
     saved = job.settings.save_memory
-    if saved is not None and saved.exists() and not (request.overwrite or was_interrupted):
+    if saved is not None and saved.exists() and not may_replace:
         raise OutputError(f'output {saved} exists already: name another one or give --overwrite')
     for source in job.sources:
-        source.check_outputs(request.overwrite or was_interrupted)
+        source.check_outputs(may_replace)
 
 
 def _process(job: Job, request: Request, terminal: Terminal) -> list[Outcome]:
@@ -138,10 +134,6 @@ def _termination_raised() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-if __name__ == '__main__':
-    sys.exit(main())
 
 
 class Terminal:

@@ -1,6 +1,5 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """
 Track a recording forward and, from each object's first prompt, back to its beginning.
 
@@ -11,26 +10,33 @@ the last prompt of such an object, waits on disk until the pass back is done; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sam2_tracker.core.config import TrackingConfig
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.protocols import MaskOutput, TrackStep
 from sam2_tracker.core.tracking.results import summaries_of, summarised, tracked_frame
 from sam2_tracker.core.tracking.track import shown_object
 from sam2_tracker.core.tracking.visibility import next_visibility, Visibility
-from sam2_tracker.core.types import ObjectState, TrackedFrame, Wanted
+from sam2_tracker.core.types import Frame, FrameHeader, ObjectState, TrackedFrame, Wanted
+from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.clip import Clip, result_of
-from sam2_tracker.offline.run.spool import BACKWARD, FORWARD, Spool, StoredObject
 from sam2_tracker.offline.run.threads import ReadAhead
 from sam2_tracker.offline.sinks.sink import Result
+from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.offline.sources.timeline import Shot
 
 if TYPE_CHECKING:
-    from sam2_tracker.core.engine.backward import ForwardTrace
+    from sam2_tracker.core.engine.backward import ForwardTrace, StoredMask
     from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
     from sam2_tracker.core.engine.predictor import Predictor
 
+_FORWARD, _BACKWARD = 'forward', 'backward'
 _READ_AHEAD = 4
 _NUMBERS = Wanted(label_image=False, masks=False)
 
@@ -39,7 +45,7 @@ class BothWays:
     """
     Tracks a clip in both directions.
 
-    :param spool: where the head of the recording waits
+    :param folder: does not exist yet; there the head of the recording waits
     :param progress: given the number of frames of the pass back, returns what is called after
         each
     """
@@ -49,13 +55,13 @@ class BothWays:
         clip: Clip,
         predictor: Predictor,
         config: TrackingConfig,
-        spool: Spool,
+        folder: Path,
         progress: Callable[[int], Callable[[], None]],
     ) -> None:
         self._clip = clip
         self._predictor = predictor
         self._config = config
-        self._spool = spool
+        self._waiting = _WaitingFrames(folder)
         self._progress = progress
         self._traces: dict[int, ForwardTrace] = {}
         self._labels: dict[int, str] = {}
@@ -98,14 +104,14 @@ class BothWays:
         for item in tracked.objects:
             memory = tracker.memory(item.id)
             stored.append(
-                StoredObject(item.id, item.label, item.state, StoredMask.of(memory.output(index)))
+                _StoredObject(item.id, item.label, item.state, StoredMask.of(memory.output(index)))
             )
             if item.id not in self._clip.ids_from_start:
                 trace = self._traces.setdefault(item.id, ForwardTrace(index))
                 trace.observe(memory)
             self._labels[item.id] = item.label
-        self._spool.put_shot(shot)
-        self._spool.put_objects(FORWARD, index, stored)
+        self._waiting.put_shot(shot)
+        self._waiting.put_objects(_FORWARD, index, stored)
         self._head = index + 1
 
     def _head_results(self, wanted: Wanted) -> Iterator[Result]:
@@ -113,7 +119,7 @@ class BothWays:
             return
         self._track_back()
         for index in range(self._head):
-            shot = self._spool.shot(index)
+            shot = self._waiting.shot(index)
             yield result_of(shot, self._joined(shot, wanted))
 
     def _track_back(self) -> None:
@@ -123,7 +129,7 @@ class BothWays:
         done = self._progress(start)
         memories = {object_id: trace.mirrored() for object_id, trace in self._traces.items()}
         seen: dict[int, Visibility] = {}
-        shots = (self._spool.shot(index) for index in range(start - 1, -1, -1))
+        shots = (self._waiting.shot(index) for index in range(start - 1, -1, -1))
         with ReadAhead(shots, _READ_AHEAD) as ahead:
             for shot in ahead:
                 under_way = {
@@ -154,7 +160,7 @@ class BothWays:
                 seen.get(object_id), summary.visible, -frame.stamp_ns, self._config.lost_after_s
             )
             stored.append(
-                StoredObject(
+                _StoredObject(
                     object_id,
                     self._labels[object_id],
                     seen[object_id].state,
@@ -162,25 +168,147 @@ class BothWays:
                 )
             )
             memories[object_id].prune(index, 0)
-        self._spool.put_objects(BACKWARD, shot.frame.index, stored)
+        self._waiting.put_objects(_BACKWARD, shot.frame.index, stored)
 
     def _joined(self, shot: Shot, wanted: Wanted) -> TrackedFrame:
         """Make one result of what both passes found on a frame."""
         index, frame = shot.frame.index, shot.frame
         stored = sorted(
-            (*self._spool.objects(FORWARD, index), *self._spool.objects(BACKWARD, index)),
+            (*self._waiting.objects(_FORWARD, index), *self._waiting.objects(_BACKWARD, index)),
             key=lambda each: each.object_id,
         )
         ids = [each.object_id for each in stored]
         outputs: list[MaskOutput] = [each.mask.output() for each in stored]
         masks = summarised(self._predictor, outputs, ids, frame.source_hw, wanted, self._config)
         objects = [
-            shown_object(each.object_id, each.label, summary, _as_visibility(each.state))
+            shown_object(each.object_id, each.label, summary, Visibility(each.state))
             for each, summary in zip(stored, masks.objects, strict=True)
         ]
         by_id = dict(zip(ids, masks.masks, strict=True)) if masks.masks else {}
         return tracked_frame(frame, objects, by_id, masks, wanted)
 
 
-def _as_visibility(state: ObjectState) -> Visibility:
-    return Visibility(state)
+@dataclass(frozen=True, eq=False)
+class _StoredObject:
+    """One object on one frame, without its pixels: those are made of the mask."""
+
+    object_id: int
+    label: str
+    state: ObjectState
+    mask: StoredMask
+
+
+class _WaitingFrames:
+    """
+    Frames, lossless, and raw results that wait on disk until the pass back has reached them.
+
+    :param folder: does not exist yet; whoever names it removes it
+    :raises OutputError: wherever the disk is full
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True)
+
+    def put_shot(self, shot: Shot) -> None:
+        """Keep a frame."""
+        frame, source = shot.frame, shot.source
+        if source.payload is not None:
+            self._write(self._path('jpeg', frame.index, 'jpg'), source.payload)
+        else:
+            self._save(self._path('pixels', frame.index, 'npy'), frame.image_rgb)
+        times = np.array(
+            [
+                frame.stamp_ns,
+                frame.header.stamp_ns,
+                source.recorded_ns,
+                -1 if shot.next_stamp_ns is None else shot.next_stamp_ns,
+            ],
+            np.int64,
+        )
+        self._save(self._path('times', frame.index, 'npy'), times)
+        self._write(self._path('camera', frame.index, 'txt'), frame.header.frame_id.encode())
+
+    def shot(self, index: int) -> Shot:
+        """Return a frame that was kept."""
+        payload_path = self._path('jpeg', index, 'jpg')
+        payload = payload_path.read_bytes() if payload_path.exists() else None
+        pixels = (
+            np.load(self._path('pixels', index, 'npy'))
+            if payload is None
+            else jpeg.decode(payload)
+        )
+        times = [int(time) for time in np.load(self._path('times', index, 'npy'))]
+        frame_id = self._path('camera', index, 'txt').read_text(encoding='utf-8')
+        hw = (pixels.shape[0], pixels.shape[1])
+        frame = Frame(index, times[0], FrameHeader(times[1], frame_id), pixels, hw)
+        source = SourceFrame(times[1], times[2], frame_id, pixels, payload)
+        return Shot(frame, source, None if times[3] < 0 else times[3])
+
+    def put_objects(self, way: str, index: int, objects: Sequence[_StoredObject]) -> None:
+        """
+        Keep a frame's results.
+
+        :param way: _FORWARD or _BACKWARD
+        """
+        logits = [each.mask.logits for each in objects]
+        path = self._path(way, index, 'npz')
+        try:
+            np.savez(
+                path,
+                ids=[each.object_id for each in objects],
+                labels=[each.label for each in objects],
+                devices=[each.mask.device for each in objects],
+                states=[int(each.state) for each in objects],
+                scores=np.array([each.mask.score_logit for each in objects], np.float64),
+                logits=np.stack(logits) if logits else np.zeros((0, 0, 0), np.float32),
+            )
+        except OSError as error:
+            raise self._refusal(path, error) from error
+
+    def objects(self, way: str, index: int) -> list[_StoredObject]:
+        """Return a frame's results, none if none were kept."""
+        from sam2_tracker.core.engine.backward import StoredMask
+
+        path = self._path(way, index, 'npz')
+        if not path.exists():
+            return []
+        with np.load(path) as kept:
+            columns = zip(
+                kept['ids'],
+                kept['labels'],
+                kept['states'],
+                kept['scores'],
+                kept['logits'],
+                kept['devices'],
+                strict=True,
+            )
+            return [
+                _StoredObject(
+                    int(object_id),
+                    str(label),
+                    ObjectState(int(state)),
+                    StoredMask(logits, float(score), str(device)),
+                )
+                for object_id, label, state, score, logits, device in columns
+            ]
+
+    def _path(self, kind: str, index: int, suffix: str) -> Path:
+        return self._folder / f'{index:08d}_{kind}.{suffix}'
+
+    def _write(self, path: Path, content: bytes) -> None:
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise self._refusal(path, error) from error
+
+    def _save(self, path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
+        try:
+            np.save(path, array)
+        except OSError as error:
+            raise self._refusal(path, error) from error
+
+    def _refusal(self, path: Path, error: OSError) -> OutputError:
+        return OutputError(
+            f'{path.parent}, where frames wait for the pass back, cannot be written: {error}'
+        )

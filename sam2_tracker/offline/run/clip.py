@@ -1,12 +1,12 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """Track one recording: every frame, prompts as they come, objects of other recordings too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any, TYPE_CHECKING
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import FrameError, PromptError
@@ -17,13 +17,38 @@ from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import IdAllocator, TrackedFrame, UInt8Array, Wanted
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
-from sam2_tracker.offline.run.clip_state import ClipState, KnownObject
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.timeline import Shot
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
     from sam2_tracker.core.engine.predictor import Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class KnownObject:
+    """
+    One object and all that is remembered of it.
+
+    :param memory: tensors by the names that `core.engine.memory.transfer.state_of` gives them
+    """
+
+    object_id: int
+    label: str
+    visibility: Visibility
+    memory: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipState:
+    """
+    The objects after a frame.
+
+    :param index: the frame's number
+    """
+
+    index: int
+    objects: tuple[KnownObject, ...]
 
 
 class Clip:

@@ -91,12 +91,12 @@ class Job:
     sources: tuple[SourceJob, ...]
 
     @property
-    def taught(self) -> tuple[SourceJob, ...]:
+    def prompted(self) -> tuple[SourceJob, ...]:
         """Return the recordings with prompts."""
         return tuple(source for source in self.sources if source.prompts)
 
     @property
-    def untaught(self) -> tuple[SourceJob, ...]:
+    def unprompted(self) -> tuple[SourceJob, ...]:
         """Return the recordings without prompts."""
         return tuple(source for source in self.sources if not source.prompts)
 

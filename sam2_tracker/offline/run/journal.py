@@ -18,11 +18,131 @@ import numpy as np
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
-from sam2_tracker.offline.run.saved_progress import STATE
+from sam2_tracker.offline.run.saved_progress import has_saved_state
 from sam2_tracker.offline.sinks.staging import write_whole
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
+
+_CONTENT = 'run.json'
+
+
+class Journal:
+    """
+    A hidden folder beside the first output, there while a run is under way.
+
+    A lock tells a run that is alive from one that was killed.
+
+    :param folder: the journal's place
+    :param fingerprint: everything that the outputs depend on, by name
+    """
+
+    def __init__(self, folder: Path, fingerprint: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._fingerprint = dict(fingerprint)
+        self._finished: list[str] = []
+        self._lock: int | None = None
+
+    @property
+    def finished(self) -> tuple[str, ...]:
+        """Return the names of the recordings whose outputs are complete."""
+        return tuple(self._finished)
+
+    def begin(self, resume: bool) -> None:
+        """
+        Take the journal over, or begin a new one.
+
+        :param resume: go on where an interrupted run was, if there is one
+        :raises OutputError: if another run is still going on, or had other settings
+        """
+        self._take_lock()
+        if resume and was_interrupted(self._folder):
+            self._read()
+            return
+        for left in self._folder.iterdir():
+            if left.name != 'lock':
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self._write()
+
+    def _take_lock(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._folder / 'lock', os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise OutputError(
+                f'output folder {self._folder.parent} cannot be written: {error}'
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise OutputError(
+                f'another run is writing these outputs just now ({self._folder} is locked: '
+                f'{error.strerror})'
+            ) from error
+        self._lock = lock
+
+    def _read(self) -> None:
+        try:
+            content = json.loads((self._folder / _CONTENT).read_text(encoding='utf-8'))
+            before, self._finished = dict(content['fingerprint']), list(content['finished'])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f'{self._folder} is damaged ({error}): the run cannot be resumed; '
+                'start it without --resume'
+            ) from error
+        changed = [
+            name
+            for name in sorted({*before, *self._fingerprint})
+            if before.get(name) != self._fingerprint.get(name)
+        ]
+        if changed:
+            raise OutputError(
+                f'the interrupted run had another {", ".join(changed)}: resume it with the same '
+                'settings, or start it without --resume'
+            )
+
+    def _write(self) -> None:
+        content = {'fingerprint': self._fingerprint, 'finished': self._finished}
+        write_whole(self._folder / _CONTENT, json.dumps(content, indent=1).encode())
+
+    def finish(self, name: str, learnt: Sequence[SavedObject], model_name: str) -> None:
+        """Remember that a recording is done, and what was learnt from it."""
+        from sam2_tracker.core.engine.memory.file import save_memory
+
+        if learnt:
+            save_memory(self._memory(name), learnt, model_name)
+        self._finished.append(name)
+        self._write()
+
+    def learnt(self, name: str) -> tuple[SavedObject, ...]:
+        """Return what was learnt from a finished recording."""
+        from sam2_tracker.core.engine.memory.file import load_memory
+
+        path = self._memory(name)
+        return load_memory(path) if path.exists() else ()
+
+    def _memory(self, name: str) -> Path:
+        return self._folder / f'{name}.safetensors'
+
+    def close(self, is_complete: bool) -> None:
+        """
+        Let go of the journal, if it was taken over.
+
+        :param is_complete: everything is done; otherwise what was found so far stays remembered
+        """
+        if self._lock is None:
+            return
+        has_found = self._finished or has_saved_state(self._folder)
+        if is_complete or not has_found:
+            shutil.rmtree(self._folder)
+        os.close(self._lock)
+        self._lock = None
+
+
+def was_interrupted(folder: Path) -> bool:
+    """Return whether a run was interrupted that kept its journal here, or is still going on."""
+    return (folder / _CONTENT).exists()
 
 
 def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
@@ -82,124 +202,3 @@ def _hash(parts: Iterable[bytes]) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8, 'little') + part)
     return digest.hexdigest()
-
-
-Fingerprint = Mapping[str, str]
-
-
-class Journal:
-    """
-    A hidden folder beside the first output, there while a run is under way.
-
-    A lock tells a run that is alive from one that was killed.
-
-    :param folder: the journal's place
-    :param fingerprint: everything that the outputs depend on, by name
-    """
-
-    def __init__(self, folder: Path, fingerprint: Fingerprint) -> None:
-        self._folder = folder
-        self._fingerprint = dict(fingerprint)
-        self._finished: list[str] = []
-        self._lock: int | None = None
-
-    @property
-    def finished(self) -> tuple[str, ...]:
-        """Return the names of the recordings whose outputs are complete."""
-        return tuple(self._finished)
-
-    @property
-    def exists(self) -> bool:
-        """Return whether an earlier run was interrupted, or is still going on."""
-        return (self._folder / 'run.json').exists()
-
-    def begin(self, resume: bool) -> None:
-        """
-        Take the journal over, or begin a new one.
-
-        :param resume: go on where an interrupted run was, if there is one
-        :raises OutputError: if another run is still going on, or had other settings
-        """
-        self._take_lock()
-        if resume and self.exists:
-            self._read()
-            return
-        for left in self._folder.iterdir():
-            if left.name != 'lock':
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-        self._write()
-
-    def _take_lock(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._folder / 'lock', os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            raise OutputError(
-                f'output folder {self._folder.parent} cannot be written: {error}'
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock)
-            raise OutputError(
-                f'another run is writing these outputs just now ({self._folder} is locked: '
-                f'{error.strerror})'
-            ) from error
-        self._lock = lock
-
-    def _read(self) -> None:
-        try:
-            content = json.loads((self._folder / 'run.json').read_text(encoding='utf-8'))
-            before, self._finished = dict(content['fingerprint']), list(content['finished'])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f'{self._folder} is damaged ({error}): the run cannot be resumed; '
-                'start it without --resume'
-            ) from error
-        changed = [
-            name
-            for name in sorted({*before, *self._fingerprint})
-            if before.get(name) != self._fingerprint.get(name)
-        ]
-        if changed:
-            raise OutputError(
-                f'the interrupted run had another {", ".join(changed)}: resume it with the same '
-                'settings, or start it without --resume'
-            )
-
-    def _write(self) -> None:
-        content = {'fingerprint': self._fingerprint, 'finished': self._finished}
-        write_whole(self._folder / 'run.json', json.dumps(content, indent=1).encode())
-
-    def finish(self, name: str, learnt: Sequence[SavedObject], model_name: str) -> None:
-        """Remember that a recording is done, and what was learnt from it."""
-        from sam2_tracker.core.engine.memory.file import save_memory
-
-        if learnt:
-            save_memory(self._memory(name), learnt, model_name)
-        self._finished.append(name)
-        self._write()
-
-    def learnt(self, name: str) -> tuple[SavedObject, ...]:
-        """Return what was learnt from a finished recording."""
-        from sam2_tracker.core.engine.memory.file import load_memory
-
-        path = self._memory(name)
-        return load_memory(path) if path.exists() else ()
-
-    def _memory(self, name: str) -> Path:
-        return self._folder / f'{name}.safetensors'
-
-    def close(self, is_complete: bool) -> None:
-        """
-        Let go of the journal, if it was taken over.
-
-        :param is_complete: everything is done; otherwise what was found so far stays remembered
-        """
-        if self._lock is None:
-            return
-        has_found = self._finished or any(self._folder.glob(f'*/{STATE}'))
-        if is_complete or not has_found:
-            shutil.rmtree(self._folder)
-        os.close(self._lock)
-        self._lock = None

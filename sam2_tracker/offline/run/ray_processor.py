@@ -1,6 +1,5 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
 """Spread recordings over a Ray cluster: Ray places, retries and reuses worker processes."""
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from sam2_tracker.core.errors import ConfigError, TrackerError
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
-from sam2_tracker.offline.run.local_processor import build_model, outcome_of
-from sam2_tracker.offline.run.run_job import Outcome
-from sam2_tracker.offline.run.run_source import Surroundings
+from sam2_tracker.offline.run.run_job import build_model
+from sam2_tracker.offline.run.run_source import Outcome, run_source, RunContext
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
@@ -150,7 +148,7 @@ def process_source(
 ) -> tuple[Outcome, Lines]:
     """Process one recording in a worker; the model stays there for the next."""
     lines: Lines = []
-    around = Surroundings(
+    context = RunContext(
         folder,
         settings.save_every_s,
         lambda level, sentence: lines.append((level, sentence)),
@@ -160,7 +158,7 @@ def process_source(
         predictor = _model(settings)
     except TrackerError as error:
         return Outcome(source.name, error=error), lines
-    return outcome_of(source, settings, predictor, memories, around), lines
+    return run_source(source, settings, predictor, memories, context), lines
 
 
 @lru_cache(maxsize=1)

@@ -1,56 +1,29 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Process the recordings of a run; what fails does not stop the others."""
+"""Process the recordings of a run, here one by one; what fails does not stop the others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TYPE_CHECKING
 
-from sam2_tracker.core.errors import StorageError, TrackerError
+from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.offline.errors import OutputError, SourceError
-from sam2_tracker.offline.run.job import Job, SourceJob
+from sam2_tracker.offline.run.job import Job, Settings, SourceJob
 from sam2_tracker.offline.run.journal import Journal
-from sam2_tracker.offline.run.report import counted, SourceReport
+from sam2_tracker.offline.run.run_source import (
+    counted,
+    Outcome,
+    Progress,
+    run_source,
+    RunContext,
+)
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
     from sam2_tracker.core.engine.predictor import Predictor
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """
-    What became of one recording.
-
-    :param report: None if it failed, or was finished by an earlier run
-    :param error: None if it is complete
-    :param learnt: what its prompts taught
-    """
-
-    name: str
-    report: SourceReport | None = None
-    error: TrackerError | None = None
-    learnt: tuple[SavedObject, ...] = ()
-
-
-class Processor(Protocol):
-    """Whatever processes recordings: this process, or a cluster."""
-
-    def load(self) -> tuple[SavedObject, ...]:
-        """
-        Return the object memories of an earlier run that the settings name.
-
-        :raises TrackerError: if they cannot be read, or are not of this model
-        """
-
-    def process(
-        self, sources: Sequence[SourceJob], memories: Sequence[SavedObject]
-    ) -> Iterator[Outcome]:
-        """Yield what becomes of each recording, as soon as it is known, in any order."""
 
 
 class JobRun:
@@ -73,12 +46,12 @@ class JobRun:
         :raises TrackerError: if object memories cannot be read or written
         """
         loaded = self._processor.load() if self._job.settings.load_memory else ()
-        taught = self._all(self._job.taught, loaded)
-        if any(outcome.error is not None for outcome in taught):
-            return taught + [_not_taught(source) for source in self._job.untaught]
-        known = merged([*loaded, *(each for outcome in taught for each in outcome.learnt)])
+        prompted = self._all(self._job.prompted, loaded)
+        if any(outcome.error is not None for outcome in prompted):
+            return prompted + [_not_processed(source) for source in self._job.unprompted]
+        known = _newest([*loaded, *(each for outcome in prompted for each in outcome.learnt)])
         self._save(known)
-        return taught + self._all(self._job.untaught, known)
+        return prompted + self._all(self._job.unprompted, known)
 
     def _all(self, sources: Sequence[SourceJob], memories: Sequence[SavedObject]) -> list[Outcome]:
         """Return the outcomes in the order of the recordings."""
@@ -108,7 +81,7 @@ class JobRun:
             self._log(Level.INFO, f'{path}: what was learnt of {counted(len(objects), "object")}')
 
 
-def _not_taught(source: SourceJob) -> Outcome:
+def _not_processed(source: SourceJob) -> Outcome:
     return Outcome(
         source.name,
         error=SourceError(
@@ -118,16 +91,10 @@ def _not_taught(source: SourceJob) -> Outcome:
     )
 
 
-def load_memories(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
-    """
-    Read a file of object memories that this model can use.
-
-    :raises StorageError: if it cannot be read
-    :raises ModelError: if another model made it, or the same one with another image size
-    """
-    from sam2_tracker.core.engine.memory.file import load_fitting
-
-    return load_fitting(path, predictor)
+def _newest(objects: Iterable[SavedObject]) -> tuple[SavedObject, ...]:
+    """Return every object once, in the order of the ids: what was learnt last counts."""
+    newest = {each.object_id: each for each in objects}
+    return tuple(newest[object_id] for object_id in sorted(newest))
 
 
 def names_in(path: Path) -> list[tuple[int, str]]:
@@ -142,7 +109,72 @@ def names_in(path: Path) -> list[tuple[int, str]]:
     return [(each.object_id, each.label) for each in load_memory(path)]
 
 
-def merged(objects: Iterable[SavedObject]) -> tuple[SavedObject, ...]:
-    """Return every object once, in the order of the ids: what was learnt last counts."""
-    newest = {each.object_id: each for each in objects}
-    return tuple(newest[object_id] for object_id in sorted(newest))
+class Processor(Protocol):
+    """Whatever processes recordings: this process, or a cluster."""
+
+    def load(self) -> tuple[SavedObject, ...]:
+        """
+        Return the object memories of an earlier run that the settings name.
+
+        :raises TrackerError: if they cannot be read, or are not of this model
+        """
+
+    def process(
+        self, sources: Sequence[SourceJob], memories: Sequence[SavedObject]
+    ) -> Iterator[Outcome]:
+        """Yield what becomes of each recording, as soon as it is known, in any order."""
+
+
+class LocalProcessor:
+    """
+    Processes recordings with one model.
+
+    :param log: told what happens
+    :param progress: given a recording's name
+    """
+
+    def __init__(self, job: Job, log: Log, progress: Callable[[str], Progress]) -> None:
+        self._job = job
+        self._log = log
+        self._progress = progress
+        self._predictor = build_model(job.settings)
+
+    def load(self) -> tuple[SavedObject, ...]:
+        """
+        Return the object memories of an earlier run.
+
+        :raises TrackerError: if they cannot be read, or are not of this model
+        """
+        from sam2_tracker.core.engine.memory.file import load_fitting
+
+        path = self._job.settings.load_memory
+        return load_fitting(path, self._predictor) if path is not None else ()
+
+    def process(
+        self, sources: Sequence[SourceJob], memories: Sequence[SavedObject]
+    ) -> Iterator[Outcome]:
+        """Yield what becomes of each recording."""
+        for source in sources:
+            context = RunContext(
+                self._job.folder_of(source.name),
+                self._job.settings.save_every_s,
+                self._log,
+                self._progress(source.name),
+            )
+            yield run_source(source, self._job.settings, self._predictor, memories, context)
+
+    def close(self) -> None:
+        """Do nothing: the model goes with the process."""
+
+
+def build_model(settings: Settings) -> Predictor:
+    """
+    Load the model of a run, with its share of the processor.
+
+    :raises ModelError: if that is impossible
+    """
+    from sam2_tracker.models.device import core_count_for_two, use_threads
+    from sam2_tracker.models.loader import build_tracking_predictor
+
+    use_threads(settings.threads or core_count_for_two())
+    return build_tracking_predictor(settings.model, settings.tracking.max_cond_frames)

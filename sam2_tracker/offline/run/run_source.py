@@ -1,10 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-
-"""Take one recording from its first frame to its finished outputs."""
+"""Take one recording from its first frame to its finished outputs, and say what became of it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, ExitStack
 from dataclasses import dataclass, replace
@@ -14,15 +14,14 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
+from sam2_tracker.core.errors import ModelError, TrackerError
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.types import Wanted
+from sam2_tracker.core.types import ObjectState, Wanted
 from sam2_tracker.offline.run.both_ways import BothWays
 from sam2_tracker.offline.run.clip import Clip
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.run.job import Direction, Settings, SourceJob
-from sam2_tracker.offline.run.report import Counts, SourceReport
-from sam2_tracker.offline.run.saved_progress import ProgressKeeper
-from sam2_tracker.offline.run.spool import Spool
+from sam2_tracker.offline.run.saved_progress import SavedProgress
 from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
 from sam2_tracker.offline.sinks.outputs import Recording
 from sam2_tracker.offline.sinks.sink import Result, SinkSet
@@ -34,27 +33,60 @@ if TYPE_CHECKING:
     from sam2_tracker.core.engine.predictor import Predictor
 
 # Frames in memory at a time: so many read ahead, so many waiting to be written.
-DEPTH = 4
+_DEPTH = 4
 # Prompts come with their frames, so that no frame is gone back to.
-LOOK_BACK_FRAMES = 1
+_LOOK_BACK_FRAMES = 1
+
+# Given the number of frames, if it is known: what is called after each.
+Progress = Callable[[int | None], Callable[[], None]]
+_Track = Callable[[Iterable[Shot], Wanted], Iterator[Result]]
 
 
 @dataclass(frozen=True, eq=False)
-class Teaching:
-    """A report, and what was learnt of the objects prompted."""
+class Outcome:
+    """
+    What became of one recording.
 
-    report: SourceReport
-    learnt: tuple[SavedObject, ...]
+    :param report: None if it failed, or was finished by an earlier run
+    :param error: None if it is complete
+    :param learnt: what its prompts taught
+    """
 
-
-Progress = Callable[[int | None], Callable[[], None]]
-
-
-Track = Callable[[Iterable[Shot], Wanted], Iterator[Result]]
+    name: str
+    report: SourceReport | None = None
+    error: TrackerError | None = None
+    learnt: tuple[SavedObject, ...] = ()
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SourceReport:
+    """
+    What became of one recording.
+
+    :param frames: in all outputs
+    :param computed: those of them that an earlier, interrupted run had not done
+    :param visible: frames on which each object was visible, by 'id label'
+    """
+
+    name: str
+    frames: int
+    computed: int
+    seconds: float
+    visible: tuple[tuple[str, int], ...]
+
+    @property
+    def fps(self) -> float:
+        """Return frames computed a second."""
+        return self.computed / self.seconds if self.seconds else 0.0
+
+
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of something."""
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
+
+
+@dataclass(frozen=True)
+class RunContext:
     """
     What a run gives to each of its recordings.
 
@@ -74,37 +106,67 @@ def run_source(
     settings: Settings,
     predictor: Predictor,
     memories: Sequence[SavedObject],
-    around: Surroundings,
-) -> Teaching:
+    context: RunContext,
+) -> Outcome:
     """
-    Process one recording.
+    Process one recording, whatever comes of it; where it fails, no output is left.
 
     :param memories: objects known from elsewhere, tracked from the first frame on
-    :raises TrackerError: the recording, a prompt or an output is at fault; no output is left then
+    """
+    from sam2_tracker.models.device import is_out_of_memory
+
+    try:
+        return _process(job, settings, predictor, memories, context)
+    except TrackerError as error:
+        return Outcome(job.name, error=error)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return Outcome(
+            job.name,
+            error=ModelError(
+                f'{job.path}: the device is out of memory; choose a smaller model, a smaller '
+                '--image-size or --device cpu'
+            ),
+        )
+
+
+def _process(
+    job: SourceJob,
+    settings: Settings,
+    predictor: Predictor,
+    memories: Sequence[SavedObject],
+    context: RunContext,
+) -> Outcome:
+    """
+    Process one recording to its finished outputs.
+
+    :raises TrackerError: the recording, a prompt or an output is at fault
     """
     begun_s = time.monotonic()
-    config = replace(settings.tracking, look_back_frames=LOOK_BACK_FRAMES)
-    keeper = ProgressKeeper(around.folder, around.save_every_s)
+    config = replace(settings.tracking, look_back_frames=_LOOK_BACK_FRAMES)
+    saved = SavedProgress(context.folder, context.save_every_s)
     with closing(open_source(job.path, settings.source)) as source:
         prompts = ClipPrompts(job.prompts)
         if source.frame_count is not None:
             prompts.check_frames(source.frame_count)
-        clip = Clip(predictor, prompts, memories, config, around.log)
-        shots = Timeline(job.path, settings.clock, around.log).shots(source.frames())
+        clip = Clip(predictor, prompts, memories, config, context.log)
+        shots = Timeline(job.path, settings.clock, context.log).shots(source.frames())
         recording = Recording(
-            job.name, source.rate_hz, job.classes, job.outputs.content, around.log
+            job.name, source.rate_hz, job.classes, job.outputs.content, context.log
         )
         with _sinks(job, recording) as sinks, ExitStack() as stack:
-            if keeper.resumed is not None:
-                around.log(Level.INFO, f'{job.name}: going on after frame {keeper.resumed.index}')
-            track = _way(clip, settings, predictor, around, keeper, stack)
-            results = _results(shots, track, sinks.wanted, keeper, clip)
-            counts = _pump(results, sinks, around.progress(source.frame_count))
+            if saved.resumed is not None:
+                context.log(Level.INFO, f'{job.name}: going on after frame {saved.resumed.index}')
+            track = _tracking(clip, settings, predictor, context, saved, stack)
+            results = _results(shots, track, sinks.wanted, saved, clip)
+            counts = _write_all(results, sinks, context.progress(source.frame_count))
             learnt = clip.remembered()
             sinks.finish()
-    keeper.clear()
+    saved.clear()
     seconds = time.monotonic() - begun_s
-    return Teaching(counts.report(job.name, keeper.replayed_frames, seconds), learnt)
+    report = counts.report(job.name, saved.replayed_frames, seconds)
+    return Outcome(job.name, report, learnt=learnt)
 
 
 @contextmanager
@@ -117,45 +179,73 @@ def _sinks(job: SourceJob, recording: Recording) -> Iterator[SinkSet]:
         raise
 
 
-def _way(
+def _tracking(
     clip: Clip,
     settings: Settings,
     predictor: Predictor,
-    around: Surroundings,
-    keeper: ProgressKeeper,
+    context: RunContext,
+    saved: SavedProgress,
     stack: ExitStack,
-) -> Track:
+) -> _Track:
     """Return the way in which the clip is to be tracked."""
-    if keeper.resumed is not None:
-        return partial(keeper.track_on, clip)
+    if saved.resumed is not None:
+        return partial(saved.track_on, clip)
     if settings.direction is Direction.FORWARD:
         return clip.track
-    head = around.folder / 'head'
+    head = context.folder / 'head'
     shutil.rmtree(head, ignore_errors=True)
     stack.callback(shutil.rmtree, head, ignore_errors=True)
-    return BothWays(clip, predictor, settings.tracking, Spool(head), around.progress).track
+    return BothWays(clip, predictor, settings.tracking, head, context.progress).track
 
 
 def _results(
-    shots: Iterable[Shot], track: Track, wanted: Wanted, keeper: ProgressKeeper, clip: Clip
+    shots: Iterable[Shot], track: _Track, wanted: Wanted, saved: SavedProgress, clip: Clip
 ) -> Generator[Result, None, None]:
     """Read ahead, track, and keep what an interruption must not cost."""
-    with ReadAhead(shots, DEPTH) as ahead, WriteBehind(keeper.keep, DEPTH) as kept:
+    with ReadAhead(shots, _DEPTH) as ahead, WriteBehind(saved.keep, _DEPTH) as kept:
         for result in track(ahead, wanted):
             yield result
             kept.put(result)
-            state = keeper.due_state(clip, result)
+            state = saved.due_state(clip, result)
             if state is not None:
                 kept.put(state)
 
 
-def _pump(
+def _write_all(
     results: Generator[Result, None, None], sinks: SinkSet, done: Callable[[], None]
-) -> Counts:
-    counts = Counts()
+) -> _Counts:
+    counts = _Counts()
     with closing(results):
         for result in results:
             sinks.write(result)
             counts.add(result)
             done()
     return counts
+
+
+class _Counts:
+    """Frames and objects seen so far."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._visible: Counter[int] = Counter()
+        self._labels: dict[int, str] = {}
+
+    def add(self, result: Result) -> None:
+        """Take in a result."""
+        self._frames += 1
+        for item in result.tracked.objects:
+            self._labels[item.id] = item.label
+            self._visible[item.id] += item.state is ObjectState.VISIBLE
+
+    def report(self, name: str, replayed: int, seconds: float) -> SourceReport:
+        """
+        Return what came of a recording.
+
+        :param replayed: frames that an earlier run had done
+        """
+        visible = tuple(
+            (f'{object_id} {self._labels[object_id]}'.strip(), self._visible[object_id])
+            for object_id in sorted(self._labels)
+        )
+        return SourceReport(name, self._frames, self._frames - replayed, seconds, visible)

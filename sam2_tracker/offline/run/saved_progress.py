@@ -1,10 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Keep on disk what a run has found, now and then with a state from which it can go on."""
+"""What a run has done of a recording, on disk: results, and a state to go on from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+import json
 from pathlib import Path
 import shutil
 import time
@@ -22,13 +23,109 @@ from sam2_tracker.core.types import (
     Wanted,
 )
 from sam2_tracker.offline.errors import OutputError
-from sam2_tracker.offline.run.clip import Clip, result_of
-from sam2_tracker.offline.run.clip_state import ClipState, load_state, save_state
+from sam2_tracker.offline.run.clip import Clip, ClipState, KnownObject, result_of
 from sam2_tracker.offline.sinks.sink import Result
+from sam2_tracker.offline.sinks.staging import write_whole
 from sam2_tracker.offline.sources.timeline import Shot
 
+_STATE = 'state.safetensors'
+# A run that is interrupted early goes on too: the pause before a state doubles from here.
+FIRST_PAUSE_S = 5.0
+# A label may hold any character, a tensor's name none of these.
+_SEPARATOR = '/'
 
-class ResultLog:
+
+class SavedProgress:
+    """
+    The results of one recording, and the newest state.
+
+    :param folder: theirs
+    :param every_s: most seconds between two states, 0 to keep nothing
+    """
+
+    def __init__(self, folder: Path, every_s: float) -> None:
+        self._folder = folder
+        self._every_s = every_s
+        self._results: _SavedResults | None = None
+        self._kept_s = time.monotonic()
+        self._pause_s = min(FIRST_PAUSE_S, every_s)
+        self._hidden: dict[int, Visibility] = {}
+        self.resumed = _load_state(folder / _STATE) if (folder / _STATE).exists() else None
+
+    @property
+    def replayed_frames(self) -> int:
+        """Return how many frames an earlier run has done."""
+        return 0 if self.resumed is None else self.resumed.index + 1
+
+    def keep(self, item: Result | ClipState) -> None:
+        """
+        Keep a result, unless it came from here; or a state, all results up to it being kept.
+
+        :raises OutputError: if it cannot be written
+        """
+        if isinstance(item, ClipState):
+            _save_state(self._folder / _STATE, item)
+        elif self._every_s > 0 and item.number >= self.replayed_frames:
+            if self._results is None:
+                self._results = _SavedResults(self._folder / 'results')
+            self._results.write(item)
+
+    def due_state(self, clip: Clip, result: Result) -> ClipState | None:
+        """
+        Return the state after a result if it is time to keep one.
+
+        :param result: of the frame that the clip has come to, or of one before it
+        """
+        self._observe(result)
+        is_due = self._every_s > 0 and time.monotonic() - self._kept_s >= self._pause_s
+        if not is_due or clip.tracker.next_index != result.number + 1:
+            return None
+        state = clip.state(self._hidden)
+        if state is not None:
+            self._kept_s = time.monotonic()
+            self._pause_s = min(2 * self._pause_s, self._every_s)
+        return state
+
+    def _observe(self, result: Result) -> None:
+        """Remember since when objects are hidden: the tracker says only that they are."""
+        stamp_ns = result.tracked.frame.stamp_ns
+        for item in result.tracked.objects:
+            before = self._hidden.get(item.id)
+            since_ns = stamp_ns if before is None or before.hidden_since_ns is None else (
+                before.hidden_since_ns)
+            is_visible = item.state is ObjectState.VISIBLE
+            self._hidden[item.id] = Visibility(item.state, None if is_visible else since_ns)
+
+    def track_on(self, clip: Clip, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
+        """
+        Yield the results of the interrupted run, then go on where it was.
+
+        :raises TrackerError: if what was kept is damaged, or a frame or prompt is at fault
+        """
+        assert self.resumed is not None
+        results = _SavedResults(self._folder / 'results')
+        for shot in shots:
+            if shot.frame.index <= self.resumed.index:
+                clip.pass_over(shot)
+                if shot.frame.index == self.resumed.index:
+                    clip.restore(self.resumed, shot.frame.source_hw)
+                yield results.result(shot)
+                continue
+            clip.step(shot)
+            yield result_of(shot, clip.tracker.result(wanted))
+        clip.finish()
+
+    def clear(self) -> None:
+        """Forget everything: the recording is complete."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def has_saved_state(folder: Path) -> bool:
+    """Return whether there is something to go on from in the folder of any recording."""
+    return any(folder.glob(f'*/{_STATE}'))
+
+
+class _SavedResults:
     """
     One file a frame with all that the outputs are made of but the picture.
 
@@ -109,91 +206,45 @@ def _tracked(shot: Shot, kept: Any) -> TrackedFrame:
     return TrackedFrame(shot.frame, objects, masks, label_image)
 
 
-STATE = 'state.safetensors'
-# A run that is interrupted early goes on too: the pause before a state doubles from here.
-FIRST_PAUSE_S = 5.0
-
-
-class ProgressKeeper:
+def _save_state(path: Path, state: ClipState) -> None:
     """
-    The results of one recording, and the newest state.
+    Write a state; it is there whole or not at all.
 
-    :param folder: theirs
-    :param every_s: most seconds between two states, 0 to keep nothing
+    :raises OutputError: if it cannot be written
     """
+    from safetensors.torch import save
 
-    def __init__(self, folder: Path, every_s: float) -> None:
-        self._folder = folder
-        self._every_s = every_s
-        self._log: ResultLog | None = None
-        self._kept_s = time.monotonic()
-        self._pause_s = min(FIRST_PAUSE_S, every_s)
-        self._hidden: dict[int, Visibility] = {}
-        self.resumed = load_state(folder / STATE) if (folder / STATE).exists() else None
+    tensors = {f'{each.object_id}{_SEPARATOR}{name}': tensor for each in state.objects
+               for name, tensor in each.memory.items()}
+    objects = [{'object_id': each.object_id, 'label': each.label,
+                'state': int(each.visibility.state),
+                'hidden_since_ns': each.visibility.hidden_since_ns} for each in state.objects]
+    head = {'index': str(state.index), 'objects': json.dumps(objects)}
+    write_whole(path, save(tensors, head))
 
-    @property
-    def replayed_frames(self) -> int:
-        """Return how many frames an earlier run has done."""
-        return 0 if self.resumed is None else self.resumed.index + 1
 
-    def keep(self, item: Result | ClipState) -> None:
-        """
-        Keep a result, unless it came from here; or a state, all results up to it being kept.
+def _load_state(path: Path) -> ClipState:
+    """
+    Read a state.
 
-        :raises OutputError: if it cannot be written
-        """
-        if isinstance(item, ClipState):
-            save_state(self._folder / STATE, item)
-        elif self._every_s > 0 and item.number >= self.replayed_frames:
-            if self._log is None:
-                self._log = ResultLog(self._folder / 'results')
-            self._log.write(item)
+    :raises OutputError: if it is damaged
+    """
+    from safetensors import safe_open, SafetensorError
 
-    def due_state(self, clip: Clip, result: Result) -> ClipState | None:
-        """
-        Return the state after a result if it is time to keep one.
+    try:
+        with safe_open(path, framework='pt') as file:
+            head = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        objects = tuple(_known(entry, tensors) for entry in json.loads(head['objects']))
+        return ClipState(int(head['index']), objects)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(f'{path} is damaged, the run cannot be resumed; start it without '
+                          f'--resume: {error}') from error
 
-        :param result: of the frame that the clip has come to, or of one before it
-        """
-        self._observe(result)
-        is_due = self._every_s > 0 and time.monotonic() - self._kept_s >= self._pause_s
-        if not is_due or clip.tracker.next_index != result.number + 1:
-            return None
-        state = clip.state(self._hidden)
-        if state is not None:
-            self._kept_s = time.monotonic()
-            self._pause_s = min(2 * self._pause_s, self._every_s)
-        return state
 
-    def _observe(self, result: Result) -> None:
-        """Remember since when objects are hidden: the tracker says only that they are."""
-        stamp_ns = result.tracked.frame.stamp_ns
-        for item in result.tracked.objects:
-            before = self._hidden.get(item.id)
-            since_ns = stamp_ns if before is None or before.hidden_since_ns is None else (
-                before.hidden_since_ns)
-            is_visible = item.state is ObjectState.VISIBLE
-            self._hidden[item.id] = Visibility(item.state, None if is_visible else since_ns)
-
-    def track_on(self, clip: Clip, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
-        """
-        Yield the results of the interrupted run, then go on where it was.
-
-        :raises TrackerError: if what was kept is damaged, or a frame or prompt is at fault
-        """
-        assert self.resumed is not None
-        log = ResultLog(self._folder / 'results')
-        for shot in shots:
-            if shot.frame.index <= self.resumed.index:
-                clip.pass_over(shot)
-                if shot.frame.index == self.resumed.index:
-                    clip.restore(self.resumed, shot.frame.source_hw)
-                yield log.result(shot)
-                continue
-            clip.step(shot)
-            yield result_of(shot, clip.tracker.result(wanted))
-        clip.finish()
-
-    def clear(self) -> None:
-        """Forget everything: the recording is complete."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+def _known(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> KnownObject:
+    prefix = f'{entry["object_id"]}{_SEPARATOR}'
+    visibility = Visibility(ObjectState(entry['state']), entry['hidden_since_ns'])
+    memory = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()
+              if name.startswith(prefix)}
+    return KnownObject(entry['object_id'], entry['label'], visibility, memory)

@@ -20,7 +20,6 @@ from sam2_tracker.core.types import ObjectState, Prompt, Wanted
 from sam2_tracker.offline.run.both_ways import BothWays
 from sam2_tracker.offline.run.clip import Clip
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
-from sam2_tracker.offline.run.spool import Spool
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.timeline import Clock, Timeline
 from sam2_tracker.offline.sources.video import FolderSource
@@ -45,7 +44,7 @@ def track_both_ways(
     predictor: Any, folder: Path, spool: Path, prompts: Sequence[FilePrompt]
 ) -> list[Result]:
     clip = Clip(predictor, ClipPrompts(prompts), (), CONFIG, silent)
-    ways = BothWays(clip, predictor, CONFIG, Spool(spool), lambda count: lambda: None)
+    ways = BothWays(clip, predictor, CONFIG, spool, lambda count: lambda: None)
     shots = Timeline(folder, Clock.HEADER, silent).shots(FolderSource(folder).frames())
     return list(ways.track(shots, Wanted(label_image=True, masks=True)))
 

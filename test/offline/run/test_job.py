@@ -38,8 +38,8 @@ def entry(object_id: int = 0, source: str = '', label: str = '') -> str:
 def test_prompts_without_a_source_are_for_the_first_one():
     job = plan(*CLIPS, '--point', '5,6', '--masks', 'out')
     assert [(source.name, len(source.prompts)) for source in job.sources] == [('a', 1), ('b', 0)]
-    assert job.taught == job.sources[:1]
-    assert job.untaught == job.sources[1:]
+    assert job.prompted == job.sources[:1]
+    assert job.unprompted == job.sources[1:]
 
 
 def test_prompts_go_to_the_source_that_they_name_and_that_one_comes_first(tmp_path: Path):

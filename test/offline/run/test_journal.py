@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sam2_tracker.offline.errors import OutputError
-from sam2_tracker.offline.run.journal import Journal
+from sam2_tracker.offline.run.journal import Journal, was_interrupted
 
 SETTINGS = {'model': 'nano', 'prompts of a': 'x'}
 
@@ -67,7 +67,7 @@ def test_two_runs_at_a_time_are_refused(tmp_path: Path):
     with pytest.raises(OutputError, match='another run is writing these outputs'):
         second.begin(resume=False)
     second.close(is_complete=False)
-    assert running.exists
+    assert was_interrupted(tmp_path / '.out.resume')
     running.close(is_complete=False)
     journal(tmp_path)
 

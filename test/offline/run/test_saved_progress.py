@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from sam2_tracker.offline.run import saved_progress
-from sam2_tracker.offline.run.saved_progress import ProgressKeeper
+from sam2_tracker.offline.run.saved_progress import SavedProgress
 
 
 class Recording:
@@ -20,7 +20,7 @@ class Recording:
         self.now_s = 100.0
         monkeypatch.setattr(saved_progress, 'time',
                             SimpleNamespace(monotonic=lambda: self.now_s))
-        self.keeper = ProgressKeeper(folder, every_s)
+        self.saved = SavedProgress(folder, every_s)
 
     def states(self, seconds: int, ahead: int = 0) -> list[int]:
         """Return after which of so many results, one a second, a state was kept."""
@@ -33,7 +33,7 @@ class Recording:
                                  tracked=SimpleNamespace(frame=frame, objects=()))
         clip = SimpleNamespace(tracker=SimpleNamespace(next_index=second + 1 + ahead),
                                state=lambda hidden: object())
-        return self.keeper.due_state(clip, result) is not None
+        return self.saved.due_state(clip, result) is not None
 
 
 def test_states_come_soon_and_then_at_growing_intervals(monkeypatch, tmp_path):
