@@ -57,9 +57,15 @@ ROS_ROOM_MAY_IMPORT = {
 PARTS_WITH_ROOMS = [('core', ROOM_MAY_IMPORT), ('ros', ROS_ROOM_MAY_IMPORT)]
 
 # Circles of imports that are still to be broken.
-KNOWN_CIRCLES = [
-    {'sam2_tracker.ros.node.engine', 'sam2_tracker.ros.services.memory_services'},
-]
+KNOWN_CIRCLES: list[set[str]] = []
+# What each room of the offline command may import of the others; what stands on top imports all.
+OFFLINE_ROOM_MAY_IMPORT = {
+    'sources': set(),
+    'sinks': {'sources'},
+    'run': {'sources', 'sinks'},
+}
+# What lies in none of the rooms, but is for all of them.
+OFFLINE_SHARED = {'errors'}
 
 
 def python_files(folder: Path = ROOT) -> Iterator[Path]:
@@ -192,6 +198,32 @@ def test_circles_of_imports_are_found() -> None:
     imports = {'a': {'b'}, 'b': {'c'}, 'c': {'b', 'd'}, 'd': {'e'}, 'e': {'f'}, 'f': {'d'}}
     assert circles(imports) == [{'b', 'c'}, {'d', 'e', 'f'}]
     assert circles({'a': {'b', 'c'}, 'b': {'c'}, 'c': set()}) == []
+
+
+def test_rooms_of_offline_import_each_other_in_one_direction() -> None:
+    offline = PACKAGE / 'offline'
+    assert {path.name for path in offline.iterdir() if path.is_dir()} - {'__pycache__'} == set(
+        OFFLINE_ROOM_MAY_IMPORT
+    )
+    wrong = {
+        f'{path.relative_to(ROOT)} imports {module}'
+        for room, may_import in OFFLINE_ROOM_MAY_IMPORT.items()
+        for path in python_files(offline / room)
+        for module in imported_modules(path)
+        if module.startswith('sam2_tracker.offline.')
+        and module.split('.')[2] not in {room, *may_import, *OFFLINE_SHARED}
+    }
+    assert not wrong
+
+
+def test_nothing_but_its_entry_point_imports_the_offline_command() -> None:
+    entry_point = Path('sam2_tracker/offline/__main__.py')
+    wrong = {
+        f'{path} imports {module}'
+        for path, _, module in imports_by_part()
+        if module.startswith('sam2_tracker.offline.command') and path != entry_point
+    }
+    assert not wrong
 
 
 def test_only_the_ros_folder_imports_ros() -> None:

@@ -1,4 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+"""
+Every frame of bags, videos and folders: `sources` read, `run` tracks, `sinks` write.
 
-"""Every frame of bags, videos and folders: reading, tracking, writing. Free of ROS."""
+The command `process` stands on top of these rooms, which know nothing of it; none imports ROS.
+"""

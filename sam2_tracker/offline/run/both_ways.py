@@ -29,7 +29,7 @@ from sam2_tracker.offline.run.clip import Clip, result_of
 from sam2_tracker.offline.run.threads import ReadAhead
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.source import SourceFrame
-from sam2_tracker.offline.sources.timeline import Shot
+from sam2_tracker.offline.sources.timeline import TimedFrame
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.backward import ForwardTrace, StoredMask
@@ -67,27 +67,27 @@ class BothWays:
         self._labels: dict[int, str] = {}
         self._head = 0
 
-    def track(self, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
+    def track(self, frames: Iterable[TimedFrame], wanted: Wanted) -> Iterator[Result]:
         """
         Yield the result of every frame, in the order of the frames.
 
         :raises TrackerError: if a frame or a prompt is at fault
         """
-        remaining = iter(shots)
-        for shot in remaining:
-            self._clip.step(shot)
-            if shot.frame.index == 0 and self._is_head_complete(0):
-                yield result_of(shot, self._clip.tracker.result(wanted))
+        remaining = iter(frames)
+        for timed in remaining:
+            self._clip.step(timed)
+            if timed.frame.index == 0 and self._is_head_complete(0):
+                yield result_of(timed, self._clip.tracker.result(wanted))
                 break
-            self._keep(shot)
-            if self._is_head_complete(shot.frame.index):
+            self._keep(timed)
+            if self._is_head_complete(timed.frame.index):
                 break
         else:
             self._clip.finish()
         yield from self._head_results(wanted)
-        for shot in remaining:
-            self._clip.step(shot)
-            yield result_of(shot, self._clip.tracker.result(wanted))
+        for timed in remaining:
+            self._clip.step(timed)
+            yield result_of(timed, self._clip.tracker.result(wanted))
         self._clip.finish()
 
     def _is_head_complete(self, index: int) -> bool:
@@ -95,11 +95,11 @@ class BothWays:
         pending = self._clip.pending_ids - self._clip.ids_from_start
         return not pending and all(trace.reaches(index) for trace in self._traces.values())
 
-    def _keep(self, shot: Shot) -> None:
+    def _keep(self, timed: TimedFrame) -> None:
         """Let a frame and its raw results wait, and gather what the pass back reads."""
         from sam2_tracker.core.engine.backward import ForwardTrace, StoredMask
 
-        tracker, index = self._clip.tracker, shot.frame.index
+        tracker, index = self._clip.tracker, timed.frame.index
         tracked, stored = tracker.result(_NUMBERS), []
         for item in tracked.objects:
             memory = tracker.memory(item.id)
@@ -110,7 +110,7 @@ class BothWays:
                 trace = self._traces.setdefault(item.id, ForwardTrace(index))
                 trace.observe(memory)
             self._labels[item.id] = item.label
-        self._waiting.put_shot(shot)
+        self._waiting.put_frame(timed)
         self._waiting.put_objects(_FORWARD, index, stored)
         self._head = index + 1
 
@@ -119,8 +119,8 @@ class BothWays:
             return
         self._track_back()
         for index in range(self._head):
-            shot = self._waiting.shot(index)
-            yield result_of(shot, self._joined(shot, wanted))
+            timed = self._waiting.frame(index)
+            yield result_of(timed, self._joined(timed, wanted))
 
     def _track_back(self) -> None:
         """Track every object from the frame before its first prompt to frame 0."""
@@ -129,23 +129,23 @@ class BothWays:
         done = self._progress(start)
         memories = {object_id: trace.mirrored() for object_id, trace in self._traces.items()}
         seen: dict[int, Visibility] = {}
-        shots = (self._waiting.shot(index) for index in range(start - 1, -1, -1))
-        with ReadAhead(shots, _READ_AHEAD) as ahead:
-            for shot in ahead:
+        frames = (self._waiting.frame(index) for index in range(start - 1, -1, -1))
+        with ReadAhead(frames, _READ_AHEAD) as ahead:
+            for timed in ahead:
                 under_way = {
                     object_id: memory
                     for object_id, memory in memories.items()
-                    if shot.frame.index < first[object_id]
+                    if timed.frame.index < first[object_id]
                 }
-                self._step_back(shot, under_way, seen)
+                self._step_back(timed, under_way, seen)
                 done()
 
     def _step_back(
-        self, shot: Shot, memories: dict[int, ObjectMemory], seen: dict[int, Visibility]
+        self, timed: TimedFrame, memories: dict[int, ObjectMemory], seen: dict[int, Visibility]
     ) -> None:
         from sam2_tracker.core.engine.backward import mirrored_index, StoredMask
 
-        index, frame = mirrored_index(shot.frame.index), shot.frame
+        index, frame = mirrored_index(timed.frame.index), timed.frame
         features = self._predictor.encode(frame.image_rgb)
         outputs = self._predictor.track(
             [TrackStep(memory, index, features) for memory in memories.values()]
@@ -168,11 +168,11 @@ class BothWays:
                 )
             )
             memories[object_id].prune(index, 0)
-        self._waiting.put_objects(_BACKWARD, shot.frame.index, stored)
+        self._waiting.put_objects(_BACKWARD, timed.frame.index, stored)
 
-    def _joined(self, shot: Shot, wanted: Wanted) -> TrackedFrame:
+    def _joined(self, timed: TimedFrame, wanted: Wanted) -> TrackedFrame:
         """Make one result of what both passes found on a frame."""
-        index, frame = shot.frame.index, shot.frame
+        index, frame = timed.frame.index, timed.frame
         stored = sorted(
             (*self._waiting.objects(_FORWARD, index), *self._waiting.objects(_BACKWARD, index)),
             key=lambda each: each.object_id,
@@ -210,9 +210,9 @@ class _WaitingFrames:
         self._folder = folder
         folder.mkdir(parents=True)
 
-    def put_shot(self, shot: Shot) -> None:
+    def put_frame(self, timed: TimedFrame) -> None:
         """Keep a frame."""
-        frame, source = shot.frame, shot.source
+        frame, source = timed.frame, timed.source
         if source.payload is not None:
             self._write(self._path('jpeg', frame.index, 'jpg'), source.payload)
         else:
@@ -222,14 +222,14 @@ class _WaitingFrames:
                 frame.stamp_ns,
                 frame.header.stamp_ns,
                 source.recorded_ns,
-                -1 if shot.next_stamp_ns is None else shot.next_stamp_ns,
+                -1 if timed.next_stamp_ns is None else timed.next_stamp_ns,
             ],
             np.int64,
         )
         self._save(self._path('times', frame.index, 'npy'), times)
         self._write(self._path('camera', frame.index, 'txt'), frame.header.frame_id.encode())
 
-    def shot(self, index: int) -> Shot:
+    def frame(self, index: int) -> TimedFrame:
         """Return a frame that was kept."""
         payload_path = self._path('jpeg', index, 'jpg')
         payload = payload_path.read_bytes() if payload_path.exists() else None
@@ -243,7 +243,7 @@ class _WaitingFrames:
         hw = (pixels.shape[0], pixels.shape[1])
         frame = Frame(index, times[0], FrameHeader(times[1], frame_id), pixels, hw)
         source = SourceFrame(times[1], times[2], frame_id, pixels, payload)
-        return Shot(frame, source, None if times[3] < 0 else times[3])
+        return TimedFrame(frame, source, None if times[3] < 0 else times[3])
 
     def put_objects(self, way: str, index: int, objects: Sequence[_StoredObject]) -> None:
         """

@@ -18,7 +18,7 @@ from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import IdAllocator, TrackedFrame, UInt8Array, Wanted
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.sinks.sink import Result
-from sam2_tracker.offline.sources.timeline import Shot
+from sam2_tracker.offline.sources.timeline import TimedFrame
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
@@ -81,26 +81,26 @@ class Clip:
         return Tracker(self._predictor, _NoFrames(), self._config, IdAllocator(), self._log,
                        first_index=first_index)
 
-    def track(self, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
+    def track(self, frames: Iterable[TimedFrame], wanted: Wanted) -> Iterator[Result]:
         """
         Yield the result of every frame.
 
         :raises TrackerError: if a frame or a prompt is at fault
         """
-        for shot in shots:
-            self.step(shot)
-            yield result_of(shot, self.tracker.result(wanted))
+        for timed in frames:
+            self.step(timed)
+            yield result_of(timed, self.tracker.result(wanted))
         self.finish()
 
-    def step(self, shot: Shot) -> None:
+    def step(self, timed: TimedFrame) -> None:
         """Track the next frame and apply its prompts."""
-        if shot.frame.index == 0:
-            self._prompts.check_pixels(shot.frame.source_hw)
-            self._adopt(shot.frame.source_hw)
-        self.tracker.advance(shot.frame, shot.following)
-        for each in self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns):
-            self._apply(each, PromptTarget(shot.frame.index, shot.frame))
-        if shot.frame.index == 0:
+        if timed.frame.index == 0:
+            self._prompts.check_pixels(timed.frame.source_hw)
+            self._adopt(timed.frame.source_hw)
+        self.tracker.advance(timed.frame, timed.following)
+        for each in self._prompts.due(timed.frame.stamp_ns, timed.next_stamp_ns):
+            self._apply(each, PromptTarget(timed.frame.index, timed.frame))
+        if timed.frame.index == 0:
             self._ids_from_start = frozenset(self._introduced)
 
     @property
@@ -154,9 +154,9 @@ class Clip:
             objects.append(KnownObject(item.id, item.label, visibility[item.id], memory))
         return ClipState(self.tracker.next_index - 1, tuple(objects))
 
-    def pass_over(self, shot: Shot) -> None:
+    def pass_over(self, timed: TimedFrame) -> None:
         """Take in a frame that another run has tracked."""
-        self._prompts.due(shot.frame.stamp_ns, shot.next_stamp_ns)
+        self._prompts.due(timed.frame.stamp_ns, timed.next_stamp_ns)
 
     def restore(self, state: ClipState, source_hw: tuple[int, int]) -> None:
         """
@@ -185,9 +185,9 @@ class Clip:
         )
 
 
-def result_of(shot: Shot, tracked: TrackedFrame) -> Result:
+def result_of(timed: TimedFrame, tracked: TrackedFrame) -> Result:
     """Return what is written of a frame."""
-    return Result(shot.frame.index, shot.source.recorded_ns, tracked, shot.source.payload)
+    return Result(timed.frame.index, timed.source.recorded_ns, tracked, timed.source.payload)
 
 
 class _NoFrames:

@@ -26,7 +26,7 @@ from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
 from sam2_tracker.offline.sinks.outputs import Recording
 from sam2_tracker.offline.sinks.sink import Result, SinkSet
 from sam2_tracker.offline.sources.open_source import open_source
-from sam2_tracker.offline.sources.timeline import Shot, Timeline
+from sam2_tracker.offline.sources.timeline import TimedFrame, Timeline
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
@@ -39,7 +39,7 @@ _LOOK_BACK_FRAMES = 1
 
 # Given the number of frames, if it is known: what is called after each.
 Progress = Callable[[int | None], Callable[[], None]]
-_Track = Callable[[Iterable[Shot], Wanted], Iterator[Result]]
+_Track = Callable[[Iterable[TimedFrame], Wanted], Iterator[Result]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,7 @@ def _process(
         if source.frame_count is not None:
             prompts.check_frames(source.frame_count)
         clip = Clip(predictor, prompts, memories, config, context.log)
-        shots = Timeline(job.path, settings.clock, context.log).shots(source.frames())
+        frames = Timeline(job.path, settings.clock, context.log).frames(source.frames())
         recording = Recording(
             job.name, source.rate_hz, job.classes, job.outputs.content, context.log
         )
@@ -159,7 +159,7 @@ def _process(
             if saved.resumed is not None:
                 context.log(Level.INFO, f'{job.name}: going on after frame {saved.resumed.index}')
             track = _tracking(clip, settings, predictor, context, saved, stack)
-            results = _results(shots, track, sinks.wanted, saved, clip)
+            results = _results(frames, track, sinks.wanted, saved, clip)
             counts = _write_all(results, sinks, context.progress(source.frame_count))
             learnt = clip.remembered()
             sinks.finish()
@@ -199,10 +199,10 @@ def _tracking(
 
 
 def _results(
-    shots: Iterable[Shot], track: _Track, wanted: Wanted, saved: SavedProgress, clip: Clip
+    frames: Iterable[TimedFrame], track: _Track, wanted: Wanted, saved: SavedProgress, clip: Clip
 ) -> Generator[Result, None, None]:
     """Read ahead, track, and keep what an interruption must not cost."""
-    with ReadAhead(shots, _DEPTH) as ahead, WriteBehind(saved.keep, _DEPTH) as kept:
+    with ReadAhead(frames, _DEPTH) as ahead, WriteBehind(saved.keep, _DEPTH) as kept:
         for result in track(ahead, wanted):
             yield result
             kept.put(result)

@@ -26,7 +26,7 @@ from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.clip import Clip, ClipState, KnownObject, result_of
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sinks.staging import write_whole
-from sam2_tracker.offline.sources.timeline import Shot
+from sam2_tracker.offline.sources.timeline import TimedFrame
 
 _STATE = 'state.safetensors'
 # A run that is interrupted early goes on too: the pause before a state doubles from here.
@@ -96,7 +96,9 @@ class SavedProgress:
             is_visible = item.state is ObjectState.VISIBLE
             self._hidden[item.id] = Visibility(item.state, None if is_visible else since_ns)
 
-    def track_on(self, clip: Clip, shots: Iterable[Shot], wanted: Wanted) -> Iterator[Result]:
+    def track_on(
+        self, clip: Clip, frames: Iterable[TimedFrame], wanted: Wanted
+    ) -> Iterator[Result]:
         """
         Yield the results of the interrupted run, then go on where it was.
 
@@ -104,15 +106,15 @@ class SavedProgress:
         """
         assert self.resumed is not None
         results = _SavedResults(self._folder / 'results')
-        for shot in shots:
-            if shot.frame.index <= self.resumed.index:
-                clip.pass_over(shot)
-                if shot.frame.index == self.resumed.index:
-                    clip.restore(self.resumed, shot.frame.source_hw)
-                yield results.result(shot)
+        for timed in frames:
+            if timed.frame.index <= self.resumed.index:
+                clip.pass_over(timed)
+                if timed.frame.index == self.resumed.index:
+                    clip.restore(self.resumed, timed.frame.source_hw)
+                yield results.result(timed)
                 continue
-            clip.step(shot)
-            yield result_of(shot, clip.tracker.result(wanted))
+            clip.step(timed)
+            yield result_of(timed, clip.tracker.result(wanted))
         clip.finish()
 
     def clear(self) -> None:
@@ -149,20 +151,20 @@ class _SavedResults:
             raise OutputError(f'{path}, where results are kept for --resume, cannot be written: '
                               f'{error}') from error
 
-    def result(self, shot: Shot) -> Result:
+    def result(self, timed: TimedFrame) -> Result:
         """
         Return a frame's result as it was.
 
         :raises OutputError: if it is not there or damaged
         """
-        path = self._path(shot.frame.index)
+        path = self._path(timed.frame.index)
         try:
             with np.load(path) as kept:
-                tracked = _tracked(shot, kept)
+                tracked = _tracked(timed, kept)
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise OutputError(f'{path} is damaged, the run cannot be resumed; start it without '
                               f'--resume: {error}') from error
-        return Result(shot.frame.index, shot.source.recorded_ns, tracked, shot.source.payload)
+        return result_of(timed, tracked)
 
     def _path(self, number: int) -> Path:
         return self._folder / f'{number:08d}.npz'
@@ -188,7 +190,7 @@ def _arrays(tracked: TrackedFrame) -> dict[str, Any]:
     return arrays
 
 
-def _tracked(shot: Shot, kept: Any) -> TrackedFrame:
+def _tracked(timed: TimedFrame, kept: Any) -> TrackedFrame:
     columns = zip(kept['ids'], kept['labels'], kept['states'], kept['scores'],
                   kept['boxes'].reshape(-1, 4), kept['areas'], kept['centroids'].reshape(-1, 2),
                   strict=True)
@@ -199,11 +201,11 @@ def _tracked(shot: Shot, kept: Any) -> TrackedFrame:
         for object_id, label, state, score, box, area, centroid in columns)
     masks: tuple[BoolArray, ...] = ()
     if 'masks' in kept:
-        width = shot.frame.source_hw[1]
+        width = timed.frame.source_hw[1]
         masks = tuple(np.unpackbits(kept['masks'], axis=-1, count=width).view(np.bool_))
     labels = kept.get('label_image')
     label_image = None if labels is None else labels.astype(np.uint16)
-    return TrackedFrame(shot.frame, objects, masks, label_image)
+    return TrackedFrame(timed.frame, objects, masks, label_image)
 
 
 def _save_state(path: Path, state: ClipState) -> None:

@@ -28,7 +28,7 @@ class Clock(enum.Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class TimedFrame:
     """
     A frame of a recording as the tracker takes it.
 
@@ -58,7 +58,7 @@ class Timeline:
         self._warned_back = False
         self._warned_zero = False
 
-    def shots(self, frames: Iterable[SourceFrame]) -> Iterator[Shot]:
+    def frames(self, frames: Iterable[SourceFrame]) -> Iterator[TimedFrame]:
         """
         Yield every frame when the one after it is known.
 
@@ -68,11 +68,11 @@ class Timeline:
         for source in frames:
             frame = self._frame(source)
             if before is not None:
-                yield Shot(*before, frame.stamp_ns, frame)
+                yield TimedFrame(*before, frame.stamp_ns, frame)
             before = frame, source
         if before is None:
             raise FrameError(f'{self._path} has no frame')
-        yield Shot(*before, None)
+        yield TimedFrame(*before, None)
 
     def _frame(self, source: SourceFrame) -> Frame:
         index = 0 if self._newest is None else self._newest.index + 1

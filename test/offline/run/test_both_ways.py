@@ -45,8 +45,8 @@ def track_both_ways(
 ) -> list[Result]:
     clip = Clip(predictor, ClipPrompts(prompts), (), CONFIG, silent)
     ways = BothWays(clip, predictor, CONFIG, spool, lambda count: lambda: None)
-    shots = Timeline(folder, Clock.HEADER, silent).shots(FolderSource(folder).frames())
-    return list(ways.track(shots, Wanted(label_image=True, masks=True)))
+    frames = Timeline(folder, Clock.HEADER, silent).frames(FolderSource(folder).frames())
+    return list(ways.track(frames, Wanted(label_image=True, masks=True)))
 
 
 def stock_both_ways(
