@@ -21,13 +21,13 @@ from sam2_tracker.models.loader import build_tracking_predictor
 from sam2_tracker.offline.run.clip import Clip
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.sources.open_source import open_source, SourceOptions
-from sam2_tracker.offline.sources.timeline import Clock, Shot, Timeline
+from sam2_tracker.offline.sources.timeline import Clock, TimedFrame, Timeline
 
 
-def shots_of(path: Path) -> Iterator[Shot]:
+def frames_of(path: Path) -> Iterator[TimedFrame]:
     """Yield the frames of a bag, a video or a folder of pictures."""
     source = open_source(path, SourceOptions())
-    return Timeline(path, Clock.HEADER, silent).shots(source.frames())
+    return Timeline(path, Clock.HEADER, silent).frames(source.frames())
 
 
 if __name__ == '__main__':
@@ -44,13 +44,13 @@ if __name__ == '__main__':
     on_first = ClipPrompts([FilePrompt('the box', 0, None, None, '', prompt)])
     clip = Clip(predictor, on_first, (), TrackingConfig(), silent)
     # Only frames with prompts are learnt from, so that the first is enough.
-    clip.step(next(shots_of(options.known)))
+    clip.step(next(frames_of(options.known)))
     save_memory(options.memory, clip.remembered(), 'nano')
     print(f'{options.memory}: what was learnt of object 1')
 
     known = load_fitting(options.memory, predictor)
     clip = Clip(predictor, ClipPrompts([]), known, TrackingConfig(), silent)
-    for result in clip.track(shots_of(options.other), Wanted(label_image=False, masks=False)):
+    for result in clip.track(frames_of(options.other), Wanted(label_image=False, masks=False)):
         found = result.tracked.objects[0]
         where = found.box if found.state is ObjectState.VISIBLE else 'not found'
         print(f'frame {result.number}: {where}, score {found.score:.2f}')

@@ -32,8 +32,8 @@ def track(path: Path, box_xyxy: list[float], model: str, folder: Path) -> None:
     on_first = FilePrompt('the box', 0, None, None, '', prompt)
     clip = Clip(predictor, ClipPrompts([on_first]), (), TrackingConfig(), silent)
     with closing(open_source(path, SourceOptions())) as source:
-        shots = Timeline(path, Clock.HEADER, silent).shots(source.frames())
-        for result in clip.track(shots, Wanted(label_image=False)):
+        frames = Timeline(path, Clock.HEADER, silent).frames(source.frames())
+        for result in clip.track(frames, Wanted(label_image=False)):
             found, mask_hw = result.tracked.objects[0], result.tracked.masks[0]
             cv2.imwrite(str(folder / f'{result.number:05d}.png'), mask_hw.astype(np.uint8) * 255)
             print(f'frame {result.number}: {found.state.name.lower()}, {found.area_px} pixels')

@@ -102,4 +102,3 @@ def test_a_follower_steers_after_the_man_and_says_when_he_is_lost_and_found_agai
     follow.wait_for('object 1 is lost')
     follow.wait_for('object 1 is found again')
     follow.assert_ends_cleanly()
-    print(follow.output)

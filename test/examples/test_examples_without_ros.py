@@ -17,7 +17,7 @@ import pytest
 from demo.fetch_clip import VIDEO
 from demo.scene import box_iou, FIRST_FRAME, HAND_BOXES
 from sam2_tracker.core.types import Box
-from sam2_tracker.offline.sources.files import VideoSource
+from sam2_tracker.offline.sources.video import VideoSource
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / 'examples').glob('*.py'))
