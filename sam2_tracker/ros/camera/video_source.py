@@ -1,6 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The executable `video_source`: a video, a folder of pictures or a webcam as a camera topic."""
+"""
+The executable `video_source`: a video, a folder of pictures or a webcam as a camera topic.
+
+Apart: import, it hears a stop before ROS is imported, which takes seconds.
+"""
 
 from __future__ import annotations
 

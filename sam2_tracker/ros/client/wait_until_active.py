@@ -4,6 +4,8 @@
 The executable `wait_until_active`: what comes before playing a bag into a tracker.
 
 ROS takes seconds to import: that is done late, so that a stop is heard at once.
+
+Apart: process, it is an executable of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The executable `tracker`: starts the node and stops it cleanly."""
+"""
+The executable `tracker`: starts the node and stops it cleanly.
+
+Apart: import, it hears a stop before ROS is imported, which takes seconds.
+"""
 
 from __future__ import annotations
 
