@@ -7,6 +7,7 @@ For example: python examples/boxes_from_detector.py --ros-args -r image:=/camera
 """
 
 from argparse import ArgumentParser, RawTextHelpFormatter
+from collections import deque
 from contextlib import suppress
 
 import cv2
@@ -25,7 +26,7 @@ from sam2_tracker_msgs.srv import AddPrompts
 class Detector(Node):
     def __init__(self) -> None:
         super().__init__('detector')
-        self.image, self.tracked, self.reply = None, [], None
+        self.images, self.result, self.reply = deque(maxlen=60), TrackedObjects(), None
         self.people = cv2.HOGDescriptor()
         self.people.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
         self.create_subscription(Image, 'image', self.on_image, qos_profile_sensor_data)
@@ -34,27 +35,34 @@ class Detector(Node):
         self.create_timer(1.0, self.on_timer)
 
     def on_image(self, image: Image) -> None:
-        self.image = image
+        self.images.append(image)
 
     def on_objects(self, result: TrackedObjects) -> None:
-        self.tracked = result.objects
+        self.result = result
+        # Until who was prompted last is among the results, he or she would be prompted again.
+        if self.reply and self.reply.done():
+            ids = {item.id for item in result.objects if not item.catching_up}
+            reply = self.reply.result()
+            if ids.issuperset(item.id for item in reply.objects):
+                self.get_logger().info(reply.message or f'person {reply.objects[0].id} is tracked')
+                self.reply = None
 
     def on_timer(self) -> None:
-        is_waiting = self.reply is not None and not self.reply.done()
-        # An object that is catching up with the stream is not yet where the person is by now.
-        if self.image is None or is_waiting or any(item.catching_up for item in self.tracked):
+        stamp, tracked = self.result.header.stamp, [item.box for item in self.result.objects]
+        # The very image that the result is of: people move.
+        image = next((each for each in self.images if each.header.stamp == stamp), None)
+        if image is None or self.reply:
             return
-        boxes, scores = self.people.detectMultiScale(CvBridge().imgmsg_to_cv2(self.image, 'bgr8'))
-        for (x, y, width, height), score in zip(map(list, boxes), scores, strict=True):
-            places = [(item.centroid.x - x, item.centroid.y - y) for item in self.tracked]
-            if score > 0.6 and not any(0 < a < width and 0 < b < height for a, b in places):
-                box = RegionOfInterest(x_offset=max(0, int(x)), y_offset=max(0, int(y)),
-                                       width=int(width), height=int(height))
-                # With the stamp of the image looked at: the camera shows a later one by now.
-                self.reply = self.tracker.call_async(AddPrompts.Request(
-                    stamp=self.image.header.stamp, prompts=[Prompt(label='person', box=box)]))
-                self.reply.add_done_callback(lambda done: self.get_logger().info(
-                    done.result().message or f'person {done.result().objects[0].id} is tracked'))
+        boxes, scores = self.people.detectMultiScale(CvBridge().imgmsg_to_cv2(image, 'bgr8'))
+        for box, score in zip(boxes, scores, strict=True):
+            x, y, width, height = (max(0, int(number)) for number in box)
+            u, v = x + width / 2, y + height / 2
+            is_tracked = any(0 < u - each.x_offset < each.width and
+                             0 < v - each.y_offset < each.height for each in tracked)
+            if score > 0.6 and not is_tracked:
+                region = RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
+                self.reply = self.tracker.call_async(
+                    AddPrompts.Request(stamp=stamp, prompts=[Prompt(label='person', box=region)]))
                 return  # The others have their turn in a second: two boxes may be of one person.
 
 

@@ -24,7 +24,7 @@ class Follower(Node):
 
     def __init__(self, object_id: int) -> None:
         super().__init__('follower')
-        self.object_id, self.half_width, self.is_lost = object_id, 0.0, False
+        self.object_id, self.half_width, self.is_lost = object_id, 0.0, True
         self.images = self.create_subscription(
             Image, 'image', self.on_image, qos_profile_sensor_data
         )
@@ -40,14 +40,16 @@ class Follower(Node):
     def on_objects(self, result: TrackedObjects) -> None:
         """Steer while the object is seen; say when it is lost and when it is found again."""
         found = next((item for item in result.objects if item.id == self.object_id), None)
-        was_lost = self.is_lost
-        # One that is occluded for a moment is not lost yet: the robot keeps its course.
-        self.is_lost = found is None or found.state == TrackedObject.LOST
-        if self.is_lost != was_lost:
-            what = 'is lost: stop' if self.is_lost else 'is found again'
-            self.get_logger().info(f'object {self.object_id} {what}')
-        if found and found.state == TrackedObject.VISIBLE and self.half_width:
-            self.get_logger().info(f'steer {found.centroid.x / self.half_width - 1:+.2f}')
+        if found and found.state == TrackedObject.VISIBLE:
+            if self.is_lost:
+                self.get_logger().info(f'object {self.object_id} is found: go')
+            self.is_lost = False
+            if self.half_width:
+                self.get_logger().info(f'steer {found.centroid.x / self.half_width - 1:+.2f}')
+        # One that is only occluded may be back in a moment: the robot keeps its course.
+        elif not self.is_lost and (found is None or found.state == TrackedObject.LOST):
+            self.is_lost = True
+            self.get_logger().info(f'object {self.object_id} is lost: stop')
 
 
 if __name__ == '__main__':

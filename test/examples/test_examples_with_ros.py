@@ -19,15 +19,16 @@ from sam2_tracker.core.types import Box
 
 DOMAIN_ID = 47
 RATE_HZ = 5.0
+PATIENCE_S = 180.0
+# Frames of a robot's view of the person whom it follows; later others come near.
+PERSON_ALONE = 40
 needs_video = pytest.mark.skipif(
     not VIDEO.is_file(), reason=f'{VIDEO} is missing: python -m demo.fetch_clip'
 )
 
 
 def box_of(mask: np.ndarray) -> Box:
-    rows, columns = np.nonzero(mask)
-    left, top = int(columns.min()), int(rows.min())
-    return Box(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
+    return Box(*cv2.boundingRect(mask.astype(np.uint8)))
 
 
 def prompt_in(graph: Any, box: Box, preview_only: bool) -> Any:
@@ -51,7 +52,8 @@ def play(graph: Any, start: Any) -> Any:
     """Start a tracker and a video that stands on its first frame; return what lets it go on."""
     from std_srvs.srv import Trigger
 
-    start('tracker', **{'device': 'cpu', 'tracking.lost_after_s': 0.3}).wait_until_active()
+    settings = {'device': 'cpu', 'frame_policy': 'every', 'tracking.lost_after_s': 0.3}
+    start('tracker', **settings).wait_until_active()
     start(
         'video_source', path=VIDEO, first_frame=FIRST_FRAME, last_frame=LAST_FRAME,
         rate=RATE_HZ, loop=True, hold_first=True, wait_for_subscriber=True,
@@ -88,17 +90,62 @@ def test_a_click_gives_the_mask_of_the_thing_pointed_at(
 def test_a_click_without_a_tracker_says_so(start: Any) -> None:
     click = start('click.py', '1', '1')
     assert click.process.wait(60) == 1
-    assert '/sam2_tracker/add_prompts is not there: is the tracker running?' in click.output
+    assert 'sam2_tracker/add_prompts is not there: is the tracker running?' in click.output
 
 
 @needs_video
 def test_a_follower_steers_after_the_man_and_says_when_he_is_lost_and_found_again(
     graph: Any, start: Any, play: Any
 ) -> None:
+    from ros_graph import wait_until
+
     prompt_in(graph, HAND_BOXES[0]['man'], preview_only=False)
     follow = start('follow.py', '1')
-    follow.wait_for('steer -')
+    wait_until(lambda: graph.node.count_subscribers('/sam2_tracker/objects'))
     play()
-    follow.wait_for('object 1 is lost')
-    follow.wait_for('object 1 is found again')
+    follow.wait_for('object 1 is lost: stop', PATIENCE_S)
+    way = [float(offset) for offset in re.findall(r'steer ([+-][\d.]+)', follow.output)]
+    assert way[0] < -0.3 and way[-1] > 0.3, 'he walks through the picture from left to right'
+    # The video begins again.
+    wait_until(lambda: follow.output.count('object 1 is found: go') == 2, PATIENCE_S)
     follow.assert_ends_cleanly()
+
+
+def stamp_ns_of(msg: Any) -> int:
+    stamp = msg.header.stamp
+    return int(stamp.sec * 10**9 + stamp.nanosec)
+
+
+def test_a_person_whom_a_detector_finds_is_tracked_and_is_not_prompted_twice(
+    graph: Any, start: Any, data_dir: Path
+) -> None:
+    from ros_graph import wait_until
+    from sensor_msgs.msg import Image
+
+    from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
+
+    clip = data_dir / 'train' / 'video' / 'sim-followme_run0'
+    if not clip.is_dir():
+        pytest.skip(f'{clip} is missing')
+    truth = sorted(clip.rglob('*.png'))[:PERSON_ALONE]
+    start('tracker', device='cpu', frame_policy='every').wait_until_active()
+    images = graph.inbox(Image, '/image', 1000)
+    results = graph.inbox(TrackedObjects, '/sam2_tracker/objects', 1000)
+    detector = start('boxes_from_detector.py')
+    wait_until(lambda: graph.node.count_subscribers('/image') == 3)
+    start('video_source', path=clip / 'video.mp4', last_frame=PERSON_ALONE - 1, rate=RATE_HZ)
+    detector.wait_for('person 1 is tracked')
+    last = images.wait_for_count(PERSON_ALONE)[-1].header.stamp
+    results.wait_for(lambda result: result.header.stamp == last, timeout_s=PATIENCE_S)
+    detector.assert_ends_cleanly()
+    assert 'person 2' not in detector.output
+    boxes = {stamp_ns_of(image): box_of(cv2.imread(str(path), 0))
+             for image, path in zip(images.messages, truth, strict=True)}
+    overlaps = []
+    for result in results.messages:
+        for item in result.objects:
+            if item.state == TrackedObject.VISIBLE and not item.catching_up:
+                box = Box(item.box.x_offset, item.box.y_offset, item.box.width, item.box.height)
+                overlaps.append(box_iou(box, boxes[stamp_ns_of(result)]))
+    assert np.mean(overlaps) > 0.5
+    assert len(overlaps) > 10
