@@ -42,6 +42,24 @@ def test_maintainer_address_is_valid(name: str) -> None:
     assert re.fullmatch(r'[\w.+-]+@[\w-]+(\.[\w-]+)+', maintainer.get('email', ''))
 
 
+@pytest.mark.parametrize('name', MANIFESTS)
+def test_licence_s_text_lies_beside_the_manifest(name: str) -> None:
+    licence = ElementTree.parse(ROOT / name).find('license')
+    assert licence is not None
+    assert licence.text == 'Apache-2.0'
+    path = (ROOT / name).parent / licence.get('file', 'is not named')
+    assert path.read_bytes() == (ROOT / 'LICENSE').read_bytes()
+
+
+@pytest.mark.parametrize('name', MANIFESTS)
+def test_author_and_repository_are_named(name: str) -> None:
+    root = ElementTree.parse(ROOT / name).getroot()
+    assert root.findtext('author')
+    urls = {element.get('type'): element.text or '' for element in root.findall('url')}
+    assert urls['repository'].startswith('https://')
+    assert urls['bugtracker'].startswith(urls['repository'])
+
+
 def test_contract_s_executables_are_installed() -> None:
     assert {'tracker', 'video_source', 'process', 'fetch_checkpoint'} <= set(executables())
 
