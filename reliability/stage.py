@@ -22,6 +22,7 @@ ANSWER_S = 15.0
 RESULT_S = 30.0
 COMMAND_S = 45.0
 _FAST_PICTURES = 10
+_OF_EVERY_START = 'model nano is for demos and tests'
 ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'RCUTILS_LOGGING_USE_STDOUT': '0'}
 _LOG_LINE = re.compile(r'^\[(WARN|ERROR|FATAL)\] \[[\d.]+\] \[[^\]]+\]: (.*)$', re.M)
 
@@ -164,7 +165,8 @@ class Live:
     @property
     def said(self) -> str:
         """Return its last WARN and ERROR sentences since the fault began."""
-        found = [f'{level}: {sentence}' for level, sentence in _LOG_LINE.findall(self.log)]
+        found = [f'{level}: {sentence}' for level, sentence in _LOG_LINE.findall(self.log)
+                 if not sentence.startswith(_OF_EVERY_START)]
         return ' / '.join(dict.fromkeys(found[-3:]))
 
     def refuse_dead(self) -> None:

@@ -49,7 +49,6 @@ RAW_IMAGES: dict[str, Callable[[], dict[str, Any]]] = {
     'long encoding': lambda: _raw(encoding='A' * 100_000),
     'float depth': lambda: _raw(encoding='32FC1', step=640),
     'odd nv12': lambda: _raw(encoding='nv12', width=161, height=121, step=161, size=161 * 181),
-    'bayer of one pixel': lambda: _raw(encoding='bayer_grbg8', width=1, height=1, step=1),
     'odd mono16 step': lambda: _raw(encoding='mono16', step=321),
     'nanoseconds too many': lambda: _raw(),
 }

@@ -222,8 +222,12 @@ def output_disk_full(stage: Stage) -> None:
         disks.leave_free(disk, _SIZE_KIB, 0)
         ended = stage.process(clip, *stage.box, '--save-every', '0', option, disk / name)
         expect(ended.code == 4, f'{option}: exit code {ended.code}: {ended.last_words}')
+        expect('.resume' not in ended.err,
+               f'{option}: it fails over a file that nobody asked for: {ended.last_words[-120:]}')
         expect(name in ended.err, f'{option}: {ended.last_words}')
-        expect(not (disk / name).exists(), f'{option}: something looks finished')
+        visible = [path for path in disk.rglob('*') if path.is_file() and path.name != 'filler'
+                   and not any(part[0] == '.' for part in path.relative_to(disk).parts)]
+        expect(not visible, f'{option}: {visible[:1]} looks finished')
 
 
 @fault('outputs', 'Killed three times at any moment and resumed: the bytes of an undisturbed run.',

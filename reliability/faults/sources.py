@@ -84,7 +84,7 @@ def damaged_packet_played(stage: Stage) -> None:
     watcher, came = Robot(stage.domain_id, name='watcher', image='/unused'), []
     watcher.node.create_subscription(Image, '/image', came.append, 100)
     player = stage.program([executable('video_source'), '--ros-args', '-p', f'path:={damaged}',
-                            '-p', 'rate:=10.0', '-p', 'loop:=false'])
+                            '-p', 'wait_for_subscriber:=true'])
     watcher.wait(lambda: len(came) >= _FRAMES - 1, 30.0)
     stage.said = ' / '.join(player.printed.strip().splitlines()[-2:])[-300:]
     watcher.close()
