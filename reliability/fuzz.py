@@ -134,7 +134,8 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def feed_many(target: str, seed: int, first: int, seconds: float, folder: Path) -> None:
+def feed_many(target: str, seed: int, first: int, most: int, seconds: float,
+              folder: Path) -> None:
     """Feed inputs from a number on, in this process; `at` says which, `tally.json` the rest."""
     from reliability.fuzz_targets import TARGETS
     from reliability.package_parts import fuzzed_parts
@@ -146,7 +147,7 @@ def feed_many(target: str, seed: int, first: int, seconds: float, folder: Path) 
     tally, number = Tally(), first
     end_s = time.monotonic() + seconds
     with (folder / 'at').open('wb', buffering=0) as at:
-        while time.monotonic() < end_s:
+        while number < most and time.monotonic() < end_s:
             os.pwrite(at.fileno(), number.to_bytes(8, 'little'), 0)
             feed_one(feed, f'{target}:{seed}:{number}', parts.own_error, tally)
             number += 1
@@ -162,12 +163,13 @@ def _read_tally(path: Path) -> Tally:
 class Watched:
     """A target's process, of which it is seen when it dies or hangs."""
 
-    def __init__(self, target: str, seed: int, first: int, seconds: float, folder: Path) -> None:
+    def __init__(self, target: str, seed: int, first: int, most: int, seconds: float,
+                 folder: Path) -> None:
         self._folder = folder
         self._case = f'{target}:{seed}'
         command = [sys.executable, '-m', 'reliability.fuzz', '--child', target, '--seed',
-                   str(seed), '--first', str(first), '--seconds', str(seconds), '--folder',
-                   str(folder)]
+                   str(seed), '--first', str(first), '--most', str(most), '--seconds',
+                   str(seconds), '--folder', str(folder)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL,
                                          stderr=(folder / 'stderr.txt').open('wb'))
 
@@ -200,13 +202,17 @@ class Watched:
         return tally, number
 
 
-def fuzz(target: str, seed: int, seconds: float) -> Tally:
-    """Feed a target for so many seconds, begun again where an input ends its process."""
+def fuzz(target: str, seed: int, seconds: float, most: int = sys.maxsize) -> Tally:
+    """
+    Feed a target for so many seconds, begun again where an input ends its process.
+
+    :param most: inputs, so that every machine feeds the same
+    """
     tally, first, end_s = Tally(), 0, None
     while True:
         with tempfile.TemporaryDirectory(prefix=f'fuzz_{target}_') as folder:
             left_s = seconds if end_s is None else end_s - time.monotonic()
-            watched = Watched(target, seed, first, max(0.5, left_s), Path(folder))
+            watched = Watched(target, seed, first, most, max(0.5, left_s), Path(folder))
             came, ended_at = watched.wait()
         tally.add(came)
         if end_s is None:
@@ -254,7 +260,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', choices=TARGET_NAMES, default=TARGET_NAMES,
                         metavar='TARGET', help=', '.join(TARGET_NAMES))
     parser.add_argument('--repeat', metavar='TARGET:SEED:NUMBER')
-    for hidden, kind in (('--child', str), ('--first', int), ('--folder', Path)):
+    for hidden, kind in (('--child', str), ('--first', int), ('--most', int), ('--folder', Path)):
         parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
@@ -265,7 +271,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.repeat:
         return repeat(options.repeat)
     if options.child:
-        feed_many(options.child, options.seed, options.first, options.seconds, options.folder)
+        feed_many(options.child, options.seed, options.first, options.most, options.seconds,
+                  options.folder)
         return 0
     findings = 0
     for target in options.only:
