@@ -7,7 +7,7 @@ IN_WORKSPACE := bash -c '. .venv/bin/activate && . install/setup.bash && exec "$
 # With Fast DDS's own default, best-effort subscribers lose most images of ordinary size.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
-.PHONY: help setup demo verify-demo test lint docs bench accuracy clean clean-all
+.PHONY: help setup demo verify-demo test lint docs bench accuracy soak faults fuzz clean clean-all
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,15 @@ bench: setup  ## measure speed; writes benchmarks/results/
 
 accuracy: setup  ## measure accuracy against the last committed figures
 	@$(IN_WORKSPACE) python -m benchmarks.accuracy --check
+
+soak: setup  ## run the node with everything at once for MINUTES (10), against bounds
+	@$(IN_WORKSPACE) python -m reliability.soak --minutes $(or $(MINUTES),10)
+
+faults: setup  ## play every fault that this machine can; disks want root
+	@$(IN_WORKSPACE) python -m reliability.faults
+
+fuzz: setup  ## feed changed inputs for SECONDS (60)
+	@$(IN_WORKSPACE) python -m reliability.fuzz --seconds $(or $(SECONDS),60)
 
 clean:  ## remove what was built and what the demo left
 	rm -rf build install log demo_output

@@ -27,6 +27,14 @@ ENVIRONMENT = {'OMP_NUM_THREADS': '1', 'RCUTILS_LOGGING_USE_STDOUT': '0'}
 _LOG_LINE = re.compile(r'^\[(WARN|ERROR|FATAL)\] \[[\d.]+\] \[[^\]]+\]: (.*)$', re.M)
 
 
+def finished_files(place: Path) -> list[Path]:
+    """Return the files at or below a place that look finished: no part of the name is hidden."""
+    if place.is_file():
+        return [place]
+    return [path for path in place.rglob('*') if path.is_file()
+            and not any(part[0] == '.' for part in path.relative_to(place).parts)]
+
+
 class Stage:
     """
     One fault's own surroundings; whoever made it closes it.

@@ -23,7 +23,7 @@ import yaml
 from reliability import disks, recordings
 from reliability.pictures import encoded, picture, write_folder
 from reliability.processes import Ended, offline_command
-from reliability.stage import Stage
+from reliability.stage import finished_files, Stage
 from reliability.verdicts import expect, fault
 
 _LEAST_IOU = 0.99
@@ -225,9 +225,7 @@ def output_disk_full(stage: Stage) -> None:
         expect('.resume' not in ended.err,
                f'{option}: it fails over a file that nobody asked for: {ended.last_words[-120:]}')
         expect(name in ended.err, f'{option}: {ended.last_words}')
-        visible = [path for path in disk.rglob('*') if path.is_file() and path.name != 'filler'
-                   and not any(part[0] == '.' for part in path.relative_to(disk).parts)]
-        expect(not visible, f'{option}: {visible[:1]} looks finished')
+        expect(not finished_files(disk / name), f'{option}: something looks finished')
 
 
 @fault('outputs', 'Killed three times at any moment and resumed: the bytes of an undisturbed run.',

@@ -126,14 +126,18 @@ def _surrogate_file(stage: Stage, frame: int) -> Path:
 @fault('B2', 'A lone surrogate as a label in the prompts file of the node: refused with a '
        'sentence at configure, or kept away from ~/objects.')
 def surrogate_in_prompts_file(stage: Stage) -> None:
-    live = stage.live({'prompts_file': _surrogate_file(stage, 5)}, is_active=False)
+    live = stage.live({'prompts_file': _surrogate_file(stage, 5), 'frame_policy': 'every'},
+                      is_active=False)
     live.robot.wait(lambda: live.said or live.robot.state(2.0) == 'active', 60.0)
     if live.said and live.robot.state() != 'active':
         expect(live.said, 'it is not active and says nothing')
         return
     live.wait_until_active()
-    live.shoot(10)
-    live.track()
+    stamps = live.shoot(10)
+    came = live.wait_for_results(stamps, 40.0)
+    stage.lost = f'{len(stamps) - came} of {len(stamps)} results'
+    if came < len(stamps):
+        raise FrozeError(f'~/objects ends after {came} of {len(stamps)} frames')
     live.objects()
 
 
