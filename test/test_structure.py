@@ -244,6 +244,25 @@ def test_the_size_of_the_package_is_printed(capsys: pytest.CaptureFixture[str]) 
     assert lengths
 
 
+def test_standing_commands_reach_into_the_package_in_one_place() -> None:
+    folder = ROOT / 'reliability'
+    reaching = {
+        path.name
+        for path in python_files(folder)
+        if any(uses(module, 'sam2_tracker') for module in imported_modules(path))
+    }
+    assert reaching == {'package_parts.py'}
+
+
+def test_the_package_imports_no_folder_that_is_not_installed() -> None:
+    wrong = {
+        f'{path} imports {module}'
+        for path, _, module in imports_by_part()
+        if uses(module, 'benchmarks', 'demo', 'examples', 'reliability', 'tools', 'training')
+    }
+    assert not wrong
+
+
 def test_only_the_ros_folder_imports_ros() -> None:
     wrong = {
         f'{path} imports {module}'
