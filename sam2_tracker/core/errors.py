@@ -25,6 +25,10 @@ class FrameError(TrackerError):
     """A frame is unreadable, unknown or no longer buffered."""
 
 
+class UnansweredError(FrameError):
+    """A frame cannot be read now, as the disk does not answer; it may be read later."""
+
+
 class StorageError(TrackerError):
     """The frame directory cannot be written or read."""
 

@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+import math
 from pathlib import Path
 import threading
+import time
 from types import TracebackType
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
-from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.errors import FrameError, UnansweredError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.eviction import HeldFrame, HeldFrames
-from sam2_tracker.core.frames.files import FrameFiles
+from sam2_tracker.core.frames.intake import FrameIntake
+from sam2_tracker.core.frames.reader import FrameReader, READ_TIMEOUT_S
 from sam2_tracker.core.frames.stored_frame import (
     Arrival,
     BufferStatistics,
@@ -27,18 +32,17 @@ from sam2_tracker.core.frames.stored_frame import (
     nearest_processed,
     Outcome,
     RawImage,
-    Session,
     StoredFrame,
 )
 from sam2_tracker.core.frames.writer import FrameWriter
 from sam2_tracker.core.types import Frame, FrameHeader, UInt8Array
 
-# JPEGs held while the disk refuses them: some 20 s of 720p at 30 Hz.
+# JPEGs held until the disk has taken them: some 20 s of 720p at 30 Hz.
 MAX_MEMORY_BYTES = 128 * 1024**2
 # How long a snapshot waits for the JPEG of a frame.
 JPEG_TIMEOUT_S = 5.0
-# A stamp that goes back by this much is that of another recording, or of one played again.
-RESTART_NS = 1_000_000_000
+# How long a snapshot may take where nobody says otherwise.
+SNAPSHOT_TIMEOUT_S = 60.0
 
 
 class FrameBuffer:
@@ -51,23 +55,21 @@ class FrameBuffer:
     `frame` and `mark_processed`; all else may be called from anywhere. Arrays that come out are
     shared: do not write to them.
 
+    Whatever the disk does, no call waits for it for ever, and `append` not at all: frames are in
+    memory until they are written.
+
     :param policy: `latest` gives the worker the newest frame, `every` gives it each one
-    :raises StorageError: if the directory cannot be used
+    :raises StorageError: if the directory cannot be used, or its disk does not answer
     """
 
     def __init__(self, config: BufferConfig, policy: FramePolicy) -> None:
-        self._max_bytes = config.max_bytes
-        self._codec = jpeg.FrameCodec(config, policy)
-        self._files = FrameFiles(config.directory, config.keep)
+        self._latest = policy is FramePolicy.LATEST
         self._changed = threading.Condition()  # Guards these; no file is touched under it.
         self._held = HeldFrames(config, policy, min(MAX_MEMORY_BYTES, config.max_bytes))
         self._woken = self._closed = False
-        self._writer = FrameWriter(config, self._held, self._changed, self._files)
-        self._arriving = threading.Lock()  # Guards what is below; the other may be taken under it.
-        self._sessions = StreamSessions()
-        self._session: Session | None = None
-        self._next_number = 0
-        self._received = self._dropped = self._lost = self._unreadable = 0
+        self._writer = FrameWriter(config, self._held, self._changed)
+        self._reader = FrameReader(self._writer.read, self._changed)
+        self._intake = FrameIntake(config, policy, self._writer)
 
     def __enter__(self) -> FrameBuffer:
         return self
@@ -79,7 +81,9 @@ class FrameBuffer:
     def append(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
                clock_ns: int | None = None) -> Arrival:
         """
-        Store a received image; a JPEG is not decoded unless it has to be scaled.
+        Store a received image, or let it wait for the next (see `StreamSessions`).
+
+        A JPEG is not decoded unless it has to be scaled, or to find out if its size is true.
 
         :param received_ns: `time.monotonic_ns()` of its arrival
         :param clock_ns: its arrival on the clock of the stamps, which stands in for a header's
@@ -87,52 +91,11 @@ class FrameBuffer:
         :raises FrameError: if the image is empty, truncated or not a picture
         """
         stamp_ns = header.stamp_ns or (received_ns if clock_ns is None else clock_ns)
-        with self._arriving:
-            self._received += 1
-            try:
-                return self._append(image, header, received_ns, stamp_ns)
-            except FrameError:
-                self._unreadable += 1
-                raise
-
-    def _append(self, image: RawImage | EncodedImage, header: FrameHeader, received_ns: int,
-                stamp_ns: int) -> Arrival:
-        if self._closed:
-            return self._drop(f'frame {format_stamp(stamp_ns)} came after the end')
-        frame = self._codec.prepare(image)
-        session = self._sessions.admit(stamp_ns, frame.source_hw)
-        if session is None:
-            return self._drop(f'frame {format_stamp(stamp_ns)} is not newer than the one before')
-        new_session = self._begin(session)
-        stored = StoredFrame(session, self._next_number, stamp_ns, header, frame.source_hw,
-                             received_ns)
-        was_in_trouble = self._writer.trouble != ''
-        self._next_number += 1  # Not given twice, whatever happens to this frame.
-        fits = self._writer.store(stored, frame)
-        trouble = '' if was_in_trouble else self._writer.trouble
-        if not fits:
-            self._next_number -= 1  # Nobody has seen it.
-            return Arrival(Outcome.LOST, self._lose(stored), None, new_session, trouble)
-        return Arrival(Outcome.STORED, '', stored, new_session, trouble)
-
-    def _drop(self, reason: str) -> Arrival:
-        self._dropped += 1
-        return Arrival(Outcome.DROPPED, reason)
-
-    def _lose(self, stored: StoredFrame) -> str:
-        self._lost += 1
-        return (f'frame {format_stamp(stored.stamp_ns)} is lost: buffer.max_bytes '
-                f'({self._max_bytes}) is full and {self.statistics.waiting} frames wait')
-
-    def _begin(self, session: Session) -> bool:
-        """Begin a session if it is a new one; return whether it ended another."""
-        before, self._session = self._session, session
-        if session == before:
-            return False
-        self._evict(lambda: self._held.begin_session(session))
-        self._writer.delete_empty_folders()
-        self._next_number = 0
-        return before is not None
+        arrival = self._intake.append(image, header, received_ns, stamp_ns)
+        if arrival.outcome is Outcome.WAITING:
+            with self._changed:  # It is not waited for longer than it should be.
+                self._changed.notify_all()
+        return arrival
 
     def next(self, timeout_s: float | None = None) -> StoredFrame | None:
         """
@@ -144,15 +107,38 @@ class FrameBuffer:
 
         :returns: None after the timeout, `wake` or `close`
         """
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._held.waiting or self._woken or self._closed, timeout_s)
-            if self._woken or self._closed:
-                self._woken = False
-                return None
-            stored, evicted = self._held.next()
+        end_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            self._intake.believe_odd()
+            with self._changed:
+                if self._woken or self._closed:
+                    self._woken = False
+                    return None
+                if self._is_next_at_hand():
+                    stored, evicted = self._held.next()
+                    self._is_next_at_hand()  # Under `every` the one after it is read ahead.
+                    break
+                wait_s = self._wait_s(end_s)
+                if wait_s <= 0:
+                    return None
+                self._changed.wait(None if wait_s == math.inf else wait_s)
         self._writer.delete(evicted)
         return stored
+
+    def _is_next_at_hand(self) -> bool:
+        if self._latest:
+            return self._held.waiting > 0
+        oldest = self._held.oldest_waiting()
+        return oldest is not None and (
+            self._held.payload(oldest) is not None or self._reader.is_at_hand(oldest))
+
+    def _wait_s(self, end_s: float) -> float:
+        left_s = end_s - time.monotonic()
+        if self._held.waiting:
+            # There is a frame, so that only the disk is waited for.
+            left_s = min(max(left_s, READ_TIMEOUT_S - self._reader.waited_s), READ_TIMEOUT_S)
+        odd_for_s = self._intake.odd_for_s
+        return left_s if odd_for_s is None or left_s <= 0 else min(left_s, max(odd_for_s, 1e-3))
 
     def wake(self) -> None:
         """Make `next` return None at once: the call that waits, or else the following one."""
@@ -164,14 +150,18 @@ class FrameBuffer:
         """
         Return a frame with its pixels, to be processed under a number.
 
-        :raises FrameError: if it cannot be decoded; it is then deleted and counted as lost
+        :raises FrameError: if it cannot be decoded: it is then deleted and counted as lost; or
+            the disk does not answer: it is then counted as lost if it is the frame in work
         """
         try:
             image_rgb = self.pixels(stored)
+        except UnansweredError:
+            with self._changed:
+                is_lost = self._held.is_in_work(stored.key)
+            self._intake.count_lost(is_lost)
+            raise
         except FrameError:
-            if self._writer.remove(stored):
-                with self._arriving:
-                    self._lost += 1
+            self._intake.count_lost(self._writer.remove(stored))
             raise
         return Frame(index, stored.stamp_ns, stored.header, image_rgb, stored.source_hw,
                      stored.received_ns)
@@ -203,9 +193,9 @@ class FrameBuffer:
             if held is None:
                 raise self._gone(stored)
             with self._changed:
-                picture = self._held.picture(held)
+                picture, payload = self._held.picture(held), self._held.payload(held)
             if picture is None:
-                picture = jpeg.decode(self._files.read(held))
+                picture = jpeg.decode(self._reader.read(held) if payload is None else payload)
                 with self._changed:
                     self._held.keep_picture(stored.key, picture)
         return picture
@@ -296,21 +286,41 @@ class FrameBuffer:
 
     def snapshot(self) -> Path:
         """
+        Make a snapshot and wait for it.
+
+        :raises FrameError: if there is no frame yet, or the disk does not answer
+        :raises StorageError: if it cannot be written
+        """
+        made = self.begin_snapshot(lambda: True)
+        try:
+            return made.result(SNAPSHOT_TIMEOUT_S)
+        except FutureTimeoutError:
+            made.cancel()
+            raise UnansweredError('the snapshot cannot be written: the disk does not answer'
+                                  ) from None
+
+    def begin_snapshot(self, wanted: Callable[[], bool]) -> Future[Path]:
+        """
         Link the newest session's frames into a folder that nothing is ever evicted from.
 
         Stock SAM 2's `init_state` takes it; `stamps.csv` in it has the frames' stamps and
-        numbers.
+        numbers. It is begun when all is written that waits now; its errors are FrameError, if
+        there is no frame yet, and StorageError, if it cannot be written.
 
-        :raises FrameError: if there is no frame yet
-        :raises StorageError: if it cannot be written
+        :param wanted: asked when it is made; if not, it is removed again
         """
-        frames = self._frames()
-        session = ends(frames)[1].session
-        with closing(self._each_written(stored for stored in frames
-                                        if stored.session == session)) as written:
-            return self._files.snapshot(written)
+        def frames() -> Iterator[HeldFrame]:
+            held = self._frames()
+            session = ends(held)[1].session
+            return self._each_written(stored for stored in held if stored.session == session)
 
-    def _each_written(self, frames: Iterable[StoredFrame]) -> Generator[HeldFrame, None, None]:
+        return self._writer.snapshot(frames, wanted)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the disk has all that it was given; return False if it takes longer."""
+        return self._writer.wait(timeout_s)
+
+    def _each_written(self, frames: Iterable[StoredFrame]) -> Iterator[HeldFrame]:
         """Pin and give, one by one, the frames that are still held when their turn comes."""
         for stored in frames:
             with self._pinned(stored) as held:
@@ -326,46 +336,24 @@ class FrameBuffer:
         """Return the buffer in numbers."""
         with self._changed:
             return BufferStatistics(
-                received=self._received, dropped=self._dropped, lost=self._lost,
-                unreadable=self._unreadable, held=len(self._held), waiting=self._held.waiting,
-                disk_bytes=self._held.n_bytes(on_disk=True),
-                memory_bytes=self._held.n_bytes(on_disk=False),
-                skipped=self._held.skipped, storage_failures=self._files.failures,
-                sessions=0 if self._session is None else self._session.number + 1)
+                received=self._intake.received, dropped=self._intake.dropped,
+                lost=self._intake.lost + self._held.not_kept,
+                unreadable=self._intake.unreadable, held=len(self._held),
+                waiting=self._held.waiting,
+                disk_bytes=self._held.disk_bytes, memory_bytes=self._held.memory_bytes,
+                skipped=self._held.skipped, storage_failures=self._writer.failures,
+                sessions=self._intake.sessions_begun,
+                trouble=self._writer.trouble)
 
-    def close(self) -> None:
-        """Wake the worker and delete this run's frames, unless they are kept."""
-        with self._arriving:
-            with self._changed:
-                self._closed = True
-                self._changed.notify_all()
-                frames = [held.stored for held in self._held]
-            self._files.close(frames)
-
-
-class StreamSessions:
-    """Sorts images into sessions by their stamps and sizes."""
-
-    def __init__(self) -> None:
-        self._session = Session(number=0, timeline=0)
-        self._last_stamp_ns: int | None = None
-        self._source_hw = (0, 0)
-
-    def admit(self, stamp_ns: int, source_hw: tuple[int, int]) -> Session | None:
+    def close(self) -> str:
         """
-        Return the session that an image belongs to, None if it is to be dropped.
+        Wake the worker and delete this run's frames, or write what is kept.
 
-        An equal stamp, or one that goes back by less than 1 s, drops the image. One that goes
-        back further, as when a bag is looped, begins a new session on a new timeline; another
-        size begins a new session on the same one.
+        :returns: what could not be done, as the disk does not answer; '' if all was
         """
-        if self._last_stamp_ns is not None:
-            back_ns = self._last_stamp_ns - stamp_ns
-            if 0 <= back_ns < RESTART_NS:
-                return None
-            restarted = back_ns >= RESTART_NS
-            if restarted or source_hw != self._source_hw:
-                self._session = Session(self._session.number + 1,
-                                        self._session.timeline + restarted)
-        self._last_stamp_ns, self._source_hw = stamp_ns, source_hw
-        return self._session
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._reader.close()
+        self._intake.close()
+        return self._writer.close()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -25,23 +25,32 @@ class HeldFrame:
     A frame that the buffer holds.
 
     :param n_bytes: size of its JPEG, or room kept for it
-    :param payload: its JPEG if that is in memory, None if it is on disk or will be
+    :param payload: its JPEG as long as that is in memory only
+    :param on_disk: False if the disk refused it: else it is there, or will be
     :param pins: how many users need it; none of them has to know of the others
     :param waiting: True until the worker was given it or skipped it
     :param pixels_rgb: what it is as long as its JPEG is being made
+    :param evicted: True once it is not held any more
     """
 
     stored: StoredFrame
     n_bytes: int
     payload: bytes | None = None
+    on_disk: bool = True
     pins: int = 0
     waiting: bool = True
     pixels_rgb: UInt8Array | None = None
+    evicted: bool = False
 
     @property
-    def on_disk(self) -> bool:
-        """Return whether the JPEG is on disk, or will be."""
-        return self.payload is None
+    def is_written(self) -> bool:
+        """Return whether its file is there."""
+        return self.payload is None and self.pixels_rgb is None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the bytes of its JPEG in memory."""
+        return 0 if self.payload is None else self.n_bytes
 
 
 class HeldFrames:
@@ -51,11 +60,15 @@ class HeldFrames:
     Never evicted: a frame that is pinned, the one in work (the last that the worker was given),
     under `every` one that waits for the worker, and under `keep` one that is on disk.
 
+    A frame is in memory until it is on disk, or for good if the disk refuses it. What is to be on
+    disk counts as if it were there already.
+
     Of the others, the oldest first:
 
-    - when a frame arrives: as many as it takes for its JPEG to fit into `max_bytes` on disk, or
-      into `max_memory_bytes` if it has to stay in memory; if they do not suffice, the new one is
-      refused (`make_room`);
+    - when a frame arrives: as many as it takes for its JPEG to fit into `max_bytes` on disk, and
+      of those in memory as many as it takes to fit into `max_memory_bytes`; if they do not
+      suffice, the new one is refused (`make_room`). For room in memory, what was to be kept goes
+      too if the disk has not taken it yet: it counts as lost;
     - when a frame was processed or unpinned: all that came before the newest `max_frames`
       processed ones, skipped ones included, but none under `keep` (`mark_processed`, `unpin`);
     - when more than `max_frames` wait under `latest`, as nobody processes: the oldest that waits
@@ -71,15 +84,18 @@ class HeldFrames:
 
     :param max_memory_bytes: as `max_bytes`, for the JPEGs that are in memory only
     :ivar skipped: how many frames were never processed, as others were given or kept instead
+    :ivar not_kept: how many frames were to be kept and never came to disk
     """
 
     def __init__(self, config: BufferConfig, policy: FramePolicy, max_memory_bytes: int) -> None:
         self._latest = policy is FramePolicy.LATEST
         self._keep = config.keep
         self._max_frames = config.max_frames
-        self._max_bytes = {True: config.max_bytes, False: max_memory_bytes}
+        self._max_bytes = config.max_bytes
+        self._max_memory_bytes = max_memory_bytes
         self._frames: OrderedDict[FrameKey, HeldFrame] = OrderedDict()
-        self._bytes = {True: 0, False: 0}
+        self._bytes = 0  # Those that are to be on disk, the queued ones included.
+        self._queued_bytes = self._refused_bytes = 0
         self._waiting: deque[FrameKey] = deque()
         self._in_work: HeldFrame | None = None
         self._by_index: dict[int, FrameKey] = {}
@@ -88,7 +104,8 @@ class HeldFrames:
         self._per_session: Counter[Session] = Counter()
         self._session: Session | None = None
         self._worker_session: Session | None = None
-        self.skipped = 0
+        self._newest_jpeg: tuple[FrameKey, bytes] | None = None
+        self.skipped = self.not_kept = 0
 
     def __iter__(self) -> Iterator[HeldFrame]:
         return iter(self._frames.values())
@@ -97,44 +114,76 @@ class HeldFrames:
         return len(self._frames)
 
     def make_room(self, n_bytes: int, on_disk: bool) -> tuple[bool, list[HeldFrame]]:
-        """Evict the oldest frames until so many bytes fit; return whether they do."""
+        """
+        Evict the oldest frames until a JPEG of so many bytes fits; return whether it does.
+
+        :param on_disk: it is to go to disk; else it stays in memory
+        """
         evicted: list[HeldFrame] = []
-        limit = self._max_bytes[on_disk]
-        if n_bytes > limit:
+        if n_bytes > self._max_memory_bytes or (on_disk and n_bytes > self._max_bytes):
             return False, evicted
-        while self._bytes[on_disk] + n_bytes > limit:
-            oldest = self._oldest_that_may_go(on_disk)
-            if oldest is None:
+        while on_disk and not self.has_disk_room(n_bytes):
+            if self._keep or not self._evict_oldest(self._may_leave_disk, evicted):
                 return False, evicted
-            evicted.append(self._forget(oldest))
+        while self.memory_bytes + n_bytes > self._max_memory_bytes:
+            if not self._evict_oldest(self._may_leave_memory, evicted):
+                return False, evicted
         return True, evicted
 
     def has_room(self, n_bytes: int) -> bool:
-        """Return whether so many bytes fit on disk with nothing evicted for them."""
-        return self._bytes[True] + n_bytes <= self._max_bytes[True]
+        """Return whether so many bytes fit on disk, and until then in memory, as it is now."""
+        return (self.has_disk_room(n_bytes)
+                and self.memory_bytes + n_bytes <= self._max_memory_bytes)
+
+    def has_disk_room(self, n_bytes: int) -> bool:
+        """Return whether so many bytes fit into `max_bytes`, as it is now."""
+        return self._bytes + n_bytes <= self._max_bytes
 
     def add(self, held: HeldFrame) -> list[HeldFrame]:
         """Take a frame in as the newest one, to be processed."""
         key = held.stored.key
         self._frames[key] = held
         self._per_session[held.stored.session] += 1
-        self._bytes[held.on_disk] += held.n_bytes
+        self._count(held, 1)
+        self._note_newest(held)
         self._waiting.append(key)
         if not self._latest or len(self._waiting) <= self._max_frames:
             return []
         # Nobody processes: the stream is paused, or the model still being loaded.
         return self._evict(self._skip(self._waiting.popleft()))
 
-    def complete(self, held: HeldFrame, n_bytes: int, payload: bytes | None) -> list[HeldFrame]:
-        """
-        Note what became of a frame that was added pinned, and unpin it.
+    def _count(self, held: HeldFrame, sign: int) -> None:
+        if held.on_disk:
+            self._bytes += sign * held.n_bytes
+            self._queued_bytes += sign * held.memory_bytes
+        else:
+            self._refused_bytes += sign * held.n_bytes
 
-        :param payload: its JPEG if that has to stay in memory
-        """
-        self._bytes[held.on_disk] -= held.n_bytes
-        held.n_bytes, held.payload, held.pixels_rgb = n_bytes, payload, None
-        self._bytes[held.on_disk] += held.n_bytes
+    def _note_newest(self, held: HeldFrame) -> None:
+        # What `latest` is about to track need not be read again.
+        if self._latest and held.payload is not None:
+            self._newest_jpeg = held.stored.key, held.payload
+
+    def complete(self, held: HeldFrame, payload: bytes) -> list[HeldFrame]:
+        """Take in the JPEG of a frame that was added pinned, and unpin it."""
+        if not held.evicted:
+            self._count(held, -1)
+        held.n_bytes, held.payload, held.pixels_rgb = len(payload), payload, None
+        if not held.evicted:
+            self._count(held, 1)
+            self._note_newest(held)
         return self.unpin(held)
+
+    def written(self, held: HeldFrame) -> None:
+        """Note that a frame is on disk, so that it need not be in memory."""
+        self._queued_bytes -= held.memory_bytes
+        held.payload = None
+
+    def refused(self, held: HeldFrame) -> None:
+        """Note that the disk has not taken a frame: it stays in memory."""
+        self._count(held, -1)
+        held.on_disk = False
+        self._count(held, 1)
 
     def next(self) -> tuple[StoredFrame | None, list[HeldFrame]]:
         """
@@ -206,13 +255,26 @@ class HeldFrames:
     def _may_go(self, held: HeldFrame) -> bool:
         return not (held.pins or held is self._in_work or (self._keep and held.on_disk))
 
-    def _oldest_that_may_go(self, on_disk: bool) -> HeldFrame | None:
-        if on_disk and self._keep:
-            return None
+    def _may_leave_disk(self, held: HeldFrame) -> bool:
+        return held.on_disk and self._may_go(held)
+
+    def _may_leave_memory(self, held: HeldFrame) -> bool:
+        return held.payload is not None and not held.pins and held is not self._in_work
+
+    def _evict_oldest(self, may_go: Callable[[HeldFrame], bool], evicted: list[HeldFrame]) -> bool:
+        """Evict the oldest frame that may go, and note it; return whether there is one."""
+        oldest = self._oldest(may_go)
+        if oldest is None:
+            return False
+        self.not_kept += self._keep and oldest.on_disk
+        evicted.append(self._forget(oldest))
+        return True
+
+    def _oldest(self, may_go: Callable[[HeldFrame], bool]) -> HeldFrame | None:
         for held in self._frames.values():
             if held.waiting and not self._latest:
                 return None  # All behind it wait as well: a long backlog is not searched.
-            if on_disk == held.on_disk and self._may_go(held):
+            if may_go(held):
                 return held
         return None
 
@@ -239,7 +301,8 @@ class HeldFrames:
         stored = held.stored
         del self._frames[stored.key]
         self._per_session -= Counter([stored.session])
-        self._bytes[held.on_disk] -= held.n_bytes
+        self._count(held, -1)
+        held.evicted = True
         if held.waiting:
             self._waiting.remove(stored.key)
             self.skipped += self._latest
@@ -258,9 +321,34 @@ class HeldFrames:
         """Return how many frames the worker has still to be given."""
         return len(self._waiting)
 
-    def n_bytes(self, on_disk: bool) -> int:
-        """Return the bytes held on disk (kept ones of past sessions included) or in memory."""
-        return self._bytes[on_disk]
+    @property
+    def disk_bytes(self) -> int:
+        """Return the bytes on disk, kept ones of past sessions included."""
+        return self._bytes - self._queued_bytes
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the bytes in memory: those that wait for the disk, and those it refused."""
+        return self._queued_bytes + self._refused_bytes
+
+    def unwritten(self) -> list[HeldFrame]:
+        """Return the frames that are to be on disk and are not yet."""
+        return [held for held in self._frames.values() if held.on_disk and not held.is_written]
+
+    def oldest_waiting(self) -> HeldFrame | None:
+        """Return the frame that the worker is given next under `every`."""
+        return self._frames[self._waiting[0]] if self._waiting else None
+
+    def payload(self, held: HeldFrame) -> bytes | None:
+        """Return a frame's JPEG if it is in memory."""
+        if held.payload is None and self._newest_jpeg and self._newest_jpeg[0] == held.stored.key:
+            return self._newest_jpeg[1]
+        return held.payload
+
+    def is_in_work(self, key: FrameKey) -> bool:
+        """Return whether the worker was given this frame and has not processed it yet."""
+        held = self._in_work
+        return held is not None and held.stored.key == key and held.stored.index is None
 
     def frames(self) -> list[StoredFrame]:
         """

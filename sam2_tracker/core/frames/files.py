@@ -9,7 +9,7 @@ Only what this run wrote, or a run that a lock proves dead, is ever deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 import csv
 from datetime import datetime, timezone
@@ -36,6 +36,8 @@ class FrameFiles:
     """
     Reads, writes and deletes the frames of all sessions. One thread writes, any other reads.
 
+    Everything here waits for the disk, however long that takes.
+
     :param directory: the sessions' parent, made if it is missing; None for the user's private
         temporary one
     :param keep: leave the sessions' folders at the end
@@ -49,6 +51,15 @@ class FrameFiles:
         # The first one is made at once, so that a directory that cannot work is refused early.
         self._folders: dict[int, SessionFolder] = {0: self._directory.open_session(0)}
         self.failures = 0
+
+    @property
+    def directory(self) -> Path:
+        """Return the sessions' parent."""
+        return self._directory.path
+
+    def remove_dead_sessions(self, note_progress: Callable[[], None]) -> None:
+        """Delete the folders that runs left without ending properly."""
+        remove_dead_sessions(self._directory.path, note_progress)
 
     def write(self, stored: StoredFrame, payload: bytes) -> None:
         """
@@ -71,12 +82,10 @@ class FrameFiles:
 
     def read(self, held: HeldFrame) -> bytes:
         """
-        Return a frame's JPEG.
+        Return the JPEG of a frame that was written.
 
         :raises FrameError: if its file is gone or cannot be read
         """
-        if held.payload is not None:
-            return held.payload
         try:
             return self._folder_of(held).read(held.stored.number)
         except OSError as error:
@@ -92,13 +101,12 @@ class FrameFiles:
     def delete(self, evicted: Iterable[HeldFrame]) -> None:
         """Delete the files of frames that were evicted."""
         for held in evicted:
-            if held.on_disk:
-                try:
-                    self._folder_of(held).remove(held.stored.number)
-                except FileNotFoundError:
-                    pass  # Another thread has just ended its session.
-                except OSError:
-                    self.failures += 1
+            try:
+                self._folder_of(held).remove(held.stored.number)
+            except FileNotFoundError:
+                pass  # Its session was ended before.
+            except OSError:
+                self.failures += 1
 
     def sessions(self) -> list[int]:
         """Return the numbers of the sessions that have a folder."""
@@ -131,8 +139,9 @@ class FrameFiles:
         return path
 
     def _link(self, held: HeldFrame, target: Path) -> None:
-        if held.payload is not None:
-            target.write_bytes(held.payload)
+        payload = held.payload
+        if payload is not None:
+            target.write_bytes(payload)
             return
         source = self._folder_of(held).path / target.name
         try:
@@ -144,10 +153,9 @@ class FrameFiles:
         """
         End all sessions; kept ones get a list of their frames' stamps.
 
-        :param frames: all frames that are held
+        :param frames: all frames that were written and not deleted
         """
         while self._folders:
-            # Taken out first: a worker that is not done yet may be ending one too.
             number, folder = self._folders.popitem()
             of_session = [stored for stored in frames if stored.session.number == number]
             if self._keep and of_session:
@@ -184,7 +192,6 @@ class BufferDirectory:
             self._make()
         except OSError as error:
             raise self._refusal('cannot be made', error) from error
-        remove_dead_sessions(self.path)
 
     def _make(self) -> None:
         self.path.mkdir(mode=0o700 if self._private else 0o777, parents=True, exist_ok=True)
@@ -311,9 +318,10 @@ class SessionFolder:
         os.close(self._marker_fd)
 
 
-def remove_dead_sessions(parent: Path) -> None:
+def remove_dead_sessions(parent: Path, note_progress: Callable[[], None]) -> None:
     """Delete the folders that runs left under a directory without ending properly."""
     for marker in parent.glob(f'*/{MARKER_NAME}'):
+        note_progress()
         with suppress(OSError):
             _remove_if_dead(marker.parent)
 
@@ -333,7 +341,7 @@ def _remove_if_dead(folder: Path) -> None:
 def _remove_session(folder: Path, used: int) -> None:
     for path in folder.iterdir():
         if _is_ours(path.name, used):
-            path.unlink(missing_ok=True)  # Another thread may be deleting the last frames.
+            path.unlink(missing_ok=True)  # Somebody else may have deleted it meanwhile.
     (folder / MARKER_NAME).unlink()
     folder.rmdir()
 

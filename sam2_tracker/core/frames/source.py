@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -69,7 +71,7 @@ class FrameSource(Protocol):
 
     def pin(self, stored: StoredFrame) -> AbstractContextManager[object]: ...
 
-    def snapshot(self) -> Path: ...
+    def begin_snapshot(self, wanted: Callable[[], bool]) -> Future[Path]: ...
 
 
 class PinnedFrames:

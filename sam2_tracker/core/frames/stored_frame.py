@@ -82,6 +82,7 @@ class Outcome(enum.Enum):
     """What became of a received image."""
 
     STORED = 'stored'
+    WAITING = 'waiting'
     DROPPED = 'dropped'
     LOST = 'lost'
 
@@ -91,10 +92,12 @@ class Arrival:
     """
     The buffer's answer to one received image.
 
-    :param outcome: DROPPED for a stamp that does not go forward, LOST where there was no room
-    :param reason: one sentence unless it was stored
+    :param outcome: WAITING for the next image if its size or stamp is odd, DROPPED for a stamp
+        that does not go forward, LOST where there was no room
+    :param reason: one sentence if it was dropped or lost
     :param stored: the frame if it was stored
-    :param new_session: True for the first frame of a session that is not the process's first
+    :param new_session: True if this began a session that is not the process's first
+    :param also: one sentence if an image that had waited was dropped or lost
     :param trouble: one sentence, once, when frames can no longer be written to disk
     """
 
@@ -102,6 +105,7 @@ class Arrival:
     reason: str = ''
     stored: StoredFrame | None = None
     new_session: bool = False
+    also: str = ''
     trouble: str = ''
 
 
@@ -114,13 +118,15 @@ class BufferStatistics:
     :param held: frames that can be looked up now
     :param waiting: frames that the worker has still to be given
     :param disk_bytes: bytes of JPEG on disk
-    :param memory_bytes: bytes of JPEG kept in memory because the disk refused them
+    :param memory_bytes: bytes of JPEG in memory: they wait for the disk, or it refused them
     :param skipped: frames passed over because a newer one was there
-    :param dropped: frames whose stamp did not go forward
-    :param lost: frames refused for lack of room, or unreadable when their turn came
+    :param dropped: frames whose stamp did not go forward, or alone with their size or stamp
+    :param lost: frames refused for lack of room, unreadable when their turn came, or never
+        written though they were to be kept
     :param unreadable: images refused on arrival
     :param storage_failures: failed writes and deletions
     :param sessions: sessions begun
+    :param trouble: why frames stay in memory and do not come to disk, '' if they do
     """
 
     received: int = 0
@@ -134,6 +140,7 @@ class BufferStatistics:
     unreadable: int = 0
     storage_failures: int = 0
     sessions: int = 0
+    trouble: str = ''
 
 
 def format_stamp(stamp_ns: int) -> str:

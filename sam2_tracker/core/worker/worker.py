@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -189,7 +190,22 @@ class Worker:
 
     def snapshot(self) -> Ticket[Path]:
         """Ask for a folder with the buffered frames, from which nothing is evicted."""
-        return self.call(lambda _: self._buffer.snapshot())
+
+        def work(ticket: Ticket[Path]) -> None:
+            # The disk may take its time: neither this thread nor the caller waits for it.
+            made = self._buffer.begin_snapshot(ticket.commit)
+
+            def withdraw(_: Ticket[Path]) -> None:
+                made.cancel()
+
+            def tell(_: Future[Path]) -> None:
+                if not made.cancelled():
+                    answer(ticket, made.result)
+
+            ticket.add_done_callback(withdraw)
+            made.add_done_callback(tell)
+
+        return self._loop.requests.submit(work)
 
     def set_tracking(self, config: TrackingConfig) -> Ticket[None]:
         """Ask for other settings; `max_cond_frames` is the model's and stays."""

@@ -108,6 +108,8 @@ class ImageInput:
             self._newest = (arrival.stored.header, arrival.stored.stamp_ns)
         if arrival.trouble:
             self._logger.error(arrival.trouble)
+        if arrival.also and self._may_say('also'):
+            self._logger.warning(f'frame dropped: {arrival.also}')
         if arrival.outcome is Outcome.LOST and self._may_say('lost'):
             self._logger.error(f'frame lost: {arrival.reason}')
         elif arrival.outcome is Outcome.DROPPED and self._may_say('dropped'):

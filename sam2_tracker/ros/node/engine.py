@@ -112,8 +112,10 @@ class Engine:
         return self._buffer.statistics
 
     def close(self) -> None:
-        """Remove the frames."""
-        self._buffer.close()
+        """Remove the frames, and say what could not be done."""
+        undone = self._buffer.close()
+        if undone:
+            self._log(Level.ERROR, undone)
 
 
 def _check_cancelled(cancelled: threading.Event) -> None:

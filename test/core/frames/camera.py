@@ -14,10 +14,17 @@ from PIL import Image
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.frames.buffer import FrameBuffer
-from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, RawImage, StoredFrame
+from sam2_tracker.core.frames.stored_frame import (
+    Arrival,
+    EncodedImage,
+    Outcome,
+    RawImage,
+    StoredFrame,
+)
 from sam2_tracker.core.types import FrameHeader, UInt8Array
 
 SECOND_NS = 10**9
+PATIENCE_S = 60.0
 HW = (24, 32)
 Open = Callable[..., FrameBuffer]
 
@@ -47,13 +54,22 @@ def header(stamp_s: float, frame_id: str = 'camera') -> FrameHeader:
     return FrameHeader(round(stamp_s * SECOND_NS), frame_id)
 
 
+def flush(buffer: FrameBuffer) -> None:
+    """Wait until the disk has all that it was given."""
+    assert buffer.flush(PATIENCE_S)
+
+
 def send(buffer: FrameBuffer, stamp_s: float, hw: tuple[int, int] = HW) -> Arrival:
-    """Append a JPEG made from the stamp, ten frames a second."""
-    return buffer.append(EncodedImage(payload(round(stamp_s * 10), hw)), header(stamp_s), 1)
+    """Append a JPEG made from the stamp, ten frames a second; it is written afterwards."""
+    arrival = buffer.append(EncodedImage(payload(round(stamp_s * 10), hw)), header(stamp_s), 1)
+    flush(buffer)
+    return arrival
 
 
 def send_raw(buffer: FrameBuffer, stamp_s: float, hw: tuple[int, int] = HW) -> Arrival:
-    return buffer.append(RawImage(picture(round(stamp_s * 10), hw)), header(stamp_s), 1)
+    arrival = buffer.append(RawImage(picture(round(stamp_s * 10), hw)), header(stamp_s), 1)
+    flush(buffer)
+    return arrival
 
 
 def send_all(buffer: FrameBuffer, stamps_s: Iterable[float]) -> list[StoredFrame]:
@@ -64,12 +80,21 @@ def send_all(buffer: FrameBuffer, stamps_s: Iterable[float]) -> list[StoredFrame
     return stored
 
 
+def begin_session(buffer: FrameBuffer, stamp_s: float, hw: tuple[int, int] = HW) -> None:
+    """Append the two frames of another stamp or size that it takes to begin a session."""
+    assert send(buffer, stamp_s, hw).outcome is Outcome.WAITING
+    arrival = send(buffer, stamp_s + 0.1, hw)
+    assert arrival.new_session
+    assert arrival.outcome is Outcome.STORED
+
+
 def process(buffer: FrameBuffer, index: int) -> StoredFrame:
     """Do the worker's part for one frame that must be there."""
     stored = buffer.next(0)
     assert stored is not None
     buffer.frame(stored, index)
     buffer.mark_processed(stored, index)
+    flush(buffer)
     return stored
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import threading
 import time
 
-from camera import opened, payload, picture, process, SECOND_NS, send_raw
+from camera import flush, opened, PATIENCE_S, payload, picture, process, SECOND_NS, send_raw
 import numpy as np
 import pytest
 
@@ -22,8 +22,6 @@ from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.files import FrameFiles
 from sam2_tracker.core.frames.stored_frame import Arrival, Outcome
-
-PATIENCE_S = 60.0
 
 
 class SlowCamera:
@@ -56,10 +54,12 @@ class SlowCamera:
             time.sleep(0.001)
 
     def finish(self) -> Arrival:
-        """Let the JPEG be made."""
+        """Let the JPEG be made and written."""
         self._may_encode.set()
         assert self._sending is not None
-        return self._sending.result(PATIENCE_S)
+        arrival = self._sending.result(PATIENCE_S)
+        flush(self.buffer)
+        return arrival
 
     def close(self) -> None:
         self._may_encode.set()
@@ -160,11 +160,12 @@ def test_session_that_ends_meanwhile_takes_the_frame_along(camera: SlowCamera, t
     camera.begin(1.0)
     process(camera.buffer, 0)
     camera.finish()
+    send_raw(camera.buffer, 2.0, hw=(16, 16))
     camera.begin(5.0, hw=(16, 16))
     process(camera.buffer, 0)
     camera.finish()
-    assert [path.parent.name[-3:] for path in tmp_path.rglob('*.jpeg')] == ['001']
-    assert camera.buffer.statistics.held == 1
+    assert [path.parent.name[-3:] for path in tmp_path.rglob('*.jpeg')] == ['001'] * 2
+    assert camera.buffer.statistics.held == 2
 
 
 @pytest.mark.parametrize('failure', [FrameError('no JPEG of this'),
@@ -197,8 +198,8 @@ def test_jpeg_that_the_disk_refuses_stays_in_memory(camera: SlowCamera,
         patch.setattr(FrameFiles, 'write', refuse)
         arrival = camera.finish()
     assert arrival.outcome is Outcome.STORED
-    assert arrival.trouble == 'the disk is full; meanwhile they stay in memory'
     statistics = camera.buffer.statistics
+    assert statistics.trouble == 'the disk is full; meanwhile they stay in memory'
     assert (statistics.disk_bytes, statistics.memory_bytes) == (0, len(jpeg.encode(
         picture(10), 95)))
     assert np.array_equal(camera.buffer.image(0), picture(10))

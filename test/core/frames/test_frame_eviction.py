@@ -93,9 +93,12 @@ def test_latest_lets_waiting_frames_go_for_new_ones(open_buffer: Open) -> None:
 def test_frame_larger_than_max_bytes_is_lost_and_nothing_goes_for_it(open_buffer: Open) -> None:
     buffer = open_buffer(LATEST, max_bytes=int(2.9 * JPEG_BYTES))
     send_all(buffer, [1.0, 1.1])
-    assert send(buffer, 1.2, hw=(240, 320)).outcome is Outcome.LOST
+    send(buffer, 1.2, hw=(240, 320))
+    assert send(buffer, 1.3, hw=(240, 320)).outcome is Outcome.LOST
+    assert buffer.statistics.lost == 2
     assert buffer.statistics.held == 0  # The other size began a new session.
-    assert send(buffer, 1.3, hw=HW).outcome is Outcome.STORED
+    send(buffer, 1.4, hw=HW)
+    assert send(buffer, 1.5, hw=HW).outcome is Outcome.STORED
 
 
 def test_pinned_frame_is_never_evicted(open_buffer: Open) -> None:
@@ -157,7 +160,6 @@ def test_unreadable_frame_is_thrown_out_and_counted_as_lost(open_buffer: Open,
 MAX_FRAMES = 3
 MAX_BYTES = 40
 MAX_MEMORY_BYTES = 20
-PLACES = {True: MAX_BYTES, False: MAX_MEMORY_BYTES}
 
 
 class EveryMachine(RuleBasedStateMachine):
@@ -185,7 +187,7 @@ class EveryMachine(RuleBasedStateMachine):
             key = held.stored.key
             assert key not in self.gone, 'a frame goes once'
             assert not held.pins, 'a pinned frame stays'
-            assert not (self.keep and held.on_disk), 'what is kept stays'
+            assert not (self.keep and held.is_written), 'what is kept stays'
             assert self.in_work is None or key != self.in_work.key, 'the frame in work stays'
             assert self.policy is FramePolicy.LATEST or key not in self.waiting
             self.gone.add(key)
@@ -199,11 +201,20 @@ class EveryMachine(RuleBasedStateMachine):
             return
         stored = StoredFrame(self.session, self.number, self.number, FrameHeader(0, ''), (1, 1))
         self.waiting.append(stored.key)
-        gone = self.held.add(HeldFrame(stored, n_bytes, None if on_disk else b''))
+        gone = self.held.add(HeldFrame(stored, n_bytes, b'', on_disk))
         if self.policy is FramePolicy.LATEST:
             self.waiting = self.waiting[-MAX_FRAMES:]
         self._gone(gone)
         self.number += 1
+
+    @precondition(lambda self: self.held.unwritten())
+    @rule(at=strategies.integers(0, 1000), works=strategies.booleans())
+    def reach_the_disk(self, at: int, works: bool) -> None:
+        unwritten = self.held.unwritten()
+        if works:
+            self.held.written(unwritten[at % len(unwritten)])
+        else:
+            self.held.refused(unwritten[at % len(unwritten)])
 
     @rule()
     def next(self) -> None:
@@ -265,9 +276,12 @@ class EveryMachine(RuleBasedStateMachine):
 
     @invariant()
     def bytes_are_within_their_bounds_and_add_up(self) -> None:
-        for on_disk, limit in PLACES.items():
-            held = sum(held.n_bytes for held in self.held if held.on_disk == on_disk)
-            assert self.held.n_bytes(on_disk) == held <= limit
+        on_disk = sum(held.n_bytes for held in self.held if held.is_written)
+        assert self.held.disk_bytes == on_disk <= MAX_BYTES
+        to_be_on_disk = sum(held.n_bytes for held in self.held if held.on_disk)
+        assert to_be_on_disk <= MAX_BYTES
+        in_memory = sum(held.n_bytes for held in self.held if not held.is_written)
+        assert self.held.memory_bytes == in_memory <= MAX_MEMORY_BYTES
 
     @invariant()
     def every_frame_is_held_or_gone(self) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from camera import opened, payload, process, send, send_all
+from camera import begin_session, flush, opened, payload, process, send, send_all
 import pytest
 
 from sam2_tracker.core.errors import StorageError
@@ -24,13 +24,14 @@ ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import sys
 from pathlib import Path
-from camera import send_all
+from camera import begin_session, send_all
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.frames.buffer import FrameBuffer
 directory = Path(sys.argv[1]) if sys.argv[1] else None
 buffer = FrameBuffer(BufferConfig(directory=directory, keep=sys.argv[2] == 'keep'),
                      FramePolicy.EVERY)
-send_all(buffer, [50, 51, 52, 1, 2])
+send_all(buffer, [50, 51, 52])
+begin_session(buffer, 1)
 print('ready', flush=True)
 sys.stdin.read()
 buffer.close()
@@ -121,7 +122,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next_start(temporary: Path,
     directory = '' if private else temporary / 'frames'
     killed_run(directory)
     assert len(pictures(temporary)) == 5
-    with opened(None if private else temporary / 'frames'):
+    with opened(None if private else temporary / 'frames') as buffer:
+        flush(buffer)
         assert not pictures(temporary)
     assert not [path for path in temporary.rglob('*') if path.name != 'frames']
 
@@ -191,12 +193,14 @@ def test_backup_of_the_whole_directory_is_the_user_s(tmp_path: Path) -> None:
 
 def test_keep_leaves_the_frames_with_their_stamps(tmp_path: Path) -> None:
     with opened(tmp_path, keep=True, max_frames=1) as buffer:
-        for stamp_s, index in ((5, 0), (6, 1), (1, 0)):
+        for stamp_s, index in ((5, 0), (6, 1)):
             send(buffer, stamp_s)
             process(buffer, index)
+        begin_session(buffer, 1)
+        process(buffer, 0)
     first, second = sorted(tmp_path.iterdir())
     assert pictures(first) == ['00000.jpeg', '00001.jpeg']
-    assert pictures(second) == ['00000.jpeg']
+    assert pictures(second) == ['00000.jpeg', '00001.jpeg']
     with (first / 'stamps.csv').open(newline='') as stamps:
         rows = [(row['file'], row['stamp_ns'], row['index']) for row in csv.DictReader(stamps)]
     assert rows == [('00000.jpeg', '5000000000', '0'), ('00001.jpeg', '6000000000', '1')]

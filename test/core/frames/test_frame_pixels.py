@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from camera import header, Open, payload, picture, process, send_raw
+from camera import flush, header, Open, payload, picture, process, send_raw
 import numpy as np
 from PIL import Image
 import pytest
@@ -25,6 +25,7 @@ def tracked(buffer: FrameBuffer, image: RawImage | EncodedImage) -> Frame:
     buffer.append(image, header(1), 1)
     stored = buffer.next(0)
     assert stored is not None
+    flush(buffer)
     return buffer.frame(stored, 0)
 
 
@@ -56,11 +57,13 @@ def test_jpeg_payload_is_not_decoded_before_the_worker_wants_it(
         decoded.append(len(data))
         return real_decode(data)
 
-    monkeypatch.setattr(jpeg, 'decode', decode)
     buffer = open_buffer(policy)
-    buffer.append(EncodedImage(payload()), header(1), 1)
-    assert not decoded
+    buffer.append(EncodedImage(payload()), header(1), 1)  # The first of a size is.
     process(buffer, 0)
+    monkeypatch.setattr(jpeg, 'decode', decode)
+    buffer.append(EncodedImage(payload()), header(1.1), 1)
+    assert not decoded
+    process(buffer, 1)
     assert len(decoded) == 1
 
 

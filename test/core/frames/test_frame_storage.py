@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 
-from camera import header, opened, payload, picture, process, send, send_all
+from camera import begin_session, flush, header, opened, payload, picture, process, send, send_all
 import numpy as np
 import pytest
 
@@ -32,15 +32,20 @@ def use_small_disk(folder: Path) -> dict[str, object]:
     """Fill a file system of 256 KiB, track on, make it read-only; return what happened."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     buffer = opened(folder, max_frames=1)
-    arrivals = [buffer.append(RawImage(noise), header(1 + number / 10), 1)
-                for number in range(60)]
+    arrivals = []
+    for number in range(60):
+        arrivals.append(buffer.append(RawImage(noise), header(1 + number / 10), 1))
+        flush(buffer)
     full = asdict(buffer.statistics)
     for number in range(60):
         process(buffer, number)
     buffer.append(RawImage(noise), header(8), 1)
+    flush(buffer)
     emptied = asdict(buffer.statistics)
     subprocess.run(['mount', '--bind', '-o', 'ro', str(folder), str(folder)], check=True)
-    read_only = buffer.append(RawImage(noise), header(9), 1)
+    buffer.append(RawImage(noise), header(9), 1)
+    flush(buffer)
+    read_only = buffer.statistics.trouble
     process(buffer, 60)
     process(buffer, 61)
     with pytest.raises(StorageError) as refusal:
@@ -48,7 +53,7 @@ def use_small_disk(folder: Path) -> dict[str, object]:
     buffer.close()
     return {'troubles': [arrival.trouble for arrival in arrivals if arrival.trouble],
             'outcomes': sorted({arrival.outcome.value for arrival in arrivals}),
-            'full': full, 'emptied': emptied, 'read_only': read_only.trouble,
+            'full': full, 'emptied': emptied, 'read_only': read_only,
             'snapshot': str(refusal.value)}
 
 
@@ -112,10 +117,10 @@ def test_file_size_limit_leaves_no_half_written_file(tmp_path: Path) -> None:
         send(buffer, 1.0)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
         try:
-            arrival = send(buffer, 1.1)
+            send(buffer, 1.1)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert 'File too large' in arrival.trouble
+        assert 'File too large' in buffer.statistics.trouble
         assert [path.name for path in tmp_path.rglob('*.*eg')] == ['00000.jpeg']
         assert not list(tmp_path.rglob('*.part'))
         assert [process(buffer, index).number for index in range(2)] == [0, 1]
@@ -135,13 +140,15 @@ def test_trouble_is_said_again_when_it_comes_back(tmp_path: Path,
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with opened(tmp_path) as buffer:
-        said = []
-        for stamp_s, works in ((1, False), (2, False), (3, True), (4, False)):
+        said, is_in_trouble = [], []
+        for stamp_s, works in ((1, False), (2, False), (3, True), (4, False), (5, True)):
             with monkeypatch.context() as patch:
                 if not works:
                     patch.setattr(Path, 'rename', refuse)
                 said.append(bool(send(buffer, stamp_s).trouble))
-        assert said == [True, False, False, True]
+                is_in_trouble.append(bool(buffer.statistics.trouble))
+        assert is_in_trouble == [True, True, False, True, False]
+        assert said == [False, True, False, False, True], 'as the next image comes'
 
 
 @pytest.mark.usefixtures('full_disk')
@@ -201,10 +208,11 @@ def test_directory_removed_under_the_run_is_trouble_and_no_crash(tmp_path: Path)
     with opened(tmp_path / 'frames', LATEST) as buffer:
         send(buffer, 1)
         shutil.rmtree(tmp_path / 'frames')
-        assert 'No such file or directory' in send(buffer, 2).trouble
+        send(buffer, 2)
+        assert 'No such file or directory' in buffer.statistics.trouble
         assert process(buffer, 0).number == 1
-        send_all(buffer, [0.5])  # A new session makes a new folder.
-        assert len(list(tmp_path.rglob('*.jpeg'))) == 1
+        begin_session(buffer, 0.5)  # A new session makes a new folder.
+        assert len(list(tmp_path.rglob('*.jpeg'))) == 2
 
 
 if __name__ == '__main__':

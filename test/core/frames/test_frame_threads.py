@@ -91,7 +91,9 @@ class Traffic:
             for number in range(FRAMES):
                 hw = HW if number < 200 else (16, 16)
                 stamp_s = 1 + number % 100 / 10 + (number >= 200) * 20
-                assert send(self.buffer, stamp_s, hw).outcome is Outcome.STORED
+                waits = number in (100, 200)  # For the second one of its session.
+                assert send(self.buffer, stamp_s, hw).outcome is (
+                    Outcome.WAITING if waits else Outcome.STORED)
         finally:
             self.camera_done.set()
             self.buffer.wake()
