@@ -116,7 +116,8 @@ def test_on_the_frames_of_a_new_session_known_objects_cannot_be_previewed_while_
     rig.play(3)
     answer(rig.prompt(click()))
     answer(rig.worker.set_paused(True))
-    rig.send(3, hw=(96, 128))
+    for number in (3, 4):
+        rig.send(number, hw=(96, 128))
     with pytest.raises(PromptError, match='before the stream began again'):
         answer(rig.prompt(click(1), preview=True))
     assert answer(rig.prompt(click(), preview=True)).label_image.shape == (96, 128)
