@@ -96,6 +96,13 @@ class TrackerNode(LifecycleNodeMixin, Node):
             time.sleep(POLL_PERIOD_S)
         return False
 
+    def destroy_node(self) -> None:
+        """Leave the graph."""
+        super().destroy_node()
+        # It holds the node's handle: without this the name stays until the interpreter ends, which
+        # `os._exit` leaves out, and others see it for the 20 s of the participant's lease.
+        self.__dict__.pop('_state_machine', None)
+
     def _step_down(self) -> bool:
         if self._is_starting:
             return False

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[3]
 FAKE = (sys.executable, str(ROOT / 'test' / 'ros' / 'fake_tracker.py'))
 # LAST_RESORT_S and what a busy machine adds; what must not be waited for takes far longer.
 PATIENCE_S = 12.0
+# Without leaving, a participant is believed for its lease of 20 s.
+GONE_WITHIN_S = 1.0
 # Longer than any thread of a busy machine stands still.
 SURELY_S = 5.0
 
@@ -100,6 +102,16 @@ def test_a_signal_while_inactive_ends_it_cleanly(start, graph):
     change(graph, Transition.TRANSITION_CONFIGURE)
     assert state(graph) == 'inactive'
     assert stop_and_time(tracker) < PATIENCE_S
+
+
+@pytest.mark.parametrize('autostart', [False, True], ids=['unconfigured', 'active'])
+def test_its_name_has_left_the_graph_a_second_after_a_clean_end(start, graph, autostart):
+    tracker = start({'autostart': autostart})
+    wait_until(lambda: 'sam2_tracker' in graph.node.get_node_names())
+    wait_until(lambda: state(graph) == ('active' if autostart else 'unconfigured'))
+    tracker.assert_ends_cleanly()
+    wait_until(lambda: 'sam2_tracker' not in graph.node.get_node_names(), GONE_WITHIN_S,
+               'the name of a node that has ended is gone')
 
 
 def test_a_signal_while_finalized_ends_it_cleanly(start, graph):
