@@ -228,6 +228,7 @@ class Operator(Node):
         request = AddPrompts.Request(
             stamp=stamp_to_msg(self.stamps[on_frame]),
             prompts=[prompt_to_msg(prompt) for prompt in prompts],
+            with_label_image=True,
         )
         sent_after = self.frame_count
         reply = self._call(client, request)

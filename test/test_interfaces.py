@@ -39,6 +39,7 @@ DEFINITIONS = {
         'Prompt[] prompts',
         'bool clear_previous',
         'bool preview_only',
+        'bool with_label_image',
         '---',
         'bool success',
         'string message',

@@ -163,10 +163,15 @@ class WorkerRig:
             self.wait_until(lambda seen=before: len(self.results) > seen)
 
     def prompt(
-        self, *prompts: Prompt, stamp_s: float = 0, preview: bool = False, clear: bool = False
+        self,
+        *prompts: Prompt,
+        stamp_s: float = 0,
+        preview: bool = False,
+        clear: bool = False,
+        with_label_image: bool = False,
     ) -> Ticket[TrackedFrame]:
         return self.worker.add_prompts(
-            PromptRequest(prompts, round(stamp_s * 1e9), clear, preview)
+            PromptRequest(prompts, round(stamp_s * 1e9), clear, preview, with_label_image)
         )
 
     def listed(self) -> ObjectList:

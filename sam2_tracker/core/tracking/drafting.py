@@ -33,9 +33,6 @@ from sam2_tracker.core.types import (
     Wanted,
 )
 
-_REPLY = Wanted(label_image=True, masks=False)
-
-
 @dataclass(frozen=True, eq=False)
 class PromptTarget:
     """
@@ -116,6 +113,7 @@ class Drafter:
         tracks: Mapping[int, Track],
         prompts: Sequence[Prompt],
         clear_previous: bool,
+        with_label_image: bool,
         config: TrackingConfig,
     ) -> PromptDraft:
         """
@@ -133,7 +131,8 @@ class Drafter:
             )
             for prompt in prompts
         ]
-        return self._summarise(target, newest_index, prompted, config)
+        wanted = Wanted(label_image=with_label_image, masks=False)
+        return self._summarise(target, newest_index, prompted, wanted, config)
 
     def _check_look_back(self, target: PromptTarget, track: Track | None, prompt: Prompt) -> None:
         if track is None or track.newest_memory is None or is_renaming(prompt):
@@ -218,6 +217,7 @@ class Drafter:
         target: PromptTarget,
         newest_index: int,
         prompted: Sequence[_Prompted],
+        wanted: Wanted,
         config: TrackingConfig,
     ) -> PromptDraft:
         seen = [each for each in prompted if each.output is not None]
@@ -226,7 +226,7 @@ class Drafter:
             [each.output for each in seen if each.output is not None],
             [each.object_id for each in seen],
             target.frame.source_hw,
-            _REPLY,
+            wanted,
             config,
         )
         summaries = dict(zip((each.object_id for each in seen), masks.objects, strict=True))

@@ -138,6 +138,7 @@ class Tracker:
         prompts: Sequence[Prompt],
         clear_previous: bool = False,
         nameable_ids: Collection[int] = (),
+        with_label_image: bool = False,
     ) -> PromptDraft:
         """
         Work out what prompts would do, all of them or none; nothing is changed.
@@ -145,6 +146,7 @@ class Tracker:
         The draft is good until the next frame is processed or another one is committed.
 
         :param nameable_ids: claimed ids that new objects may be given by name
+        :param with_label_image: the draft's result is to have one
         :raises PromptError: if one of them is not valid
         :raises FrameError: if the frame is not there any more
         """
@@ -152,7 +154,8 @@ class Tracker:
         new_ids = iter(self._roster.next_ids(sum(prompt.object_id == 0 for prompt in valid)))
         named = [replace(prompt, object_id=prompt.object_id or next(new_ids)) for prompt in valid]
         return self._drafter.draft(
-            target, self._next_index - 1, self._roster.by_id, named, clear_previous, self._config
+            target, self._next_index - 1, self._roster.by_id, named, clear_previous,
+            with_label_image, self._config
         )
 
     def validate(

@@ -28,13 +28,15 @@ class PromptRequest:
 
     :param stamp_ns: the frame's stamp, 0 for the newest one
     :param clear_previous: drop the objects' prompts on that frame first
-    :param preview_only: answer with the masks, track nothing
+    :param preview_only: answer what the masks would be, track nothing
+    :param with_label_image: the result is to have one
     """
 
     prompts: tuple[Prompt, ...]
     stamp_ns: int = 0
     clear_previous: bool = False
     preview_only: bool = False
+    with_label_image: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,9 @@ class PromptAnswers:
         self, request: PromptRequest, ticket: PromptTicket, target: Callable[[], PromptTarget]
     ) -> None:
         def work() -> TrackedFrame:
-            draft = self._tracker.draft(target(), request.prompts, request.clear_previous)
+            draft = self._tracker.draft(
+                target(), request.prompts, request.clear_previous,
+                with_label_image=request.with_label_image)
             # From here on nothing can withdraw it; a draft that was withdrawn is thrown away.
             if ticket.commit() and not request.preview_only:
                 self._tracker.commit(draft)

@@ -59,7 +59,8 @@ class TrackerServices:
             wish = PromptRequest(
                 prompts=prompts_from_msgs(request.prompts),
                 stamp_ns=stamp_from_msg(request.stamp),
-                clear_previous=request.clear_previous, preview_only=request.preview_only)
+                clear_previous=request.clear_previous, preview_only=request.preview_only,
+                with_label_image=request.with_label_image)
             result = await self._replies.outcome(worker.add_prompts(wish))
         except TrackerError as error:
             return refused(self._logger, 'add_prompts', error, response)

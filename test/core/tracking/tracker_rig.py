@@ -58,7 +58,7 @@ class Rig:
         return PromptTarget(index, self.frames.frames[index])
 
     def draft(self, index: int, *prompts: Prompt, clear: bool = False) -> PromptDraft:
-        return self.tracker.draft(self.target(index), prompts, clear)
+        return self.tracker.draft(self.target(index), prompts, clear, with_label_image=True)
 
     def prompt(self, index: int, *prompts: Prompt, clear: bool = False) -> TrackedFrame:
         """Prompt on a processed frame."""

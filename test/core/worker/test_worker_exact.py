@@ -102,7 +102,9 @@ class LiveStream:
 
     def prompt(self, index: int, prompt: Prompt, object_id: int = 0) -> Ticket[TrackedFrame]:
         return self.worker.add_prompts(
-            PromptRequest((replace(prompt, object_id=object_id),), stamp_ns(index))
+            PromptRequest(
+                (replace(prompt, object_id=object_id),), stamp_ns(index), with_label_image=True
+            )
         )
 
     def wait_until_caught_up(self) -> None:

@@ -22,7 +22,7 @@ def rig(tmp_path):
 
 def test_a_prompt_on_the_newest_frame_is_answered_and_tracked(rig):
     rig.play(3)
-    result = answer(rig.prompt(click(label='cup')))
+    result = answer(rig.prompt(click(label='cup'), with_label_image=True))
     assert result.frame.header.stamp_ns == 100_200_000_000
     assert result.objects[0].id == 1
     assert (result.label_image == 1).sum() == 16
@@ -58,7 +58,7 @@ def test_an_invalid_prompt_is_refused_with_its_sentence(rig):
 
 def test_a_preview_answers_with_masks_and_tracks_nothing(rig):
     rig.play(2)
-    result = answer(rig.prompt(click(), preview=True))
+    result = answer(rig.prompt(click(), preview=True, with_label_image=True))
     assert result.objects[0].id == 1 and result.label_image.any()
     assert rig.listed().objects == ()
     assert answer(rig.prompt(click())).objects[0].id == 1
@@ -86,10 +86,28 @@ def test_while_paused_a_preview_is_answered_on_a_frame_that_was_not_tracked(rig)
     assert [each.id for each in result.objects] == [1, 2]
 
 
+@pytest.mark.parametrize('preview', [False, True], ids=['prompt', 'preview'])
+def test_a_label_image_is_made_only_where_it_is_asked_for(rig, preview):
+    rig.play(1)
+    made, summarise = [], rig.predictor.summarise
+
+    def noting(outputs, object_ids, video_hw, wanted, *others):
+        made.append(wanted.label_image)
+        return summarise(outputs, object_ids, video_hw, wanted, *others)
+
+    rig.predictor.summarise = noting
+    result = answer(rig.prompt(click(), preview=preview))
+    assert result.label_image is None and made == [False]
+    assert result.objects[0].area_px == 16 and result.objects[0].box is not None
+    result = answer(rig.prompt(click(), preview=preview, with_label_image=True))
+    assert made[1:] == [True] and result.label_image.any()
+
+
 def test_while_paused_before_the_first_frame_was_tracked_a_preview_is_answered(rig):
     answer(rig.worker.set_paused(True))
     rig.send(0)
-    assert answer(rig.prompt(click(), preview=True)).label_image.any()
+    result = answer(rig.prompt(click(), preview=True, with_label_image=True))
+    assert result.label_image.any()
 
 
 def test_while_paused_other_prompts_are_refused(rig):

@@ -120,7 +120,8 @@ def test_on_the_frames_of_a_new_session_known_objects_cannot_be_previewed_while_
         rig.send(number, hw=(96, 128))
     with pytest.raises(PromptError, match='before the stream began again'):
         answer(rig.prompt(click(1), preview=True))
-    assert answer(rig.prompt(click(), preview=True)).label_image.shape == (96, 128)
+    result = answer(rig.prompt(click(), preview=True, with_label_image=True))
+    assert result.label_image.shape == (96, 128)
 
 
 def test_lost_and_found_are_logged(tmp_path):

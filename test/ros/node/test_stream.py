@@ -94,8 +94,8 @@ def test_a_late_prompt_hits_the_frame_that_the_operator_saw(start):
     rig = start('frame_policy:=every')
     seen_ns = rig.track(5)
     rig.track(10)
-    expected = ask(rig, click(x=30.0), stamp_ns=seen_ns, preview_only=True)
-    reply = ask(rig, click(x=30.0), stamp_ns=seen_ns)
+    expected = ask(rig, click(x=30.0), stamp_ns=seen_ns, preview_only=True, with_label_image=True)
+    reply = ask(rig, click(x=30.0), stamp_ns=seen_ns, with_label_image=True)
     assert stamp_from_msg(reply.stamp) == seen_ns
     assert reply.objects[0].box == expected.objects[0].box
     assert reply.label_image == expected.label_image

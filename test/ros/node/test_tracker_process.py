@@ -97,7 +97,7 @@ def prompted(live):
     """Give the answer to a box around the disc on the first picture."""
     stamp_ns = live.track(0)
     reply = live.call(AddPrompts, 'add_prompts', stamp=stamp_to_msg(stamp_ns),
-                      prompts=[box_prompt(live.camera, 0, 'disc')])
+                      prompts=[box_prompt(live.camera, 0, 'disc')], with_label_image=True)
     assert reply.success, reply.message
     return reply
 

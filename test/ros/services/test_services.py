@@ -43,7 +43,7 @@ def rig_fixture(shared):
 
 
 def test_add_prompts_answers_with_the_frame_the_objects_and_their_label_image(rig):
-    reply = ask_on(rig, click(label='cup'), click(x=40.0))
+    reply = ask_on(rig, click(label='cup'), click(x=40.0), with_label_image=True)
     assert reply.success and reply.message == ''
     assert stamp_from_msg(reply.stamp) == rig.stamp_ns(rig.sent - 1)
     first, second = (item.id for item in reply.objects)
@@ -54,6 +54,17 @@ def test_add_prompts_answers_with_the_frame_the_objects_and_their_label_image(ri
     assert image.header.frame_id == 'camera'
     values = set(np.frombuffer(image.data, np.uint16)) - {0}
     assert values and values <= {first, second}
+
+
+@pytest.mark.parametrize('preview_only', [False, True], ids=['prompt', 'preview'])
+def test_without_being_asked_for_a_label_image_the_answer_is_short(rig, preview_only):
+    reply = ask_on(rig, click(), preview_only=preview_only)
+    image = reply.label_image
+    assert (image.height, image.width, len(image.data)) == (0, 0, 0)
+    found, = reply.objects
+    assert found.area and found.box.width and found.score > 0.5
+    # As `ros2 service call` prints it.
+    assert len(repr(reply)) < 1500
 
 
 def test_the_objects_come_back_in_the_order_of_the_prompts(rig):
@@ -112,7 +123,7 @@ def test_clear_previous_starts_an_object_over_on_that_frame(rig):
 
 def test_a_preview_answers_with_masks_and_tracks_nothing(rig):
     before = listed(rig)
-    reply = ask_on(rig, click(), click(), preview_only=True)
+    reply = ask_on(rig, click(), click(), preview_only=True, with_label_image=True)
     assert reply.success and len(reply.objects) == 2
     assert set(np.frombuffer(reply.label_image.data, np.uint16)) - {0}
     assert listed(rig) == before
