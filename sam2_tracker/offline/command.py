@@ -104,7 +104,7 @@ def _process(job: Job, request: Request, terminal: Terminal) -> list[Outcome]:
     from sam2_tracker.models.checkpoints import find_checkpoint
 
     weights = find_checkpoint(job.settings.model)
-    journal = Journal(job.journal_folder, fingerprint_of(job, weights))
+    journal = Journal(job.journal_folder, fingerprint_of(job, weights), terminal.log)
     outcomes: list[Outcome] = []
     try:
         journal.begin(request.resume)
@@ -184,13 +184,15 @@ class Terminal:
         for outcome in outcomes:
             for line in _lines(outcome):
                 print(line)
-            if outcome.error is None:
+            if outcome.taught:
+                failed = {failure.path for failure in outcome.failed}
                 for target in places[outcome.name]:
-                    print(f'  {target.path}')
+                    if target.path not in failed:
+                        print(f'  {target.path}')
 
 
 def _lines(outcome: Outcome) -> list[str]:
-    if outcome.error is not None:
+    if not outcome.taught:
         return [f'{outcome.name}: failed: {outcome.error}']
     if outcome.report is None:
         return [f'{outcome.name}: complete already']
@@ -203,4 +205,4 @@ def _lines(outcome: Outcome) -> list[str]:
     ]
     for name, frames in report.visible:
         lines.append(f'  object {name}: visible on {counted(frames, "frame")}')
-    return lines
+    return lines + [f'  failed: {failure.error}' for failure in outcome.failed]

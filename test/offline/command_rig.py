@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+import resource
+import signal
 
 FRAMES = 10
 
@@ -28,3 +32,16 @@ def content(folder: Path) -> dict[str, bytes]:
 def whole_looking(folder: Path) -> list[str]:
     """Name what a person would take for an output."""
     return [name for name in content(folder) if not name.startswith('.') and '/.' not in name]
+
+
+@contextmanager
+def small_disk(file_bytes: int = 60_000) -> Iterator[None]:
+    """Let no file grow beyond this; only within a test, as pytest may write to a longer one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

@@ -11,8 +11,8 @@ from pathlib import Path
 import subprocess
 import sys
 
-from bag_making import raw_messages, write_bag
-from command_rig import content, FRAMES, whole_looking
+from bag_making import picture, raw_image, raw_messages, write_bag
+from command_rig import content, FRAMES, small_disk, whole_looking
 import numpy as np
 from PIL import Image
 import pytest
@@ -142,6 +142,59 @@ def test_one_bad_source_does_not_stop_the_others(
         'second',
     ]
     assert 'broken: failed' in capsys.readouterr().out
+
+
+def test_an_output_that_fails_is_said_and_the_others_are_whole(
+    tmp_path: Path,
+    bags: list[Path],
+    prompts: Path,
+    finished: dict[str, bytes],
+    capsys: pytest.CaptureFixture[str],
+):
+    options = ['--csv', str(tmp_path / 'out.csv'), '--sheet', str(tmp_path / 'sheet.png')]
+    with small_disk(4000):
+        assert main([str(bags[0]), '--prompts', str(prompts), *options]) == 4
+    assert content(tmp_path) == {'out.csv': finished['out.csv']}
+    said = capsys.readouterr()
+    assert f'error: output {tmp_path}/sheet.png cannot be written: ' in said.err
+    assert said.err.count('sheet.png') == 1 and 'Traceback' not in said.err
+    assert '10 frames' in said.out and f'failed: output {tmp_path}/sheet.png' in said.out
+    assert f'  {tmp_path}/out.csv\n' in said.out
+
+
+def test_a_clock_that_is_set_while_recording_costs_no_output(tmp_path: Path):
+    before_ns = 5 * 10**9
+    messages = [
+        ('/camera/image', before_ns + index, raw_image(picture(index), before_ns + index))
+        for index in range(2)
+    ]
+    bag = write_bag(tmp_path / 'clock_set', messages + raw_messages(4))
+    out = tmp_path / 'out'
+    options = ['--video', str(out / 'out.mp4'), '--csv', str(out / 'out.csv')]
+    assert main([str(bag), '--point', '5,5', *options]) == 0
+    assert sorted(content(out)) == ['out.csv', 'out.mp4']
+
+
+def test_what_a_full_disk_keeps_from_being_resumed_is_said_and_the_run_goes_on(
+    tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments = [str(bags[0]), '--prompts', str(prompts), '--csv', str(tmp_path / 'out.csv')]
+    for every in ('0', '1e-9'):
+        with small_disk(4000):
+            assert main([*arguments, '--overwrite', '--save-every', every]) == 0
+        said = capsys.readouterr().err
+        assert 'warn: ' in said and '--resume would ' in said and 'error' not in said
+        assert list(content(tmp_path)) == ['out.csv']
+
+
+def test_a_memory_that_cannot_be_written_does_not_stop_what_it_teaches(
+    tmp_path: Path, bags: list[Path], prompts: Path
+):
+    (tmp_path / 'file').write_text('in the way')
+    sources = [str(bags[0]), str(bags[1]), '--prompts', str(prompts)]
+    masks, memory = tmp_path / 'masks', tmp_path / 'file' / 'memory.safetensors'
+    assert main([*sources, '--masks', str(masks), '--save-memory', str(memory)]) == 4
+    assert len(list((masks / 'second').iterdir())) == FRAMES
 
 
 def test_a_bag_may_be_sqlite3_with_the_sources_topics_and_the_annotated_pictures(

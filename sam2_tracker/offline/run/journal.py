@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
@@ -35,11 +37,15 @@ class Journal:
 
     :param folder: the journal's place
     :param fingerprint: everything that the outputs depend on, by name
+    :param log: told of what cannot be remembered; the run itself goes on
     """
 
-    def __init__(self, folder: Path, fingerprint: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, fingerprint: Mapping[str, str], log: Log = silent
+    ) -> None:
         self._folder = folder
         self._fingerprint = dict(fingerprint)
+        self._log = log
         self._finished: list[str] = []
         self._lock: int | None = None
 
@@ -62,7 +68,10 @@ class Journal:
         for left in self._folder.iterdir():
             if left.name != 'lock':
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-        self._write()
+        try:
+            self._write()
+        except OutputError as error:
+            self._log(Level.WARN, f'{error}; --resume would begin anew')
 
     def _take_lock(self) -> None:
         try:
@@ -110,10 +119,14 @@ class Journal:
         """Remember that a recording is done, and what was learnt from it."""
         from sam2_tracker.core.engine.memory.file import save_memory
 
-        if learnt:
-            save_memory(self._memory(name), learnt, model_name)
         self._finished.append(name)
-        self._write()
+        try:
+            if learnt:
+                save_memory(self._memory(name), learnt, model_name)
+            self._write()
+        except StorageError as error:
+            self._finished.remove(name)
+            self._log(Level.WARN, f'{error}; --resume would process {name} again')
 
     def learnt(self, name: str) -> tuple[SavedObject, ...]:
         """Return what was learnt from a finished recording."""

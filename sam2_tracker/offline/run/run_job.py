@@ -43,15 +43,16 @@ class JobRun:
         """
         Process all recordings, those with prompts first.
 
-        :raises TrackerError: if object memories cannot be read or written
+        :returns: what became of each, and of the object memories if they could not be written
+        :raises TrackerError: if object memories cannot be read
         """
         loaded = self._processor.load() if self._job.settings.load_memory else ()
         prompted = self._all(self._job.prompted, loaded)
-        if any(outcome.error is not None for outcome in prompted):
+        if not all(outcome.taught for outcome in prompted):
             return prompted + [_not_processed(source) for source in self._job.unprompted]
         known = _newest([*loaded, *(each for outcome in prompted for each in outcome.learnt)])
-        self._save(known)
-        return prompted + self._all(self._job.unprompted, known)
+        unsaved = self._save(known)
+        return prompted + self._all(self._job.unprompted, known) + unsaved
 
     def _all(self, sources: Sequence[SourceJob], memories: Sequence[SavedObject]) -> list[Outcome]:
         """Return the outcomes in the order of the recordings."""
@@ -62,23 +63,27 @@ class JobRun:
             if outcome.error is None:
                 model_name = self._job.settings.model.name
                 self._journal.finish(outcome.name, outcome.learnt, model_name)
-            else:
+            elif not outcome.failed:
                 self._log(Level.ERROR, str(outcome.error))
         return [outcomes[source.name] for source in sources]
 
     def _earlier(self, name: str) -> Outcome:
         return Outcome(name, learnt=self._journal.learnt(name))
 
-    def _save(self, objects: Sequence[SavedObject]) -> None:
+    def _save(self, objects: Sequence[SavedObject]) -> list[Outcome]:
+        """Write the object memories; return the failure if that is impossible."""
         from sam2_tracker.core.engine.memory.file import save_memory
 
         path = self._job.settings.save_memory
-        if path is not None:
-            try:
-                save_memory(path, objects, self._job.settings.model.name)
-            except StorageError as error:
-                raise OutputError(str(error)) from error
-            self._log(Level.INFO, f'{path}: what was learnt of {counted(len(objects), "object")}')
+        if path is None:
+            return []
+        try:
+            save_memory(path, objects, self._job.settings.model.name)
+        except StorageError as error:
+            self._log(Level.ERROR, str(error))
+            return [Outcome(str(path), error=OutputError(str(error)))]
+        self._log(Level.INFO, f'{path}: what was learnt of {counted(len(objects), "object")}')
+        return []
 
 
 def _not_processed(source: SourceJob) -> Outcome:

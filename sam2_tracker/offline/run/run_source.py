@@ -24,7 +24,7 @@ from sam2_tracker.offline.run.job import Direction, Settings, SourceJob
 from sam2_tracker.offline.run.saved_progress import SavedProgress
 from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
 from sam2_tracker.offline.sinks.outputs import Recording
-from sam2_tracker.offline.sinks.sink import Result, SinkSet
+from sam2_tracker.offline.sinks.sink import Failure, Result, SinkSet
 from sam2_tracker.offline.sources.open_source import open_source
 from sam2_tracker.offline.sources.timeline import TimedFrame, Timeline
 
@@ -47,15 +47,22 @@ class Outcome:
     """
     What became of one recording.
 
-    :param report: None if it failed, or was finished by an earlier run
+    :param report: None if it could not be tracked, or was finished by an earlier run
     :param error: None if it is complete
-    :param learnt: what its prompts taught
+    :param learnt: what its prompts taught, also where outputs failed
+    :param failed: the outputs that could not be written, where the others are complete
     """
 
     name: str
     report: SourceReport | None = None
     error: TrackerError | None = None
     learnt: tuple[SavedObject, ...] = ()
+    failed: tuple[Failure, ...] = ()
+
+    @property
+    def taught(self) -> bool:
+        """Return whether what its prompts teach is known."""
+        return self.error is None or self.report is not None
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def run_source(
     context: RunContext,
 ) -> Outcome:
     """
-    Process one recording, whatever comes of it; where it fails, no output is left.
+    Process one recording, whatever comes of it; where it cannot be tracked, no output is left.
 
     :param memories: objects known from elsewhere, tracked from the first frame on
     """
@@ -139,13 +146,13 @@ def _process(
     context: RunContext,
 ) -> Outcome:
     """
-    Process one recording to its finished outputs.
+    Process one recording to its finished outputs, or to those that can be written.
 
-    :raises TrackerError: the recording, a prompt or an output is at fault
+    :raises TrackerError: the recording or a prompt is at fault, or what is asked of an output
     """
     begun_s = time.monotonic()
     config = replace(settings.tracking, look_back_frames=_LOOK_BACK_FRAMES)
-    saved = SavedProgress(context.folder, context.save_every_s)
+    saved = SavedProgress(context.folder, context.save_every_s, context.log)
     with closing(open_source(job.path, settings.source)) as source:
         prompts = ClipPrompts(job.prompts)
         if source.frame_count is not None:
@@ -160,18 +167,20 @@ def _process(
                 context.log(Level.INFO, f'{job.name}: going on after frame {saved.resumed.index}')
             track = _tracking(clip, settings, predictor, context, saved, stack)
             results = _results(frames, track, sinks.wanted, saved, clip)
-            counts = _write_all(results, sinks, context.progress(source.frame_count))
+            done = context.progress(source.frame_count)
+            counts = _write_all(results, sinks, lambda: bool(clip.pending_ids), done)
             learnt = clip.remembered()
-            sinks.finish()
-    saved.clear()
+            failed = sinks.finish()
+    if not failed:
+        saved.clear()
     seconds = time.monotonic() - begun_s
     report = counts.report(job.name, saved.replayed_frames, seconds)
-    return Outcome(job.name, report, learnt=learnt)
+    return Outcome(job.name, report, failed[0].error if failed else None, learnt, failed)
 
 
 @contextmanager
 def _sinks(job: SourceJob, recording: Recording) -> Iterator[SinkSet]:
-    sinks = SinkSet(job.outputs.plans(recording))
+    sinks = SinkSet(job.outputs.plans(recording), recording.log)
     try:
         yield sinks
     except BaseException:
@@ -212,14 +221,25 @@ def _results(
 
 
 def _write_all(
-    results: Generator[Result, None, None], sinks: SinkSet, done: Callable[[], None]
+    results: Generator[Result, None, None],
+    sinks: SinkSet,
+    teaches: Callable[[], bool],
+    done: Callable[[], None],
 ) -> _Counts:
+    """
+    Hand all results to the outputs, for as long as anybody wants them.
+
+    :param teaches: whether there is still something to be learnt for other recordings
+    :param done: called after each
+    """
     counts = _Counts()
     with closing(results):
         for result in results:
             sinks.write(result)
             counts.add(result)
             done()
+            if sinks.have_all_failed and not teaches():
+                break
     return counts
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import (
     BoolArray,
@@ -41,11 +42,13 @@ class SavedProgress:
 
     :param folder: theirs
     :param every_s: most seconds between two states, 0 to keep nothing
+    :param log: told if nothing can be kept any more; the run itself goes on
     """
 
-    def __init__(self, folder: Path, every_s: float) -> None:
+    def __init__(self, folder: Path, every_s: float, log: Log = silent) -> None:
         self._folder = folder
         self._every_s = every_s
+        self._log = log
         self._results: _SavedResults | None = None
         self._kept_s = time.monotonic()
         self._pause_s = min(FIRST_PAUSE_S, every_s)
@@ -61,11 +64,20 @@ class SavedProgress:
         """
         Keep a result, unless it came from here; or a state, all results up to it being kept.
 
-        :raises OutputError: if it cannot be written
+        Where the disk is full nothing more is kept: a resumed run goes on from the last state.
         """
+        if self._every_s == 0:
+            return
+        try:
+            self._keep(item)
+        except OutputError as error:
+            self._every_s = 0
+            self._log(Level.WARN, f'{error}; --resume would go on from before this')
+
+    def _keep(self, item: Result | ClipState) -> None:
         if isinstance(item, ClipState):
             _save_state(self._folder / _STATE, item)
-        elif self._every_s > 0 and item.number >= self.replayed_frames:
+        elif item.number >= self.replayed_frames:
             if self._results is None:
                 self._results = _SavedResults(self._folder / 'results')
             self._results.write(item)
@@ -131,12 +143,11 @@ class _SavedResults:
     """
     One file a frame with all that the outputs are made of but the picture.
 
-    :param folder: made if it does not exist
+    :param folder: made with the first of them
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, result: Result) -> None:
         """
@@ -146,6 +157,7 @@ class _SavedResults:
         """
         path = self._path(result.number)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(path, **_arrays(result.tracked))
         except OSError as error:
             raise OutputError(f'{path}, where results are kept for --resume, cannot be written: '

@@ -113,7 +113,7 @@ OUTPUTS = (
     OutputKind(
         '--video', 'MP4', 'the frames with masks drawn',
         AnnotatedVideo,
-        lambda path, of: AnnotatedVideo(path, of.rate_hz or DEFAULT_RATE_HZ), _file,
+        lambda path, of: AnnotatedVideo(path, of.rate_hz or DEFAULT_RATE_HZ, of.log), _file,
     ),
     OutputKind(
         '--masks', 'FOLDER', 'palette PNGs in FOLDER/<source>, as DAVIS has them',

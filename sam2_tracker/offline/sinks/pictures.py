@@ -12,12 +12,16 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import UInt8Array, Wanted
 from sam2_tracker.offline.sinks.sink import Result
 
 # Masks shrink to a few kilobytes at any level, and this one takes half the time.
 _MASK_COMPRESSION = 3
 _TICKS_PER_S = 90_000
+# MP4 has 31 bits for the time from one frame to the next: 6.6 hours of these ticks.
+_LONGEST_PAUSE_NS = 3600 * 10**9
+_USUAL_RATE_HZ = 30
 # With mbtree, which is the default, x264 makes other bytes of the same pictures now and then.
 _X264_OPTIONS = {'crf': '20', 'preset': 'veryfast', 'x264-params': 'mbtree=0'}
 # x264 makes other bytes with another number of threads, and by itself takes one a core.
@@ -89,31 +93,42 @@ class AnnotatedVideo:
     """
     H.264 in MP4 of the frames with masks drawn, each at its own time.
 
+    Pauses of more than an hour, and clocks that are set meanwhile, are left out.
+
     :param path: of the .mp4
     :param rate_hz: nominal frames a second
+    :param log: told of the first pause that is left out
     """
 
     WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
     SUFFIXES: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, path: Path, rate_hz: float) -> None:
+    def __init__(self, path: Path, rate_hz: float, log: Log = silent) -> None:
         import av
 
         from sam2_tracker.render.overlay import Overlay
 
         self._overlay = Overlay()
         self._container = av.open(str(path), 'w', format='mp4')
-        self._rate = Fraction(rate_hz).limit_denominator(1001)
+        self._path = path
+        self._log = log
+        # A clock that was set, or a night's pause, makes a rate of nothing.
+        self._rate = Fraction(rate_hz).limit_denominator(1001) or Fraction(_USUAL_RATE_HZ)
+        self._period_ns = round(10**9 / self._rate)
         self._stream: Any = None
-        self._first_ns = 0
+        self._newest_ns = 0
+        # The stamp at which the video would have begun without the pauses that are left out.
+        self._start_ns = 0
         self._newest_tick = -1
+        self._is_gap_said = False
 
     def write(self, result: Result) -> None:
         """Add one frame."""
         picture = _even(self._overlay.draw(result.tracked))
         if self._stream is None:
             self._stream = self._begin(picture)
-            self._first_ns = result.tracked.frame.stamp_ns
+            self._start_ns = self._newest_ns = result.tracked.frame.stamp_ns
+        self._leave_out_pause(result)
         self._encode(picture, result.tracked.frame.stamp_ns)
 
     def _begin(self, picture: UInt8Array) -> Any:
@@ -124,11 +139,28 @@ class AnnotatedVideo:
         stream.codec_context.time_base = Fraction(1, _TICKS_PER_S)
         return stream
 
+    def _leave_out_pause(self, result: Result) -> None:
+        stamp_ns = result.tracked.frame.stamp_ns
+        pause_ns = stamp_ns - self._newest_ns
+        self._newest_ns = stamp_ns
+        if pause_ns <= _LONGEST_PAUSE_NS:
+            self._period_ns = max(pause_ns, 0) or self._period_ns
+            return
+        self._start_ns += pause_ns - self._period_ns
+        if not self._is_gap_said:
+            self._is_gap_said = True
+            self._log(
+                Level.WARN,
+                f'{self._path.name}: frame {result.number} comes {pause_ns / 1e9:.1f} s after the '
+                f'one before; in the video {self._period_ns / 1e9:.3f} s, as after any pause of '
+                f'more than {_LONGEST_PAUSE_NS // 10**9} s',
+            )
+
     def _encode(self, picture: UInt8Array, stamp_ns: int) -> None:
         import av
 
         frame = av.VideoFrame.from_ndarray(picture, format='bgr24')
-        ticks = (stamp_ns - self._first_ns) * _TICKS_PER_S // 10**9
+        ticks = (stamp_ns - self._start_ns) * _TICKS_PER_S // 10**9
         # A player's clock cannot stand still, even where a camera's did.
         self._newest_tick = max(ticks, self._newest_tick + 1)
         frame.pts, frame.time_base = self._newest_tick, Fraction(1, _TICKS_PER_S)

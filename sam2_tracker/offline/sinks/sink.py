@@ -14,6 +14,8 @@ import sqlite3
 import threading
 from typing import ClassVar, Protocol
 
+from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sinks.staging import Target
@@ -88,18 +90,23 @@ class SinkPlan:
 
 class SinkSet:
     """
-    All outputs of one recording: they appear together, when all are whole.
+    All outputs of one recording: they appear together, when all are whole or have failed.
 
+    One that cannot be written is said at once, and the others go on without it. One that refuses
+    what is asked of it, as it is made, is no failure: then none of them is written.
+
+    :param log: told of an output that failed
     :raises TrackerError: if one cannot be begun
     """
 
-    def __init__(self, plans: Iterable[SinkPlan]) -> None:
+    def __init__(self, plans: Iterable[SinkPlan], log: Log = silent) -> None:
         self._plans = tuple(plans)
+        self._log = log
         self._threads: list[_SinkThread] = []
         try:
             for plan in self._plans:
                 plan.target.prepare()
-                self._threads.append(_SinkThread(plan))
+                self._threads.append(_SinkThread(plan, log))
         except BaseException:
             self.abort()
             raise
@@ -112,28 +119,39 @@ class SinkSet:
             any(plan.wanted.masks for plan in self._plans),
         )
 
+    @property
+    def have_all_failed(self) -> bool:
+        """Return whether there were outputs and none is left to write."""
+        return bool(self._threads) and all(thread.failure for thread in self._threads)
+
     def write(self, result: Result) -> None:
         """
         Hand a frame to every output.
 
-        :raises OutputError: if an earlier one could not be written, naming the output
+        :raises TrackerError: if an output refused what is asked of it
         """
         for thread in self._threads:
             thread.put(result)
 
-    def finish(self) -> None:
+    def finish(self) -> tuple[Failure, ...]:
         """
         Complete all outputs, then put them in their places.
 
-        :raises OutputError: if one cannot be completed, naming it
+        :returns: those that could not be written, which leave nothing
+        :raises TrackerError: if an output refused what is asked of it
         """
         for thread in self._threads:
             thread.finish()
-        for plan in self._plans:
-            plan.target.publish()
-        for plan in self._plans:
-            if plan.when_published is not None:
-                plan.when_published()
+        failures = {thread.plan: thread.failure for thread in self._threads if thread.failure}
+        for put_in_place in (_publish, _tell_published):
+            for plan in self._plans:
+                if plan not in failures:
+                    try:
+                        put_in_place(plan)
+                    except OutputError as error:
+                        self._log(Level.ERROR, str(error))
+                        failures[plan] = error
+        return tuple(Failure(plan.target.path, error) for plan, error in failures.items())
 
     def abort(self) -> None:
         """Throw away everything that was not put in its place."""
@@ -143,6 +161,27 @@ class SinkSet:
             plan.target.discard()
 
 
+@dataclass(frozen=True)
+class Failure:
+    """
+    An output that could not be written.
+
+    :param path: where it was to lie
+    """
+
+    path: Path
+    error: TrackerError
+
+
+def _publish(plan: SinkPlan) -> None:
+    plan.target.publish()
+
+
+def _tell_published(plan: SinkPlan) -> None:
+    if plan.when_published is not None:
+        plan.when_published()
+
+
 class _SinkThread:
     """
     One output: made, written and finished in the same thread, as SQLite wants it.
@@ -150,12 +189,16 @@ class _SinkThread:
     Making one imports libraries for up to a second: nobody waits for that.
 
     :param plan: with its place prepared
+    :param log: told of a failure
+    :ivar failure: why it could not be written, None while it can
     """
 
-    def __init__(self, plan: SinkPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: SinkPlan, log: Log) -> None:
+        self.plan = plan
+        self.failure: TrackerError | None = None
+        self._log = log
+        self._refusal: TrackerError | None = None
         self._waiting: queue.Queue[Result | _End] = queue.Queue(_DEPTH)
-        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name='sink', daemon=True)
         self._thread.start()
 
@@ -163,19 +206,20 @@ class _SinkThread:
         """
         Hand over a result; waits while too many are not yet written.
 
-        :raises TrackerError: if the output could not be made, or an earlier result not written
+        :raises TrackerError: if the output refuses to be made
         """
-        self._raise_error()
-        self._waiting.put(result)
+        self._raise_refusal()
+        if self.failure is None:
+            self._waiting.put(result)
 
     def finish(self) -> None:
         """
         Complete the draft.
 
-        :raises TrackerError: if that is impossible
+        :raises TrackerError: if the output refuses to be made
         """
         self._end(_End.FINISH)
-        self._raise_error()
+        self._raise_refusal()
 
     def abort(self) -> None:
         """Let go of files, whatever has been written."""
@@ -186,34 +230,48 @@ class _SinkThread:
             self._waiting.put(end)
             self._thread.join()
 
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            raise self._error
+    def _raise_refusal(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
 
     def _run(self) -> None:
-        sink: Sink | None = None
         item: Result | _End | None = None
+        sink: Sink | None = None
         try:
-            with _writing(self._plan):
-                sink = self._plan.make(self._plan.target.draft)
+            with _writing(self.plan):
+                sink = self._made()
                 while isinstance(item := self._waiting.get(), Result):
                     sink.write(item)
                 if item is _End.FINISH:
                     sink.finish()
                     return
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the other thread
-            self._error = error
+        except TrackerError as error:
+            self._fail(error)
         if sink is not None:
             self._let_go(sink)
         # Nobody may wait for room for ever.
         while not isinstance(item, _End):
             item = self._waiting.get()
 
-    @staticmethod
-    def _let_go(sink: Sink) -> None:
+    def _made(self) -> Sink:
+        try:
+            return self.plan.make(self.plan.target.draft)
+        except TrackerError as error:
+            self._refusal = error
+            raise
+
+    def _fail(self, error: TrackerError) -> None:
+        self.failure = error
+        if self._refusal is None:
+            self._log(Level.ERROR, str(error))
+
+    def _let_go(self, sink: Sink) -> None:
         # A full disk fails once more when buffers are flushed.
-        with suppress(OSError, sqlite3.Error):
+        with suppress(Exception):
             sink.abort()
+        # Others may need the room that it took.
+        with suppress(OSError):
+            self.plan.target.discard()
 
 
 class _End(enum.Enum):
@@ -225,7 +283,14 @@ class _End(enum.Enum):
 
 @contextmanager
 def _writing(plan: SinkPlan) -> Iterator[None]:
+    """Say of whatever an output fails with which output it is: it must not end the others."""
     try:
         yield
+    except TrackerError:
+        raise
     except (OSError, sqlite3.Error) as error:
         raise OutputError(f'output {plan.target.path} cannot be written: {error}') from error
+    except Exception as error:
+        # A fault of this program or of a library, which is looked for by its kind.
+        reason = f'{type(error).__name__}: {error}'
+        raise OutputError(f'output {plan.target.path} cannot be written: {reason}') from error

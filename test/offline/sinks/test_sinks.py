@@ -181,6 +181,40 @@ def test_the_video_has_every_frame_at_its_time_with_the_masks_drawn(tmp_path: Pa
     assert change[HW[0] // 2 + 10 :, HW[1] // 2 + 10 :].mean() < 30
 
 
+@pytest.mark.parametrize('pause_s', [8 * 3600, 1_700_000_000], ids=['night', 'clock set'])
+def test_a_video_leaves_out_a_pause_that_its_format_cannot_hold(tmp_path: Path, pause_s: int):
+    said: list[str] = []
+    sink = AnnotatedVideo(tmp_path / 'out.mp4', 25.0, lambda level, line: said.append(line))
+    for number in range(8):
+        one = result(number)
+        pause_ns = ((number > 2) + (number > 5)) * pause_s * 10**9
+        frame = replace(one.tracked.frame, stamp_ns=one.tracked.frame.stamp_ns + pause_ns)
+        sink.write(replace(one, tracked=replace(one.tracked, frame=frame)))
+    sink.finish()
+    assert times_ms(tmp_path / 'out.mp4') == pytest.approx([40 * number for number in range(8)])
+    assert said == [
+        f'out.mp4: frame 3 comes {pause_s}.0 s after the one before; in the video 0.040 s, as '
+        'after any pause of more than 3600 s'
+    ]
+
+
+def test_a_pause_that_its_format_can_hold_stays_in_a_video(tmp_path: Path):
+    sink = AnnotatedVideo(tmp_path / 'out.mp4', 25.0)
+    for number in range(6):
+        one = result(number)
+        frame = replace(one.tracked.frame, stamp_ns=number * 3600 * 10**9)
+        sink.write(replace(one, tracked=replace(one.tracked, frame=frame)))
+    sink.finish()
+    assert times_ms(tmp_path / 'out.mp4') == pytest.approx([3.6e6 * i for i in range(6)])
+
+
+def times_ms(path: Path) -> list[float]:
+    capture, found = cv2.VideoCapture(str(path)), []
+    while capture.grab():
+        found.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+    return found
+
+
 def test_a_video_of_odd_size_is_padded(tmp_path: Path):
     sink = AnnotatedVideo(tmp_path / 'out.mp4', 25.0)
     one = result(0)

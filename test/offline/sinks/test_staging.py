@@ -4,21 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-import resource
-import signal
 
+from command_rig import small_disk
 import pytest
 from results import result
 
-from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.errors import ConfigError, StorageError
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, ObjectTable
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
 from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, MaskFolder
-from sam2_tracker.offline.sinks.sink import SinkPlan, SinkSet
+from sam2_tracker.offline.sinks.sink import Result, Sink, SinkPlan, SinkSet
 from sam2_tracker.offline.sinks.staging import Target
 
 CLASSES = Classes(('cup', 'object'))
@@ -101,19 +98,6 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
         )
 
 
-@contextmanager
-def small_disk() -> Iterator[None]:
-    """Let no file grow beyond 60 kB; only within a test, as pytest may write to a longer one."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 @pytest.mark.parametrize(
     ('name', 'make', 'suffixes'),
     [
@@ -127,11 +111,71 @@ def small_disk() -> Iterator[None]:
 def test_a_full_disk_is_a_sentence_and_leaves_nothing(
     tmp_path: Path, name: str, make, suffixes: tuple[str, ...]
 ):
+    said: list[str] = []
+    plan = SinkPlan(Target(tmp_path / name, suffixes), make, Wanted(True, True))
     with small_disk():
-        sinks = SinkSet([SinkPlan(Target(tmp_path / name, suffixes), make, Wanted(True, True))])
-        with pytest.raises(StorageError, match=f'{name} cannot be written: '):
-            for number in range(3000):
-                sinks.write(result(number % 20))
-            sinks.finish()
-        sinks.abort()
+        sinks = SinkSet([plan], lambda level, sentence: said.append(sentence))
+        for number in range(3000):
+            if sinks.have_all_failed:
+                break
+            sinks.write(result(number % 20))
+        (failure,) = sinks.finish()
+    assert isinstance(failure.error, StorageError)
+    assert f'{name} cannot be written: ' in str(failure.error)
+    assert said == [str(failure.error)]
+    assert names(tmp_path) == []
+
+
+class FallsOver:
+    """Writes a line and then fails, as a library does that has an error of its own kind."""
+
+    WANTED = Wanted(False, False)
+
+    def __init__(self, path: Path) -> None:
+        path.write_text('half')
+
+    def write(self, _result: Result) -> None:
+        raise LookupError('no codec')
+
+    def finish(self) -> None:
+        raise AssertionError
+
+    abort = finish
+
+
+def test_an_output_that_fails_does_not_take_the_others_with_it(tmp_path: Path):
+    said: list[str] = []
+    failing = SinkPlan(Target(tmp_path / 'out.mp4'), FallsOver, FallsOver.WANTED)
+    sinks = SinkSet([failing, *plans(tmp_path)], lambda level, sentence: said.append(sentence))
+    for number in range(20):
+        sinks.write(result(number % 8))
+    (failure,) = sinks.finish()
+    assert failure.path == tmp_path / 'out.mp4'
+    assert names(tmp_path) == ['masks', 'out.csv']
+    assert said == [f'output {tmp_path}/out.mp4 cannot be written: LookupError: no codec']
+    assert not sinks.have_all_failed
+
+
+def test_an_output_that_cannot_be_put_in_its_place_does_not_take_the_others_with_it(
+    tmp_path: Path
+):
+    sinks = SinkSet(plans(tmp_path))
+    sinks.write(result(0))
+    (tmp_path / 'out.csv').mkdir()
+    (failure,) = sinks.finish()
+    assert failure.path == tmp_path / 'out.csv'
+    assert 'cannot be put in its place' in str(failure.error)
+    assert (tmp_path / 'masks' / '00000.png').exists()
+
+
+def test_an_output_that_refuses_what_is_asked_of_it_is_known_before_anything_is_lost(
+    tmp_path: Path
+):
+    def refuse(_path: Path) -> Sink:
+        raise ConfigError('detections need vision_msgs')
+
+    sinks = SinkSet([SinkPlan(Target(tmp_path / 'bag'), refuse, Wanted()), *plans(tmp_path)])
+    with pytest.raises(ConfigError, match='detections need'):
+        sinks.finish()
+    sinks.abort()
     assert names(tmp_path) == []
