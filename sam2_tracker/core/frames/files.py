@@ -9,8 +9,13 @@ Only what this run wrote, or a run that a lock proves dead, is ever deleted.
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+=======
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+>>>>>>> f8de65a (Replace nothing but files and folders, and follow no link where outputs, journals and frames are made)
 import csv
 from datetime import datetime, timezone
 import fcntl
@@ -166,7 +171,7 @@ class FrameFiles:
 
 
 def _write_stamps(folder: Path, frames: Iterable[StoredFrame]) -> None:
-    with (folder / STAMPS_NAME).open('w', newline='') as stamps:
+    with (folder / STAMPS_NAME).open('x', newline='') as stamps:
         writer = csv.writer(stamps)
         writer.writerow(('file', 'stamp_ns', 'header_stamp_ns', 'frame_id', 'index'))
         for stored in frames:
@@ -259,6 +264,8 @@ class SessionFolder:
     def __init__(self, path: Path, keep: bool) -> None:
         path.mkdir()
         self.path = path
+        with _opened(path) as folder_fd:
+            self._identity = os.fstat(folder_fd)
         self._keep = keep
         self._used = 0
         self._marker_fd = -1
@@ -282,13 +289,16 @@ class SessionFolder:
         """Write a frame under a temporary name and rename it."""
         self._claim(number)
         part = self.path / _part_name(number)
-        try:
-            part.write_bytes(payload)
-            part.rename(self.path / frame_name(number))
-        except OSError:
-            with suppress(OSError):
-                part.unlink()
-            raise
+        with _opened(self.path, self._identity) as folder_fd:
+            part_fd = _make_file(folder_fd, part.name)
+            try:
+                with os.fdopen(part_fd, 'wb') as file:
+                    file.write(payload)
+                part.rename(self.path / frame_name(number))
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(part.name, dir_fd=folder_fd)
+                raise
 
     def _claim(self, number: int) -> None:
         self._used = max(self._used, number + 1)
@@ -297,11 +307,16 @@ class SessionFolder:
 
     def read(self, number: int) -> bytes:
         """Return a frame's JPEG."""
-        return (self.path / frame_name(number)).read_bytes()
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with _opened(self.path, self._identity) as folder_fd:
+            frame_fd = os.open(frame_name(number), flags, dir_fd=folder_fd)
+        with os.fdopen(frame_fd, 'rb') as file:
+            return file.read()
 
     def remove(self, number: int) -> None:
         """Delete a frame."""
-        (self.path / frame_name(number)).unlink()
+        with _opened(self.path, self._identity) as folder_fd:
+            os.unlink(frame_name(number), dir_fd=folder_fd)
 
     def close(self) -> None:
         """
@@ -313,12 +328,39 @@ class SessionFolder:
             with suppress(OSError):
                 self.path.rmdir()
             return
-        with suppress(OSError):
-            _remove_session(self.path, self._used)
+        with suppress(OSError), _opened(self.path, self._identity) as folder_fd:
+            _remove_session(self.path, folder_fd, self._used)
         os.close(self._marker_fd)
 
 
+<<<<<<< HEAD
 def remove_dead_sessions(parent: Path, note_progress: Callable[[], None]) -> None:
+=======
+@contextmanager
+def _opened(path: Path, known: os.stat_result | None = None) -> Iterator[int]:
+    """
+    Open a folder that files are made and deleted in, and nothing that has taken its place.
+
+    :param known: what the folder was when it was made
+    :raises OSError: if it is gone, a link, or another folder
+    """
+    folder_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if known is not None and not os.path.samestat(known, os.fstat(folder_fd)):
+            raise NotADirectoryError(f'{path} is another folder than the one that was made')
+        yield folder_fd
+    finally:
+        os.close(folder_fd)
+
+
+def _make_file(folder_fd: int, name: str) -> int:
+    """Make a file under a name that nothing has, links included."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o666, dir_fd=folder_fd)
+
+
+def remove_dead_sessions(parent: Path) -> None:
+>>>>>>> f8de65a (Replace nothing but files and folders, and follow no link where outputs, journals and frames are made)
     """Delete the folders that runs left under a directory without ending properly."""
     for marker in parent.glob(f'*/{MARKER_NAME}'):
         note_progress()
@@ -333,16 +375,26 @@ def _remove_if_dead(folder: Path) -> None:
         marker = _MARKER.fullmatch(os.read(marker_fd, 4096))
         inode = os.fstat(marker_fd).st_ino
         if marker and (marker['name'], int(marker['inode'])) == (folder.name.encode(), inode):
-            _remove_session(folder, int(marker['used']))
+            with _opened(folder) as folder_fd:
+                _remove_session(folder, folder_fd, int(marker['used']))
     finally:
         os.close(marker_fd)
 
 
+<<<<<<< HEAD
 def _remove_session(folder: Path, used: int) -> None:
     for path in folder.iterdir():
         if _is_ours(path.name, used):
             path.unlink(missing_ok=True)  # Somebody else may have deleted it meanwhile.
     (folder / MARKER_NAME).unlink()
+=======
+def _remove_session(folder: Path, folder_fd: int, used: int) -> None:
+    for name in os.listdir(folder_fd):
+        if _is_ours(name, used):
+            with suppress(FileNotFoundError):  # Another thread may be deleting the last frames.
+                os.unlink(name, dir_fd=folder_fd)
+    os.unlink(MARKER_NAME, dir_fd=folder_fd)
+>>>>>>> f8de65a (Replace nothing but files and folders, and follow no link where outputs, journals and frames are made)
     folder.rmdir()
 
 

@@ -208,7 +208,10 @@ class _WaitingFrames:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise self._refusal(error) from error
 
     def put_frame(self, timed: TimedFrame) -> None:
         """Keep a frame."""
@@ -264,7 +267,7 @@ class _WaitingFrames:
                 logits=np.stack(logits) if logits else np.zeros((0, 0, 0), np.float32),
             )
         except OSError as error:
-            raise self._refusal(path, error) from error
+            raise self._refusal(error) from error
 
     def objects(self, way: str, index: int) -> list[_StoredObject]:
         """Return a frame's results, none if none were kept."""
@@ -300,15 +303,15 @@ class _WaitingFrames:
         try:
             path.write_bytes(content)
         except OSError as error:
-            raise self._refusal(path, error) from error
+            raise self._refusal(error) from error
 
     def _save(self, path: Path, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
         try:
             np.save(path, array)
         except OSError as error:
-            raise self._refusal(path, error) from error
+            raise self._refusal(error) from error
 
-    def _refusal(self, path: Path, error: OSError) -> OutputError:
+    def _refusal(self, error: OSError) -> OutputError:
         return OutputError(
-            f'{path.parent}, where frames wait for the pass back, cannot be written: {error}'
+            f'{self._folder}, where frames wait for the pass back, cannot be written: {error}'
         )

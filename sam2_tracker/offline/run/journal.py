@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
 
 _CONTENT = 'run.json'
+_LOCK = 'lock'
 
 
 class Journal:
@@ -65,18 +66,36 @@ class Journal:
         if resume and was_interrupted(self._folder):
             self._read()
             return
-        for left in self._folder.iterdir():
-            if left.name != 'lock':
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self._clear()
         try:
             self._write()
         except OutputError as error:
             self._log(Level.WARN, f'{error}; --resume would begin anew')
 
+    def _clear(self) -> None:
+        """
+        Throw away what an earlier run left.
+
+        :raises OutputError: if something cannot be thrown away
+        """
+        try:
+            for left in self._folder.iterdir():
+                if left.name == _LOCK:
+                    continue
+                is_folder = left.is_dir() and not left.is_symlink()
+                shutil.rmtree(left) if is_folder else left.unlink()
+        except OSError as error:
+            raise OutputError(f'{self._folder} cannot be cleared: {error}') from error
+
     def _take_lock(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._folder / 'lock', os.O_RDWR | os.O_CREAT)
+            if self._folder.is_symlink():
+                raise OutputError(
+                    f'{self._folder}, where a run remembers what it has done, is a symbolic link '
+                    'of yours: it is not followed; remove it'
+                )
+            lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except OSError as error:
             raise OutputError(
                 f'output folder {self._folder.parent} cannot be written: {error}'

@@ -137,7 +137,7 @@ class SinkSet:
         """
         Complete all outputs, then put them in their places.
 
-        :returns: those that could not be written, which leave nothing
+        :returns: those that could not be written, or not be put in their places
         :raises TrackerError: if an output refused what is asked of it
         """
         for thread in self._threads:
@@ -158,7 +158,8 @@ class SinkSet:
         for thread in self._threads:
             thread.abort()
         for plan in self._plans:
-            plan.target.discard()
+            with suppress(OSError):
+                plan.target.discard()
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,11 @@ class Failure:
 
 
 def _publish(plan: SinkPlan) -> None:
-    plan.target.publish()
+    try:
+        plan.target.publish()
+    except OutputError as error:
+        # Hours of work may be in it.
+        raise OutputError(f'{error}; it is whole as {plan.target.draft}') from error
 
 
 def _tell_published(plan: SinkPlan) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 import shutil
+import stat
 
+from sam2_tracker.core import plain_file
 from sam2_tracker.offline.errors import OutputError
 
 
@@ -43,25 +45,24 @@ class Target:
         :param overwrite: accept what an earlier run wrote there, and nothing else
         :raises OutputError: if something lies there that may not be replaced
         """
-        if not self.path.exists():
+        kind = _kind_of(self.path)
+        if kind == _NOTHING:
             return
         if not overwrite:
             raise OutputError(
                 f'output {self.path} exists already: name another one or give --overwrite'
             )
-        if self.path.is_dir() != bool(self.own_suffixes):
-            kind = 'folder' if self.path.is_dir() else 'file'
+        if kind != (_FOLDER if self.own_suffixes else _FILE):
             raise OutputError(
                 f'output {self.path} is a {kind} of yours, not an output of this '
                 'command: it is not overwritten'
             )
-        self._refuse_foreign_files()
+        if self.own_suffixes:
+            self._refuse_foreign_files()
 
     def _refuse_foreign_files(self) -> None:
-        if not self.own_suffixes:
-            return
         for entry in sorted(self.path.iterdir()):
-            if entry.is_dir() or entry.suffix not in self.own_suffixes:
+            if entry.suffix not in self.own_suffixes or _kind_of(entry) != _FILE:
                 raise OutputError(
                     f'output folder {self.path} holds {entry.name}, which is not '
                     'from this command: it is not overwritten'
@@ -85,8 +86,10 @@ class Target:
         """
         Move the finished draft to its place, over an older one.
 
-        :raises OutputError: if it cannot be moved
+        :raises OutputError: if it cannot be moved, or what has come to lie there meanwhile is not
+            of this command
         """
+        self.check(overwrite=True)
         try:
             if self.draft.is_dir():
                 self._swap_folder()
@@ -98,14 +101,35 @@ class Target:
             raise OutputError(f'output {self.path} cannot be put in its place: {error}') from error
 
     def _swap_folder(self) -> None:
-        if self.path.exists():
+        if _kind_of(self.path) != _NOTHING:
             self.path.rename(self.workshop / 'replaced')
         self.draft.rename(self.path)
 
     def discard(self) -> None:
         """Throw the draft away."""
-        if self.workshop.exists():
+        # A link put in its place is not followed: it is an error.
+        if _kind_of(self.workshop) != _NOTHING:
             shutil.rmtree(self.workshop)
+
+
+_NOTHING, _FILE, _FOLDER = 'nothing', 'file', 'folder'
+_KINDS = {
+    stat.S_IFREG: _FILE,
+    stat.S_IFDIR: _FOLDER,
+    stat.S_IFLNK: 'symbolic link',
+    stat.S_IFIFO: 'named pipe',
+    stat.S_IFSOCK: 'socket',
+    stat.S_IFCHR: 'device',
+    stat.S_IFBLK: 'device',
+}
+
+
+def _kind_of(path: Path) -> str:
+    """Say what lies at a path; a link is a link, wherever it leads."""
+    try:
+        return _KINDS[stat.S_IFMT(path.lstat().st_mode)]
+    except (FileNotFoundError, NotADirectoryError):
+        return _NOTHING
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -114,12 +138,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
     :raises OutputError: if it cannot be written
     """
-    part = path.parent / f'.{path.name}.part'
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(content)
-        _flush_to_disk(part)
-        part.replace(path)
+        plain_file.write_whole(path, content)
     except OSError as error:
         raise OutputError(f'{path} cannot be written: {error}') from error
 

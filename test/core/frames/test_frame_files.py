@@ -173,6 +173,36 @@ def test_user_s_file_in_a_session_s_folder_stays(tmp_path: Path, name: str, kill
     assert [path.name for path in tmp_path.rglob('*') if path.is_file()] == [name]
 
 
+def test_folder_that_a_link_has_taken_the_place_of_is_not_written_to(tmp_path: Path) -> None:
+    mine = tmp_path / 'holiday'
+    mine.mkdir()
+    for number in range(5):
+        (mine / f'{number:05d}.jpeg').write_bytes(b'mine')
+    with opened(tmp_path / 'frames', max_frames=2) as buffer:
+        send(buffer, 1)
+        process(buffer, 0)
+        (session,) = (tmp_path / 'frames').iterdir()
+        session.rename(tmp_path / 'away')
+        session.symlink_to(mine)
+        send_all(buffer, [2, 3, 4, 5])
+        assert [process(buffer, index).number for index in range(1, 5)] == [1, 2, 3, 4]
+        assert buffer.statistics.storage_failures >= 4
+    assert sorted(file.name for file in mine.iterdir()) == [f'{i:05d}.jpeg' for i in range(5)]
+    assert {file.read_bytes() for file in mine.iterdir()} == {b'mine'}
+
+
+def test_link_that_waits_for_a_frame_is_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / 'thesis.jpeg'
+    mine.write_bytes(b'mine')
+    with opened(tmp_path / 'frames') as buffer:
+        send(buffer, 1)
+        (session,) = (tmp_path / 'frames').iterdir()
+        (session / '.00001.part').symlink_to(mine)
+        send(buffer, 2)
+        assert [process(buffer, index).number for index in range(2)] == [0, 1]
+    assert mine.read_bytes() == b'mine'
+
+
 @pytest.mark.parametrize('take', [shutil.copytree, shutil.move])
 def test_folder_that_the_user_copied_or_renamed_is_the_user_s(
         tmp_path: Path, take: Callable[[str, str], object]) -> None:

@@ -80,6 +80,24 @@ def test_a_place_where_no_journal_can_be_is_a_sentence(tmp_path: Path):
     nowhere.close(is_complete=False)
 
 
+@pytest.mark.parametrize('linked', ['.out.resume', 'lock', 'a.head'])
+def test_a_link_where_the_journal_is_kept_costs_no_file(tmp_path: Path, linked: str):
+    mine = tmp_path / 'mine'
+    mine.mkdir()
+    (mine / 'thesis.tex').write_text('precious')
+    place = tmp_path / '.out.resume'
+    if linked != place.name:
+        place.mkdir()
+        place = place / linked
+    place.symlink_to(mine / 'thesis.tex' if linked == 'lock' else mine)
+    if linked == 'a.head':
+        journal(tmp_path).close(is_complete=True)
+    else:
+        with pytest.raises(OutputError, match='link'):
+            journal(tmp_path)
+    assert [file.read_text() for file in mine.iterdir()] == ['precious']
+
+
 def test_a_damaged_journal_is_a_sentence(tmp_path: Path):
     begun(tmp_path)
     (tmp_path / '.out.resume' / 'run.json').write_text('{')

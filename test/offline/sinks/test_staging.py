@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import os
 from pathlib import Path
+import stat
 
 from command_rig import small_disk
 import pytest
@@ -16,7 +19,7 @@ from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, ObjectTabl
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
 from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, MaskFolder
 from sam2_tracker.offline.sinks.sink import Result, Sink, SinkPlan, SinkSet
-from sam2_tracker.offline.sinks.staging import Target
+from sam2_tracker.offline.sinks.staging import Target, write_whole
 
 CLASSES = Classes(('cup', 'object'))
 
@@ -88,6 +91,79 @@ def test_a_folder_is_not_mistaken_for_a_file(tmp_path: Path, is_folder: bool):
     place.touch() if is_folder else place.mkdir()
     with pytest.raises(StorageError, match='of yours'):
         Target(place, MaskFolder.SUFFIXES if is_folder else ()).check(overwrite=True)
+
+
+def pipe(place: Path) -> None:
+    os.mkfifo(place)
+
+
+def device(place: Path) -> None:
+    try:
+        os.mknod(place, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip('only root makes devices')
+
+
+def link(place: Path) -> None:
+    place.symlink_to(place.with_name('elsewhere'))
+    place.with_name('elsewhere').write_text('precious')
+
+
+@pytest.mark.parametrize('put', [pipe, device, link])
+@pytest.mark.parametrize('suffixes', [(), MaskFolder.SUFFIXES], ids=['file', 'folder'])
+def test_only_files_and_folders_are_ever_replaced(
+    tmp_path: Path, put: Callable[[Path], None], suffixes: tuple[str, ...]
+):
+    put(tmp_path / 'out')
+    before = (tmp_path / 'out').lstat()
+    with pytest.raises(StorageError, match=r'(pipe|device|link) of yours, not an output'):
+        Target(tmp_path / 'out', suffixes).check(overwrite=True)
+    sinks = SinkSet([SinkPlan(Target(tmp_path / 'out', suffixes), ObjectTable, Wanted())])
+    (failure,) = sinks.finish()
+    assert 'of yours, not an output' in str(failure.error)
+    assert os.path.samestat((tmp_path / 'out').lstat(), before)
+
+
+def test_a_folder_with_a_link_in_it_is_never_overwritten(tmp_path: Path):
+    (tmp_path / 'masks').mkdir()
+    (tmp_path / 'masks' / '00000.png').symlink_to(tmp_path / 'photo.png')
+    target = Target(tmp_path / 'masks', MaskFolder.SUFFIXES)
+    with pytest.raises(StorageError, match=r'holds 00000\.png'):
+        target.check(overwrite=True)
+
+
+def test_what_a_user_puts_into_a_folder_during_a_run_is_not_overwritten(tmp_path: Path):
+    sinks = SinkSet(plans(tmp_path))
+    sinks.write(result(0))
+    (tmp_path / 'masks').mkdir()
+    (tmp_path / 'masks' / 'thesis.tex').write_text('precious')
+    (failure,) = sinks.finish()
+    draft = tmp_path / '.masks.part' / 'masks'
+    assert 'holds thesis.tex' in str(failure.error)
+    assert str(failure.error).endswith(f'; it is whole as {draft}')
+    assert names(draft) == ['00000.png']
+    assert names(tmp_path) == ['.masks.part', 'masks', 'out.csv']
+    assert names(tmp_path / 'masks') == ['thesis.tex']
+
+
+def test_a_link_where_an_output_is_made_is_not_followed(tmp_path: Path):
+    mine = tmp_path / 'mine'
+    mine.mkdir()
+    (mine / 'thesis.tex').write_text('precious')
+    (tmp_path / '.out.csv.part').symlink_to(mine)
+    with pytest.raises(StorageError, match=r'out\.csv cannot be written: '):
+        SinkSet(plans(tmp_path))
+    assert names(mine) == ['thesis.tex']
+
+
+def test_a_link_where_a_small_file_is_made_is_not_followed(tmp_path: Path):
+    mine = tmp_path / 'thesis.tex'
+    mine.write_text('precious')
+    (tmp_path / '.data.yaml.part').symlink_to(mine)
+    (tmp_path / f'.data.yaml.{os.getpid()}.part').symlink_to(mine)
+    write_whole(tmp_path / 'data.yaml', b'names')
+    assert (tmp_path / 'data.yaml').read_bytes() == b'names'
+    assert mine.read_text() == 'precious'
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
@@ -164,7 +240,7 @@ def test_an_output_that_cannot_be_put_in_its_place_does_not_take_the_others_with
     (tmp_path / 'out.csv').mkdir()
     (failure,) = sinks.finish()
     assert failure.path == tmp_path / 'out.csv'
-    assert 'cannot be put in its place' in str(failure.error)
+    assert 'is a folder of yours' in str(failure.error)
     assert (tmp_path / 'masks' / '00000.png').exists()
 
 
