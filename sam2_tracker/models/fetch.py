@@ -15,8 +15,9 @@ import sys
 from tqdm import tqdm
 
 from sam2_tracker.core.errors import ModelError
+from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.models.checkpoints import cache_directory, check_published
-from sam2_tracker.models.download import download, OpenProgress, Progress
+from sam2_tracker.models.download import check_url, download, OpenProgress, Progress
 from sam2_tracker.models.zoo import model_spec, MODELS, ModelSpec
 
 EXAMPLE = """\
@@ -42,15 +43,19 @@ def fetch_checkpoint(spec: ModelSpec, directory: Path, open_progress: OpenProgre
         raise ModelError(f'{spec.name} comes with this package; there is nothing to fetch')
     part = destination.with_name(f'{destination.name}.part')
     try:
-        download(spec.url, part, open_progress)
+        refuse_irreplaceable(destination)
+    except OSError as error:
+        raise ModelError(f'cannot write {destination}: {error}') from error
+    try:
+        download(spec.url, part, spec.size_bytes, open_progress)
         _check_or_delete(part, spec)
+        part.replace(destination)
     except ModelError as error:
         raise ModelError(
             f'{error}. By hand: download {spec.url} and put it at {destination}'
         ) from error
     except OSError as error:
         raise ModelError(f'cannot write {part}: {error.strerror or error}') from error
-    part.replace(destination)
     return True
 
 
@@ -87,7 +92,9 @@ def _fetch_one(name: str, directory: Path, url: str | None) -> None:
     if spec.bundled:
         print(f'{name} comes with this package; there is nothing to fetch')
         return
-    spec = replace(spec, url=url) if url else spec
+    if url:
+        check_url(url)
+        spec = replace(spec, url=url)
     path = directory / spec.checkpoint
     print(f'{name}: {spec.size_bytes / 1e6:.0f} MB from {spec.url}')
     fetched = fetch_checkpoint(spec, directory, _progress_bar)

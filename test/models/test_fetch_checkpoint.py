@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from collections.abc import Iterator
+import contextlib
 from dataclasses import dataclass, field, replace
 import fcntl
 import hashlib
@@ -25,6 +26,8 @@ from sam2_tracker.models.zoo import MODELS, ModelSpec
 NAME = 'sam2.1_hiera_tiny'
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
+PATIENCE_BYTES = 300_000_000
+OK = b'HTTP/1.0 200 OK\r\n'
 
 
 def archive_of(size: int) -> bytes:
@@ -45,6 +48,11 @@ class Site:
     breaks: list[int] = field(default_factory=list)
     #: While it is clear only the first half is sent.
     may_finish: threading.Event = field(default_factory=threading.Event)
+    #: What is sent instead of an answer, head and all.
+    raw: bytes = b''
+    #: Sent after that for as long as anybody reads, at most `PATIENCE_BYTES`.
+    endless: bool = False
+    sent_bytes: int = 0
     #: The Range header of each request.
     asked: list[str | None] = field(default_factory=list)
     url: str = ''
@@ -63,6 +71,9 @@ def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             asked = self.headers.get('Range')
             site.asked.append(asked)
+            if site.raw:
+                self.send_raw()
+                return
             start = int(re.findall(r'\d+', asked)[0]) if asked and site.ranges else 0
             if site.status != 200:
                 self.send_error(site.status)
@@ -72,6 +83,13 @@ def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
             else:
                 self.send_body(start)
+
+        def send_raw(self) -> None:
+            self.close_connection = True
+            self.wfile.write(site.raw)
+            with contextlib.suppress(OSError):
+                while site.endless and site.sent_bytes < PATIENCE_BYTES:
+                    site.sent_bytes += self.wfile.write(bytes(1 << 16))
 
         def send_body(self, start: int) -> None:
             total = len(site.content)
@@ -216,7 +234,7 @@ def test_a_part_longer_than_the_file_is_dropped(run, site, tmp_path):
     (tmp_path / f'{NAME}.pt.part').write_bytes(site.content + b'more')
     code, text = run()
     assert code == 1
-    assert 'longer than the file on the server' in text
+    assert f'{tmp_path / NAME}.pt.part was longer than the file on the server' in text
     assert run()[0] == 0
     assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
 
@@ -237,6 +255,89 @@ def test_a_file_that_is_not_the_published_one_is_refused(run, site, tmp_path, mo
     assert code == 1
     assert 'but the published' in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_sends_for_ever_is_left_at_the_published_size(run, site, tmp_path):
+    site.raw, site.endless = OK + b'\r\n', True
+    code, text = run()
+    assert code == 1
+    assert f'sends more than {len(site.content)} bytes, but the published file has no' in text
+    assert site.sent_bytes < PATIENCE_BYTES
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_size_is_not_even_begun_and_the_part_stays(run, site, tmp_path):
+    site.raw, site.endless = OK + b'Content-Length: 10000000000000\r\n\r\n', True
+    part = tmp_path / f'{NAME}.pt.part'
+    part.write_bytes(site.content[:1000])
+    code, text = run()
+    assert code == 1
+    size = len(site.content)
+    assert f'has a file of 10000000000000 bytes, but the published one has {size}' in text
+    assert part.read_bytes() == site.content[:1000]
+
+
+@pytest.mark.parametrize('length', ['abc', '-5', '1' * 30, ''])
+def test_a_length_that_is_none_is_as_if_none_was_given(run, site, tmp_path, length):
+    site.raw = OK + f'Content-Length: {length}\r\n\r\n'.encode() + site.content
+    assert run()[0] == 0
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+@pytest.mark.parametrize(
+    ('raw', 'sentence'),
+    [
+        (b'HTTP/1.0 302 Found\r\nLocation: http://[::bad\r\n\r\n', 'names no usable address: '),
+        (b'HTTP/1.0 302 Found\r\nLocation: http://a b/\r\n\r\n', 'cannot reach|no usable'),
+        (b'HTTP/1.0 500 \x1b[31mred\r\n\r\n', r'answers 500 \?\[31mred for'),
+        (b'\0\xff' * 500, 'breaks off after 0 bytes'),
+    ],
+)
+def test_an_answer_that_is_none_is_one_sentence(run, site, tmp_path, raw, sentence):
+    site.raw = raw
+    code, text = run()
+    assert code == 1
+    assert re.search(sentence, text) and 'Traceback' not in text and '\x1b' not in text
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    'url', ['nonsense', 'http://[::bad', 'http:///x', 'ftp://host/x', 'data:,x', 'http://a b/']
+)
+def test_what_is_no_address_is_refused_with_what_is(run, tmp_path, url):
+    code, text = run('--url', url)
+    assert code == 1
+    assert f'{url!r} is no address of a file: http://HOST/FILE, https://HOST/FILE' in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mirror_may_be_a_file(run, site, tmp_path):
+    mirror = tmp_path / 'share' / 'file.pt'
+    mirror.parent.mkdir()
+    mirror.write_bytes(site.content)
+    assert run('--url', mirror.as_uri(), '--directory', str(tmp_path / 'here'))[0] == 0
+    assert (tmp_path / 'here' / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_a_link_where_the_part_is_written_is_not_followed(run, tmp_path):
+    mine = tmp_path / 'thesis.tex'
+    mine.write_text('precious')
+    (tmp_path / f'{NAME}.pt.part').symlink_to(mine)
+    code, text = run()
+    assert code == 1
+    assert 'it is a symbolic link, which is not followed: remove it' in text
+    assert mine.read_text() == 'precious'
+
+
+@pytest.mark.parametrize('name', [f'{NAME}.pt', f'{NAME}.pt.part'])
+@pytest.mark.parametrize('put', [os.mkfifo, os.mkdir])
+def test_nothing_but_a_file_is_replaced(run, tmp_path, name, put):
+    put(tmp_path / name)
+    before = (tmp_path / name).lstat()
+    code, text = run()
+    assert code == 1
+    assert f'cannot write {tmp_path / name}: ' in text and 'a file is expected' in text
+    assert os.path.samestat((tmp_path / name).lstat(), before)
 
 
 def test_a_missing_file_is_one_sentence_with_the_address_and_the_way_by_hand(run, site, tmp_path):
