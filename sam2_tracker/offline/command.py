@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.log import Level
+from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.offline.arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
@@ -96,6 +97,11 @@ def _check_outputs(job: Job, request: Request) -> None:
     saved = job.settings.save_memory
     if saved is not None and saved.exists() and not may_replace:
         raise OutputError(f'output {saved} exists already: name another one or give --overwrite')
+    if saved is not None:
+        try:
+            refuse_irreplaceable(saved)
+        except OSError as error:
+            raise OutputError(f'output {saved} cannot be written: {error}') from error
     for source in job.sources:
         source.check_outputs(may_replace)
 

@@ -92,6 +92,17 @@ def test_a_memory_that_cannot_be_written_is_an_output_that_cannot(
     assert (tmp_path / 'file' / 'memory.safetensors').exists()
 
 
+def test_a_memory_is_not_written_to_a_pipe_and_that_is_said_before_anything_is_tracked(
+    tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
+):
+    os.mkfifo(tmp_path / 'pipe')
+    options = ['--prompts', str(prompts), '--save-memory', str(tmp_path / 'pipe'), '--overwrite']
+    assert main([str(bags[0]), *options]) == 4
+    assert capsys.readouterr().err == (
+        f'error: output {tmp_path}/pipe cannot be written: it is a pipe: a file is expected\n')
+    assert (tmp_path / 'pipe').is_fifo()
+
+
 def broken(tmp_path: Path) -> Path:
     bag = write_bag(tmp_path / 'broken', raw_messages(5))
     file = bag / 'broken.mcap'

@@ -243,15 +243,13 @@ def _load_state(path: Path) -> ClipState:
 
     :raises OutputError: if it is damaged
     """
-    from safetensors import safe_open, SafetensorError
+    from sam2_tracker.core.engine.memory.tensor_file import read_tensor_file
 
     try:
-        with safe_open(path, framework='pt') as file:
-            head = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        objects = tuple(_known(entry, tensors) for entry in json.loads(head['objects']))
-        return ClipState(int(head['index']), objects)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        file = read_tensor_file(path)
+        objects = tuple(_known(each, file.tensors) for each in json.loads(file.words['objects']))
+        return ClipState(int(file.words['index']), objects)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f'{path} is damaged, the run cannot be resumed; start it without '
                           f'--resume: {error}') from error
 

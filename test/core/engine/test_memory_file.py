@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +22,6 @@ from sam2_tracker.core.engine.memory.file import (
     FORMAT,
     load_fitting,
     load_memory,
-    model_name_of,
     refuse_other_file,
     save_memory,
     SavedObject,
@@ -56,7 +58,8 @@ def test_objects_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert [(each.object_id, each.label) for each in found] == [(7, 'cup'), (2, '')]
     assert torch.equal(found[0].bank.maps, first.maps)
     assert torch.equal(found[1].bank.pointers, second.pointers)
-    assert model_name_of(path) == 'nano'
+    with pytest.raises(ModelError, match=r'made with other weights \(nano, abc\) than these \(x'):
+        load_fitting(path, SimpleNamespace(image_size=64, fingerprint=lambda: 'xyz'))
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
@@ -68,7 +71,12 @@ def test_objects_come_back_as_they_were_saved(tmp_path: Path) -> None:
     ({'bank': {'model': 'abc', 'image_size': 'big'}}, {}, "image size 'big'"),
     ({'bank': {'model': 'abc', 'image_size': 64}}, {}, 'does not describe an object'),
     ({'bank': {}}, {}, 'without model, image_size'),
+    ({'bank': {'model': 'abc', 'image_size': '9' * 5000}}, {}, "image size '999"),
     ({'object_id': 0}, {}, 'object id 0 is not 1 to 65535'),
+    ({'label': ['a']}, {}, r"the label of object 1 \['a'\] is not a text"),
+    ({'label': '\x1b[31mred'}, {}, r"the label of object 1 '.x1b\[31mred' has characters that"),
+    ({'label': '\ud800'}, {}, r"the label of object 1 '.ud800' has characters that cannot be"),
+    ({'label': 'a' * 257}, {}, 'the label of object 1 has 257 characters: at most 256 are'),
     ({'colour': 'red'}, {}, 'its list of objects cannot be read')])
 def test_a_file_that_cannot_be_is_refused(tmp_path: Path, head: dict[str, Any],
                                           tensors: dict[str, torch.Tensor],
@@ -116,3 +124,83 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         load_fitting(path, model())
     except TrackerError as error:
         assert str(error)
+
+
+def saved(path: Path) -> SavedObject:
+    """Save one object and return it."""
+    item = SavedObject(1, 'cup', bank())
+    save_memory(path, [item], 'nano')
+    return item
+
+
+def python(program: str, *arguments: object, timeout_s: float = 60) -> tuple[int | None, str]:
+    """Run a program that may be killed or stop for ever; None if it stops for ever."""
+    try:
+        done = subprocess.run([sys.executable, '-c', program, *map(str, arguments)],
+                              capture_output=True, text=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired:
+        return None, ''
+    return done.returncode, done.stdout
+
+
+def test_a_loaded_object_stays_as_it_was_when_its_file_is_written_over(tmp_path: Path) -> None:
+    item = saved(tmp_path / 'cups')
+    (loaded,) = load_memory(tmp_path / 'cups')
+    with (tmp_path / 'cups').open('r+b') as file:
+        file.write(bytes((tmp_path / 'cups').stat().st_size))
+    assert torch.equal(loaded.bank.maps, item.bank.maps)
+    assert torch.equal(loaded.bank.pointers, item.bank.pointers)
+
+
+def test_a_loaded_object_lives_on_when_its_file_is_cut_short(tmp_path: Path) -> None:
+    saved(tmp_path / 'cups')
+    program = """
+import os, sys
+from pathlib import Path
+from sam2_tracker.core.engine.memory.file import load_memory
+(item,) = load_memory(Path(sys.argv[1]))
+os.truncate(sys.argv[1], 0)
+print(bool(item.bank.maps.isfinite().all()))
+"""
+    assert python(program, tmp_path / 'cups') == (0, 'True\n')
+
+
+def test_what_is_no_file_is_refused_at_once_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'folder').mkdir()
+    program = """
+import sys
+from pathlib import Path
+from sam2_tracker.core.engine.memory.file import load_memory, refuse_other_file
+from sam2_tracker.core.errors import TrackerError
+for name in sys.argv[1:]:
+    for work in (load_memory, refuse_other_file):
+        try:
+            work(Path(name))
+        except TrackerError as error:
+            print(error)
+"""
+    pipe, folder = tmp_path / 'pipe', tmp_path / 'folder'
+    assert python(program, pipe, folder, '/dev/zero') == (0, ''.join(
+        f'object memory {path} cannot be read: it is {kind}: a file is expected\n'
+        f'{path} is there and is no object memory, so it is not replaced: take another name\n'
+        for path, kind in ((pipe, 'a pipe'), (folder, 'a folder'), ('/dev/zero', 'a device'))))
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with (tmp_path / 'large').open('wb') as file:
+        file.truncate(1 << 40)
+    with pytest.raises(StorageError, match=f'it has {1 << 40} bytes: at most {2 << 30} are read'):
+        load_memory(tmp_path / 'large')
+
+
+def test_only_files_are_replaced_and_no_planted_link_is_followed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(StorageError, match='pipe cannot be written: it is a pipe'):
+        save_memory(tmp_path / 'pipe', [SavedObject(1, '', bank())], 'nano')
+    assert (tmp_path / 'pipe').is_fifo()
+    (tmp_path / 'precious').write_text('mine')
+    (tmp_path / f'.cups.{os.getpid()}.part').symlink_to(tmp_path / 'precious')
+    saved(tmp_path / 'cups')
+    assert (tmp_path / 'precious').read_text() == 'mine' and not (tmp_path / 'cups').is_symlink()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ['cups', 'pipe', 'precious']

@@ -8,8 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from sam2_tracker.core.tracking.visibility import Visibility
+from sam2_tracker.core.types import ObjectState
 from sam2_tracker.offline.run import saved_progress
+from sam2_tracker.offline.run.clip import ClipState, KnownObject
 from sam2_tracker.offline.run.saved_progress import SavedProgress
 
 
@@ -50,3 +54,14 @@ def test_no_state_is_kept_if_none_is_asked_for(monkeypatch, tmp_path):
 
 def test_no_state_is_kept_while_the_tracker_is_ahead_of_the_results(monkeypatch, tmp_path):
     assert Recording(monkeypatch, tmp_path, 1).states(100, ahead=1) == []
+
+
+def test_a_state_to_go_on_from_stays_as_it_was_when_its_file_is_written_over(tmp_path):
+    maps = torch.randn(1, 8, 4, 4)
+    known = KnownObject(3, 'cup', Visibility(ObjectState.VISIBLE), {'maps': maps})
+    SavedProgress(tmp_path, 1).keep(ClipState(7, (known,)))
+    resumed = SavedProgress(tmp_path, 1).resumed
+    (file,) = tmp_path.iterdir()
+    with file.open('r+b') as opened:
+        opened.write(bytes(file.stat().st_size))
+    assert resumed.index == 7 and torch.equal(resumed.objects[0].memory['maps'], maps)

@@ -325,6 +325,36 @@ def test_a_damaged_file_is_refused(rig, folder):
     assert len(listed(rig)) == 1
 
 
+def test_a_loaded_object_is_tracked_on_when_its_file_is_cut_short(rig, folder):
+    ask(rig, click(label='cup'))
+    assert save(rig).success
+    loaded = load(rig).object_ids[0]
+    os.truncate(folder / 'cups.safetensors', 0)
+    # Such memory is mapped for as long as its tensors live: none may be of this file.
+    assert 'cups.safetensors' not in Path('/proc/self/maps').read_text(encoding='utf-8')
+    rig.track(2)
+    assert {each.id: each.state for each in listed(rig)}[loaded] == TrackedObject.VISIBLE
+
+
+def test_saving_onto_a_pipe_is_refused_at_once(rig, folder):
+    ask(rig, click(label='cup'))
+    folder.mkdir()
+    os.mkfifo(folder / 'cups.safetensors')
+    assert save(rig).message == (f'{folder}/cups.safetensors is there and is no object memory, '
+                                 'so it is not replaced: take another name')
+    assert 'no object memory cups.safetensors' in load(rig).message
+    assert len(listed(rig)) == 1
+
+
+def test_an_object_whose_label_would_move_the_cursor_is_not_loaded(rig, folder):
+    ask(rig, click(label='cup'))
+    assert save(rig).success
+    path = folder / 'cups.safetensors'
+    path.write_bytes(path.read_bytes().replace(rb'\"cup\"', rb'\"\\u001b\"'[:9]))
+    assert 'cups.safetensors' in load(rig).message
+    assert len(listed(rig)) == 1
+
+
 def test_more_objects_than_there_is_room_for_are_refused_all_together(tracker):
     rig = tracker('tracking.max_objects:=3')
     rig.track()

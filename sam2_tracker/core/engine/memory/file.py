@@ -6,18 +6,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-import contextlib
 from dataclasses import asdict, dataclass
 import json
 import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 
+from sam2_tracker.core.engine.memory.tensor_file import (
+    DamagedFileError,
+    read_tensor_file,
+    TensorFile,
+)
 from sam2_tracker.core.engine.memory.transfer import CondBank, refuse_misshapen
 from sam2_tracker.core.errors import ModelError, StorageError
+from sam2_tracker.core.plain_file import write_whole
+from sam2_tracker.core.text import shown, text_fault
 from sam2_tracker.core.types import MAX_OBJECT_ID
 
 if TYPE_CHECKING:
@@ -66,7 +71,10 @@ def save_memory(path: Path, objects: Sequence[SavedObject], model_name: str) -> 
         asdict(_Entry(each.object_id, each.label, each.bank.metadata())) for each in objects
     ]
     head = {'format': FORMAT, 'model_name': model_name, 'objects': json.dumps(entries)}
-    _write_whole(path, save(tensors, head))
+    try:
+        write_whole(path, save(tensors, head))
+    except OSError as error:
+        raise StorageError(f'object memory {path} cannot be written: {error}') from error
 
 
 def load_memory(path: Path) -> tuple[SavedObject, ...]:
@@ -76,17 +84,7 @@ def load_memory(path: Path) -> tuple[SavedObject, ...]:
     :raises StorageError: if the file cannot be read
     :raises ModelError: if it is not an object memory, or a damaged one
     """
-    try:
-        with safe_open(path, framework='pt') as file:
-            head = file.metadata() or {}
-            if head.get('format') != FORMAT:
-                raise ModelError(f'{path} is no object memory: it was not written by save_memory')
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise StorageError(f'object memory {path} cannot be read: {error}') from error
-    except SafetensorError as error:
-        raise ModelError(f'{path} is damaged, or no object memory: {error}') from error
-    return tuple(_objects(path, head, tensors))
+    return tuple(_objects(path, _read(path)))
 
 
 def load_fitting(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
@@ -96,7 +94,8 @@ def load_fitting(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
     :raises StorageError: if it cannot be read
     :raises ModelError: if another model made it, or the same one with another image size
     """
-    objects = load_memory(path)
+    content = _read(path)
+    objects = tuple(_objects(path, content))
     for each in objects:
         if each.bank.image_size != predictor.image_size:
             raise ModelError(
@@ -106,25 +105,12 @@ def load_fitting(path: Path, predictor: Predictor) -> tuple[SavedObject, ...]:
             )
         if each.bank.model != predictor.fingerprint():
             raise ModelError(
-                f'{path} was made with other weights ({model_name_of(path) or "unknown"}, '
+                f'{path} was made with other weights ({_model_name(content) or "unknown"}, '
                 f'{each.bank.model[:12]}) than these ({predictor.fingerprint()[:12]}): object '
                 'memories fit the weights that made them only'
             )
         refuse_misshapen(path, each.bank, predictor.model)
     return objects
-
-
-def model_name_of(path: Path) -> str:
-    """
-    Return the name of the model that a file was made with, '' if it does not say.
-
-    :raises StorageError: if the file cannot be read
-    """
-    try:
-        with safe_open(path, framework='pt') as file:
-            return str((file.metadata() or {}).get('model_name', ''))
-    except (OSError, SafetensorError) as error:
-        raise StorageError(f'object memory {path} cannot be read: {error}') from error
 
 
 def refuse_other_file(path: Path) -> None:
@@ -136,9 +122,8 @@ def refuse_other_file(path: Path) -> None:
     if not os.path.lexists(path):
         return
     try:
-        with safe_open(path, framework='pt') as file:
-            is_ours = (file.metadata() or {}).get('format') == FORMAT
-    except (OSError, SafetensorError):
+        is_ours = read_tensor_file(path).words.get('format') == FORMAT
+    except (OSError, DamagedFileError):
         is_ours = False
     if not is_ours:
         raise StorageError(
@@ -146,12 +131,28 @@ def refuse_other_file(path: Path) -> None:
         )
 
 
-def _objects(path: Path, head: dict[str, str], tensors: dict[str, Any]) -> Iterable[SavedObject]:
-    for position, entry in enumerate(_entries(path, head)):
+def _read(path: Path) -> TensorFile:
+    try:
+        content = read_tensor_file(path)
+    except OSError as error:
+        raise StorageError(f'object memory {path} cannot be read: {error}') from error
+    except DamagedFileError as error:
+        raise ModelError(f'{path} is damaged, or no object memory: {error}') from error
+    if content.words.get('format') != FORMAT:
+        raise ModelError(f'{path} is no object memory: it was not written by save_memory')
+    return content
+
+
+def _model_name(content: TensorFile) -> str:
+    return content.words.get('model_name', '')
+
+
+def _objects(path: Path, content: TensorFile) -> Iterable[SavedObject]:
+    for position, entry in enumerate(_entries(path, content.words)):
         prefix = f'{position}.'
         own = {
             name.removeprefix(prefix): tensor
-            for name, tensor in tensors.items()
+            for name, tensor in content.tensors.items()
             if name.startswith(prefix)
         }
         try:
@@ -164,7 +165,7 @@ def _objects(path: Path, head: dict[str, str], tensors: dict[str, Any]) -> Itera
 def _entries(path: Path, head: dict[str, str]) -> list[_Entry]:
     try:
         entries = [_entry(**each) for each in json.loads(head['objects'])]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f'{path}: its list of objects cannot be read: {error}') from error
     if not entries:
         raise ModelError(f'{path}: holds no object')
@@ -175,23 +176,10 @@ def _entries(path: Path, head: dict[str, str]) -> list[_Entry]:
 
 def _entry(object_id: Any, label: Any, bank: Any) -> _Entry:
     if not isinstance(object_id, int) or not 1 <= object_id <= MAX_OBJECT_ID:
-        raise ValueError(f'object id {object_id!r} is not 1 to {MAX_OBJECT_ID}')
+        raise ValueError(f'object id {shown(object_id)} is not 1 to {MAX_OBJECT_ID}')
     if not isinstance(bank, dict) or not all(isinstance(each, str) for each in bank.values()):
-        raise ValueError(f'{bank!r} does not describe an object')
-    return _Entry(object_id, str(label), bank)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    # Two processes may write the same file.
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open('wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise StorageError(f'object memory {path} cannot be written: {error}') from error
+        raise ValueError(f'{shown(bank)} does not describe an object')
+    fault = text_fault(label) if isinstance(label, str) else f'{shown(label)} is not a text'
+    if fault:
+        raise ValueError(f'the label of object {object_id} {fault}')
+    return _Entry(object_id, label, bank)

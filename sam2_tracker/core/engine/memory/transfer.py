@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 import hashlib
 from pathlib import Path
+import re
 from typing import Any, TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.protocols import Memory
+from sam2_tracker.core.text import shown
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
@@ -67,8 +69,9 @@ class CondBank:
         if missing:
             raise ModelError(f'object memory file without {", ".join(missing)}')
         _refuse_unlikely(tensors)
-        if not metadata['image_size'].isdecimal():
-            raise ModelError(f'object memory file with image size {metadata["image_size"]!r}')
+        if not re.fullmatch(r'[0-9]{1,6}', metadata['image_size']):
+            raise ModelError(
+                f'object memory file with image size {shown(metadata["image_size"])}')
         return cls(tensors['maps'], tensors['pointers'], tensors['score_logits'],
                    metadata['model'], int(metadata['image_size']))
 
