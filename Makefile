@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 SHELL := bash
 PYTHON ?= python3
+# ROS=jazzy: that distribution's wheels, in .jazzy. Empty: the sourced ROS installation, or else
+# Kilted's wheels.
+ROS =
+WORKSPACE := $(if $(filter-out kilted,$(ROS)),.$(ROS),.)
 # Runs its arguments in a shell with the virtual environment and both packages.
-IN_WORKSPACE := bash -c '. .venv/bin/activate && . install/setup.bash && exec "$$@"' --
+IN_WORKSPACE := bash -c '. $(WORKSPACE)/.venv/bin/activate && . $(WORKSPACE)/install/setup.bash && exec "$$@"' --
 # With Fast DDS's own default, best-effort subscribers lose most images of ordinary size.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
@@ -13,7 +17,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:  ## make .venv and build both packages; does nothing the second time
-	@$(PYTHON) -m tools.set_up
+	@$(PYTHON) -m tools.set_up $(ROS)
 
 demo: setup  ## track a man, a bag and a bollard in a real video; leaves demo_output/
 	@$(IN_WORKSPACE) python -m demo.fetch_clip
@@ -22,9 +26,9 @@ demo: setup  ## track a man, a bag and a bollard in a real video; leaves demo_ou
 verify-demo: setup  ## compare the demo's masks with stock SAM 2's on the same frames
 	@$(IN_WORKSPACE) python -m demo.verify
 
-test: setup  ## run every test that this machine can run
+test: setup  ## run every test that this machine can run; ROS=jazzy: those of ROS, with its wheels
 	-@$(IN_WORKSPACE) python -m demo.fetch_clip
-	@tools/run_tests
+	@WORKSPACE=$(WORKSPACE) tools/run_tests
 
 lint: setup  ## ruff with the ament linters' rules, and mypy
 	@$(IN_WORKSPACE) tools/run_lint
@@ -48,7 +52,7 @@ fuzz: setup  ## feed changed inputs for SECONDS (60)
 	@$(IN_WORKSPACE) python -m reliability.fuzz --seconds $(or $(SECONDS),60)
 
 clean:  ## remove what was built and what the demo left
-	rm -rf build install log demo_output
+	rm -rf build install log demo_output .jazzy/{build,install,log}
 
 clean-all: clean  ## remove the virtual environment too
-	rm -rf .venv
+	rm -rf .venv .jazzy

@@ -16,8 +16,8 @@ from tools import environment, machine, set_up
 from tools.machine import MachineError, RosSource
 from tools.progress import CommandError, Runner
 
-WHEELS = RosSource('')
-JAZZY = RosSource('jazzy')
+WHEELS = RosSource('kilted', uses_wheels=True)
+JAZZY = RosSource('jazzy', uses_wheels=False)
 EXPORT = (
     'set_target_properties(x PROPERTIES\n'
     '  INTERFACE_INCLUDE_DIRECTORIES "/there/include/python3.11;/there/numpy/_core/include"\n)\n'
@@ -71,6 +71,29 @@ def test_sourced_ros_of_another_python_is_refused(monkeypatch: pytest.MonkeyPatc
         machine.find_ros()
     monkeypatch.delenv('ROS_DISTRO')
     assert machine.find_ros() == WHEELS
+
+
+def test_wheels_that_are_asked_for_are_used_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('ROS_DISTRO', raising=False)
+    assert machine.find_ros('jazzy') == RosSource('jazzy', uses_wheels=True)
+    with pytest.raises(MachineError, match='ROS=lyrical: there are wheels of kilted and jazzy'):
+        machine.find_ros('lyrical')
+    monkeypatch.setenv('ROS_DISTRO', 'humble')
+    with pytest.raises(MachineError, match=r'ROS=jazzy asks for wheels, .* has ROS 2 humble'):
+        machine.find_ros('jazzy')
+
+
+def test_wheels_of_another_distribution_live_beside_the_default_ones(tmp_path: Path) -> None:
+    jazzy_wheels = RosSource('jazzy', uses_wheels=True)
+    assert set_up.workspace_of(tmp_path, WHEELS) == tmp_path
+    assert set_up.workspace_of(tmp_path, JAZZY) == tmp_path
+    assert set_up.workspace_of(tmp_path, jazzy_wheels) == tmp_path / '.jazzy'
+
+
+def test_every_distribution_s_wheels_have_their_file(repository_root: Path) -> None:
+    names = {path.stem for path in (repository_root / 'requirements').glob('ros-wheels*.txt')}
+    assert set(machine.WHEELS_FILE.values()) == names
+    assert machine.DEFAULT_WHEELS in machine.WHEELS_FILE
 
 
 def test_ros_installation_and_wheels_are_not_mixed(tmp_path: Path) -> None:
@@ -145,7 +168,9 @@ def test_child_s_environment_is_free_of_another_environment_s_wheels(
 
 
 def test_make_setup_does_nothing_the_second_time(repository_root: Path) -> None:
-    if not (repository_root / '.venv' / 'set_up' / 'build').exists():
+    venv = repository_root / '.venv'
+    # Otherwise the set-up would make it anew, and what a link points to would be lost.
+    if not ((venv / 'set_up' / 'build').exists() and environment.venv_is_whole(venv)):
         pytest.skip('this checkout was not set up with `make setup`')
     command = [sys.executable, '-m', 'tools.set_up']
     first = subprocess.run(command, cwd=repository_root, check=True, capture_output=True)

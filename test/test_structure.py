@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / 'sam2_tracker'
-NOT_OURS = {'.git', '.venv', 'build', 'install', 'log', 'demo_output', '.cache'}
+NOT_OURS = {'.git', '.venv', '.jazzy', 'build', 'install', 'log', 'demo_output', '.cache'}
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 40

@@ -18,6 +18,9 @@ import sys
 import sysconfig
 
 OLDEST_PYTHON = (3, 10)
+# Files in requirements/, by the distribution that they install.
+WHEELS_FILE = {'kilted': 'ros-wheels', 'jazzy': 'ros-wheels-jazzy'}
+DEFAULT_WHEELS = 'kilted'
 # NumPy 2.2, the last that the cv-bridge wheel runs with, has no wheel for newer ones.
 NEWEST_PYTHON_FOR_WHEELS = (3, 13)
 APT_PACKAGE_OF_COMMAND = {'git': 'git', 'make': 'make', 'g++': 'g++'}
@@ -28,37 +31,49 @@ class RosSource:
     """
     Where ROS 2 comes from.
 
-    :param distribution: name of the sourced ROS installation, empty for the wheels
+    :param distribution: its name, as in ROS_DISTRO
+    :param uses_wheels: whether it comes as wheels, rather than from a sourced installation
     """
 
     distribution: str
-
-    @property
-    def uses_wheels(self) -> bool:
-        return not self.distribution
+    uses_wheels: bool
 
     def __str__(self) -> str:
-        return f'ROS 2 {self.distribution}' if self.distribution else 'ROS 2 wheels'
+        return f'ROS 2 {self.distribution}' + (' from wheels' if self.uses_wheels else '')
 
 
 class MachineError(Exception):
     """Something that the machine lacks, told in a sentence with what to do about it."""
 
 
-def find_ros() -> RosSource:
+def find_ros(wheels: str = '') -> RosSource:
     """
-    Tell which ROS 2 to use: a sourced installation, otherwise the wheels.
+    Tell which ROS 2 to use: a sourced installation, otherwise wheels.
 
-    :raises MachineError: if the sourced installation is for another Python
+    :param wheels: distribution whose wheels are wanted whatever there is, or empty
+    :raises MachineError: if there are no such wheels, or if the sourced installation is in their
+        way or for another Python
     """
     distribution = os.environ.get('ROS_DISTRO', '')
-    if distribution and importlib.util.find_spec('rclpy') is None:
+    if wheels and wheels not in WHEELS_FILE:
+        raise MachineError(
+            f'ROS={wheels}: there are wheels of {" and ".join(WHEELS_FILE)} only. '
+            'Source an installation of any other distribution, and leave ROS= out.'
+        )
+    if wheels and distribution:
+        raise MachineError(
+            f'ROS={wheels} asks for wheels, and this shell has ROS 2 {distribution}. '
+            'Use a shell in which no ROS installation is sourced, or leave ROS= out.'
+        )
+    if not distribution:
+        return RosSource(wheels or DEFAULT_WHEELS, uses_wheels=True)
+    if importlib.util.find_spec('rclpy') is None:
         raise MachineError(
             f'ROS 2 {distribution} is sourced, but {sys.executable} cannot import its rclpy. '
             'Name the Python that it was built for, PYTHON=/usr/bin/python3 make ..., '
             'or unset ROS_DISTRO to use the wheels.'
         )
-    return RosSource(distribution)
+    return RosSource(distribution, uses_wheels=False)
 
 
 def check_machine(ros: RosSource) -> None:

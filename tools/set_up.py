@@ -3,6 +3,8 @@
 """
 Prepare this checkout: a virtual environment in .venv, and both packages built with colcon.
 
+With the argument `jazzy` the same in the folder .jazzy, from the wheels of that distribution.
+
 Each step leaves a stamp with a hash of what it depends on, so that a second run does nothing, a
 change repeats only what it concerns, and an interrupted run goes on where it was.
 """
@@ -25,11 +27,24 @@ from tools.environment import (
     venv_command,
     venv_is_whole,
 )
-from tools.machine import check_machine, find_ros, MachineError, RosSource
+from tools.machine import (
+    check_machine,
+    DEFAULT_WHEELS,
+    find_ros,
+    MachineError,
+    RosSource,
+    WHEELS_FILE,
+)
 from tools.progress import CommandError, Runner
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = ('build', 'install', 'log')
+
+
+def workspace_of(root: Path, ros: RosSource) -> Path:
+    """Give the folder of `build`, `install` and `log`: the checkout, but for other wheels."""
+    is_default = not ros.uses_wheels or ros.distribution == DEFAULT_WHEELS
+    return root if is_default else root / f'.{ros.distribution}'
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,8 @@ class SetUp:
     def __init__(self, root: Path, ros: RosSource) -> None:
         self._root = root
         self._ros = ros
-        self._venv = root / '.venv'
+        self._workspace = workspace_of(root, ros)
+        self._venv = self._workspace / '.venv'
         self._stamps = self._venv / 'set_up'
         self._runner = Runner(root, environment_for(self._venv, ros), self._stamps / 'log.txt')
 
@@ -92,7 +108,8 @@ class SetUp:
             check_same_ros(self._venv, self._ros)
         else:
             check_machine(self._ros)
-            print(f'Making .venv with {sys.executable}, for {self._ros}', flush=True)
+            name = self._venv.relative_to(self._root)
+            print(f'Making {name} with {sys.executable}, for {self._ros}', flush=True)
             subprocess.run(venv_command(self._venv, self._ros), check=True)
         self._stamps.mkdir(exist_ok=True)
 
@@ -117,7 +134,7 @@ class SetUp:
                 'colcon build',
                 self._build_key(),
                 self._build,
-                self._root / 'install' / 'setup.bash',
+                self._workspace / 'install' / 'setup.bash',
             ),
         ]
 
@@ -125,7 +142,8 @@ class SetUp:
         return [self._root / 'requirements' / f'{name}.txt' for name in names]
 
     def _package_files(self) -> list[Path]:
-        from_pip = ('opencv', 'ros-wheels') if self._ros.uses_wheels else ()
+        uses_wheels = self._ros.uses_wheels
+        from_pip = ('opencv', WHEELS_FILE[self._ros.distribution]) if uses_wheels else ()
         return self._files('run', *from_pip, 'ray', 'train', 'dev')
 
     def _constraints(self) -> list[Path]:
@@ -165,17 +183,20 @@ class SetUp:
         self._remove_builds_of_another_place()
         # colcon writes the interpreter that runs it into the executables, and an apt-installed
         # colcon's own would not see the torch in .venv.
-        options = ['--symlink-install', '--event-handlers', 'console_cohesion+']
-        self._runner.run([self._venv / 'bin' / 'python', colcon, 'build', *options])
+        build, install, log = (self._workspace / name for name in BUILT)
+        command = [self._venv / 'bin' / 'python', colcon, '--log-base', log, 'build']
+        command += ['--build-base', build, '--install-base', install]
+        command += ['--symlink-install', '--event-handlers', 'console_cohesion+']
+        self._runner.run(command)
 
     def _remove_builds_of_another_place(self) -> None:
-        cache = self._root / 'build' / 'sam2_tracker_msgs' / 'CMakeCache.txt'
+        cache = self._workspace / 'build' / 'sam2_tracker_msgs' / 'CMakeCache.txt'
         if (
             cache.exists()
             and f'CMAKE_HOME_DIRECTORY:INTERNAL={self._root}/' not in cache.read_text()
         ):
             for name in BUILT:
-                shutil.rmtree(self._root / name, ignore_errors=True)
+                shutil.rmtree(self._workspace / name, ignore_errors=True)
 
 
 def _hash(files: Iterable[Path], names: Iterable[str] = ()) -> str:
@@ -187,9 +208,15 @@ def _hash(files: Iterable[Path], names: Iterable[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def main() -> int:
+def main(wheels: str = '') -> int:
+    """
+    Set this checkout up and tell how it went.
+
+    :param wheels: distribution whose wheels are wanted, or empty for what `find_ros` finds
+    :return: exit code
+    """
     try:
-        SetUp(ROOT, find_ros()).run()
+        SetUp(ROOT, find_ros(wheels)).run()
     except (MachineError, CommandError) as error:
         print(f'\n{error}', file=sys.stderr)
         return 1
@@ -200,4 +227,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
