@@ -118,7 +118,8 @@ class Stream:
     def prompt(self, prompt: Prompt, stamp_ns: int = 0) -> tuple[int, float, float]:
         """Prompt and return the object's id, when it was asked for, when the mask was there."""
         asked_s = time.monotonic()
-        ticket = self._worker.add_prompts(PromptRequest((prompt,), stamp_ns, with_label_image=True))
+        ticket = self._worker.add_prompts(
+            PromptRequest((prompt,), stamp_ns, with_label_image=True))
         ticket.wait(_PATIENCE_S)
         answered_s = time.monotonic()
         return ticket.result().objects[0].id, asked_s, answered_s

@@ -106,6 +106,19 @@ def test_ros_installation_and_wheels_are_not_mixed(tmp_path: Path) -> None:
             environment.check_same_ros(venv, ros)
 
 
+def test_venv_that_is_a_link_to_another_is_refused_and_left_whole(tmp_path: Path) -> None:
+    shared = make_venv_folder(tmp_path / 'shared')
+    link = tmp_path / '.venv'
+    link.symlink_to(shared)
+    with pytest.raises(MachineError, match=r'is a link to .*shared'):
+        environment.refuse_link(link)
+    environment.refuse_link(shared)
+    steps = set_up.SetUp(tmp_path, WHEELS)
+    with pytest.raises(MachineError, match='remove the link'):
+        steps.run()
+    assert environment.venv_is_whole(shared)
+
+
 def test_venv_that_was_moved_or_cut_short_is_made_again(tmp_path: Path) -> None:
     venv = make_venv_folder(tmp_path / 'a')
     assert environment.venv_is_whole(venv)

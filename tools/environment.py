@@ -60,6 +60,19 @@ def check_same_ros(venv: Path, ros: RosSource) -> None:
         )
 
 
+def refuse_link(venv: Path) -> None:
+    """
+    Refuse to make a virtual environment where a link leads to another one, which would be emptied.
+
+    :raises MachineError: with the way out
+    """
+    if venv.is_symlink():
+        raise MachineError(
+            f'{venv} is a link to {venv.resolve()}, which was made for another place: '
+            f'remove the link with `rm {venv}`, and the next run makes an environment here.'
+        )
+
+
 def venv_command(venv: Path, ros: RosSource) -> list[str | Path]:
     inherit = [] if ros.uses_wheels else ['--system-site-packages']
     return [sys.executable, '-m', 'venv', '--clear', *inherit, venv]

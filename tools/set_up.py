@@ -24,6 +24,7 @@ from tools.environment import (
     check_same_ros,
     environment_for,
     make_wheels_buildable,
+    refuse_link,
     venv_command,
     venv_is_whole,
 )
@@ -107,6 +108,7 @@ class SetUp:
         if venv_is_whole(self._venv):
             check_same_ros(self._venv, self._ros)
         else:
+            refuse_link(self._venv)
             check_machine(self._ros)
             name = self._venv.relative_to(self._root)
             print(f'Making {name} with {sys.executable}, for {self._ros}', flush=True)

@@ -9,13 +9,8 @@ Only what this run wrote, or a run that a lock proves dead, is ever deleted.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-=======
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
->>>>>>> f8de65a (Replace nothing but files and folders, and follow no link where outputs, journals and frames are made)
 import csv
 from datetime import datetime, timezone
 import fcntl
@@ -333,9 +328,6 @@ class SessionFolder:
         os.close(self._marker_fd)
 
 
-<<<<<<< HEAD
-def remove_dead_sessions(parent: Path, note_progress: Callable[[], None]) -> None:
-=======
 @contextmanager
 def _opened(path: Path, known: os.stat_result | None = None) -> Iterator[int]:
     """
@@ -359,8 +351,7 @@ def _make_file(folder_fd: int, name: str) -> int:
     return os.open(name, flags, 0o666, dir_fd=folder_fd)
 
 
-def remove_dead_sessions(parent: Path) -> None:
->>>>>>> f8de65a (Replace nothing but files and folders, and follow no link where outputs, journals and frames are made)
+def remove_dead_sessions(parent: Path, note_progress: Callable[[], None]) -> None:
     """Delete the folders that runs left under a directory without ending properly."""
     for marker in parent.glob(f'*/{MARKER_NAME}'):
         note_progress()
@@ -381,20 +372,12 @@ def _remove_if_dead(folder: Path) -> None:
         os.close(marker_fd)
 
 
-<<<<<<< HEAD
-def _remove_session(folder: Path, used: int) -> None:
-    for path in folder.iterdir():
-        if _is_ours(path.name, used):
-            path.unlink(missing_ok=True)  # Somebody else may have deleted it meanwhile.
-    (folder / MARKER_NAME).unlink()
-=======
 def _remove_session(folder: Path, folder_fd: int, used: int) -> None:
     for name in os.listdir(folder_fd):
         if _is_ours(name, used):
-            with suppress(FileNotFoundError):  # Another thread may be deleting the last frames.
+            with suppress(FileNotFoundError):  # Somebody else may have deleted it.
                 os.unlink(name, dir_fd=folder_fd)
     os.unlink(MARKER_NAME, dir_fd=folder_fd)
->>>>>>> f8de65a (Replace nothing but files and folders, and follow no link where outputs, journals and frames are made)
     folder.rmdir()
 
 

@@ -33,6 +33,7 @@ from sam2_tracker.core.types import (
     Wanted,
 )
 
+
 @dataclass(frozen=True, eq=False)
 class PromptTarget:
     """
