@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+import csv
+from dataclasses import asdict, fields
 from pathlib import Path
 import signal
 import sys
@@ -152,6 +154,14 @@ def soak(seconds: float, domain_id: int, seed: int, command: Sequence[str] = ())
             run.close()
 
 
+def keep_samples(samples: Sequence[Sample], path: Path) -> None:
+    """Write a row for each moment."""
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [each.name for each in fields(Sample)])
+        writer.writeheader()
+        writer.writerows(asdict(each) for each in samples)
+
+
 def report(outcome: Outcome, rows: Sequence[Row]) -> str:
     """Return the table as Markdown."""
     shown = table(('', 'measured', 'bound', ''),
@@ -169,12 +179,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--minutes', type=float, default=10.0)
     parser.add_argument('--seed', type=int, default=7)
     parser.add_argument('--domain', type=int, default=DOMAIN, help='ROS_DOMAIN_ID')
+    parser.add_argument('--samples', type=Path, metavar='CSV', help='keep what was measured')
     parser.add_argument('--write', action='store_true', help='put the table into the docs')
     options = parser.parse_args(arguments)
     outcome = soak(options.minutes * 60, options.domain, options.seed)
     if not outcome.samples:
         print(f'soak: the node did not run: {outcome.ended}', file=sys.stderr)
         return 1
+    if options.samples:
+        keep_samples(outcome.samples, options.samples)
     rows = judge(outcome, Bounds())
     text = f'{conditions(f"make soak MINUTES={options.minutes:g}")}\n\n{report(outcome, rows)}'
     print(text, flush=True)

@@ -21,6 +21,8 @@ class Bounds:
     :param settling_share: of the run, where that is longer
     :param shortest_s: settled part from which on a slope says something
     :param memory_kib_a_frame: growth of the node's own memory, by a robust line
+    :param memory_noise_mib: growth over the settled part that is none: memory breathes with the
+        number of objects and subscribers, so short runs find large leaks only
     :param handles: growth over the settled part, by a robust line
     :param threads: likewise
     :param disk_share: of buffer.max_bytes that may be on disk
@@ -30,6 +32,7 @@ class Bounds:
     settling_share: float = 0.3
     shortest_s: float = 180.0
     memory_kib_a_frame: float = 2.0
+    memory_noise_mib: float = 8.0
     handles: float = 8.0
     threads: float = 4.0
     disk_share: float = 1.1
@@ -128,12 +131,21 @@ def judge(outcome: Outcome, bounds: Bounds) -> list[Row]:
     def grown(figure: Callable[[Sample], float]) -> float:
         settled_s = seconds[-1] - seconds[0] if seconds else 0.0
         return slope(seconds, [figure(each) for each in settled]) * settled_s
-    memory = slope([each.frames for each in settled], [each.memory_kib for each in settled])
     return [
-        growing('memory, settled', memory, 'KiB a frame', bounds.memory_kib_a_frame),
+        _memory(settled, bounds, is_long_enough),
         growing('open handles, settled', grown(lambda each: each.handles), 'more', bounds.handles),
         growing('threads, settled', grown(lambda each: each.threads), 'more', bounds.threads),
         *_counts(outcome, bounds)]
+
+
+def _memory(settled: Sequence[Sample], bounds: Bounds, is_long_enough: bool) -> Row:
+    kib_a_frame = slope([each.frames for each in settled], [each.memory_kib for each in settled])
+    frames = settled[-1].frames - settled[0].frames if settled else 0
+    grown_mib = kib_a_frame * frames / 1024
+    holds = kib_a_frame <= bounds.memory_kib_a_frame or grown_mib <= bounds.memory_noise_mib
+    return Row('memory, settled', f'{kib_a_frame:.2f} KiB a frame, {grown_mib:.1f} MiB in all',
+               f'at most {bounds.memory_kib_a_frame:g} KiB a frame, or '
+               f'{bounds.memory_noise_mib:g} MiB', holds if is_long_enough else None)
 
 
 def _counts(outcome: Outcome, bounds: Bounds) -> list[Row]:
