@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 # The contract's 5 s of `ros2 launch`, and room for a busy machine.
@@ -33,6 +34,21 @@ def executable(name: str) -> str:
             return str(path)
     raise FileNotFoundError(f'sam2_tracker has no executable {name} here: run `make setup`, then '
                             'source install/setup.bash')
+
+
+def take_signals() -> None:
+    """
+    Let Ctrl-C reach this program and those that it starts, and end by SIGTERM as by an exception.
+
+    A shell's background jobs ignore SIGINT, and so would every program that is interrupted here;
+    and whoever ends this one, what it mounted and started has to be undone.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _leave)
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 
-from reliability.processes import executable, Program, usage
+from reliability.processes import executable, Program, take_signals, usage
 from reliability.robot import Robot
 from reliability.soak_bounds import Bounds, judge, Outcome, Row, Sample
 from reliability.soak_operator import MOST_OBJECTS, Operator, Subscribers
@@ -80,7 +80,7 @@ class Soak:
         self._robot.wait(lambda: self._robot.state(2.0) == 'active' or self._has_ended(), START_S)
         sent = self._folder / 'sent.txt'
         camera = self._module('reliability.soak_camera', sent, '--seed', self._seed)
-        operator = Operator(self._robot, self._seed)
+        operator = Operator(self._robot, self._seed, self._buffer)
         subscribers = Subscribers(
             self._robot, lambda: self._module('reliability.subscriber', '/sam2_tracker',
                                               '--slow-s', 0.2), self._seed)
@@ -103,9 +103,12 @@ class Soak:
 
     def _repeat(self, act: Callable[[], None], pause_s: float) -> None:
         while not self._over.wait(pause_s) and not self._has_ended():
-            # Where the node has died in the middle of it, that is told by its end.
-            with suppress(AttributeError, IndexError):
+            try:
                 act()
+            # An actor that has gone would make the soak an easy one without a word.
+            except Exception as error:  # noqa: BLE001
+                self.outcome.mistakes.append(f'{type(error).__name__}: {error}')
+                return
 
     def _sample(self) -> None:
         held = usage(self.node.pid)
@@ -182,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--samples', type=Path, metavar='CSV', help='keep what was measured')
     parser.add_argument('--write', action='store_true', help='put the table into the docs')
     options = parser.parse_args(arguments)
+    take_signals()
     outcome = soak(options.minutes * 60, options.domain, options.seed)
     if not outcome.samples:
         print(f'soak: the node did not run: {outcome.ended}', file=sys.stderr)

@@ -68,6 +68,7 @@ class Outcome:
     :param missing: of these, without one
     :param counted_lost: 'frames lost' on /diagnostics
     :param left_behind: files in the buffer's folder after the end
+    :param mistakes: of the soak itself: of an operator or subscriber that ended early
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -80,6 +81,7 @@ class Outcome:
     ended: str = ''
     exit_code: int | None = 0
     left_behind: int = 0
+    mistakes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,9 @@ def _counts(outcome: Outcome, bounds: Bounds) -> list[Row]:
         Row('the node', outcome.ended or 'ran to the end', 'runs to the end', not outcome.ended),
         Row('its end', 'exit code 0' if clean else f'exit code {outcome.exit_code}',
             'exit code 0 after SIGINT', clean),
-        Row('files left behind', str(outcome.left_behind), 'none', outcome.left_behind == 0)]
+        Row('files left behind', str(outcome.left_behind), 'none', outcome.left_behind == 0),
+        Row('mistakes of the soak itself', '; '.join(outcome.mistakes) or 'none', 'none',
+            not outcome.mistakes)]
 
 
 def _count(what: str, number: int, of: int, bound: int, names: str = '') -> Row:

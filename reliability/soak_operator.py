@@ -23,10 +23,15 @@ _ANSWER_S = 45.0
 
 
 class Operator:
-    """Asks for one thing after the other, and notes what is not answered."""
+    """
+    Asks for one thing after the other, and notes what is not answered.
 
-    def __init__(self, robot: Robot, seed: int) -> None:
+    :param snapshots: where alone snapshots are removed, whatever path the node names
+    """
+
+    def __init__(self, robot: Robot, seed: int, snapshots: Path) -> None:
         self._robot = robot
+        self._snapshots = snapshots.resolve()
         self._random = Random(seed)
         self.requests = 0
         self.unanswered: list[str] = []
@@ -97,7 +102,10 @@ class Operator:
     def _snapshot(self) -> Any:
         reply = self._robot.trigger('snapshot')
         if reply and reply.success:
-            shutil.rmtree(Path(reply.message), ignore_errors=True)
+            folder = Path(reply.message).resolve()
+            if self._snapshots not in folder.parents:
+                raise ValueError(f'a snapshot outside {self._snapshots}: {reply.message!r}')
+            shutil.rmtree(folder, ignore_errors=True)
         return reply
 
     def _set(self) -> Any:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-import signal
 import sys
 import time
 
@@ -34,6 +33,7 @@ from reliability.faults import (  # noqa: F401
     sources,
 )
 from reliability.playing import play_all, play_here
+from reliability.processes import take_signals
 from reliability.tables import conditions, table, write
 from reliability.verdicts import FAULTS, Finding, Verdict
 
@@ -79,13 +79,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _on_terminate(*_: object) -> None:
-    raise SystemExit(143)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play faults; 1 if one of them was too much."""
     options = parse(arguments)
+    take_signals()
     chosen = [FAULTS[name] for name in dict.fromkeys(options.only)]
     if options.list:
         for each in chosen:
@@ -94,8 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.alone:
         play_here(chosen[0], options.alone, options.domain)
         return 0
-    # Ended by whoever, the disks are unmounted first.
-    signal.signal(signal.SIGTERM, _on_terminate)
     begun_s = time.monotonic()
     findings = play_all(chosen, options.jobs, options.domain)
     text = f'{conditions("make faults")} {time.monotonic() - begun_s:.0f} s.\n\n{report(findings)}'

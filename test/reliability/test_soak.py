@@ -49,7 +49,8 @@ def test_a_run_within_its_bounds_holds() -> None:
     ({'missing': 1, 'counted_lost': 1}, 'lost frames under `every`'),
     ({'ended': 'ended by itself, exit code -11', 'exit_code': -11}, 'the node'),
     ({'exit_code': 1}, 'its end'), ({'exit_code': None}, 'its end'),
-    ({'left_behind': 3}, 'files left behind')])
+    ({'left_behind': 3}, 'files left behind'),
+    ({'mistakes': ['OSError: gone']}, 'mistakes of the soak itself')])
 def test_a_broken_bound_is_named(changes: dict[str, object], what: str) -> None:
     assert what in broken(outcome(**changes))
 
