@@ -181,6 +181,14 @@ class PredictorProtocol(Protocol):
         On a prompted frame that prompt's result is returned as it is.
         """
 
+    def taught(self, memory: Memory, video_hw: tuple[int, int]) -> Memory:
+        """
+        Return what an object's prompted frames taught, to track it in another sequence with.
+
+        :param memory: of an object that was prompted; not to be used any more
+        :param video_hw: height and width of the other sequence's images
+        """
+
     def summarise(self, outputs: Sequence[MaskOutput], object_ids: Sequence[int],
                   video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
                   fill_hole_area: int = 0) -> FrameMasks:

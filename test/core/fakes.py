@@ -209,6 +209,10 @@ class FakePredictor:
         memory.tracked[index] = FakeOutput(token, 0.2 if features.empty else 0.8)
         return memory.tracked[index]
 
+    def taught(self, memory: FakeMemory, video_hw: tuple[int, int]) -> FakeMemory:
+        entries = list(memory.cond.values())
+        return FakeMemory(video_hw, {at - len(entries): each for at, each in enumerate(entries)})
+
     def summarise(
         self,
         outputs: Sequence[FakeOutput],

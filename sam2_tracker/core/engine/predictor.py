@@ -280,6 +280,15 @@ class Predictor:
         import_cond(own_memory(memory), bank, self._map_position())
 
     @torch.inference_mode()
+    def taught(self, memory: Memory, video_hw: tuple[int, int]) -> ObjectMemory:
+        """Return a memory of an object's prompted frames; see `PredictorProtocol.taught`."""
+        own, other = own_memory(memory), self.new_memory(video_hw)
+        with self._arithmetic():
+            self._settle(own)
+        import_cond(other, export_cond(own, '', self.image_size), self._map_position())
+        return other
+
+    @torch.inference_mode()
     def restored(self, video_hw: tuple[int, int], state: Mapping[str, Any]) -> ObjectMemory:
         """
         Return a memory to track on with.

@@ -20,7 +20,7 @@ from sam2_tracker.core.errors import FrameError, UnansweredError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.eviction import HeldFrame, HeldFrames
 from sam2_tracker.core.frames.intake import FrameIntake
-from sam2_tracker.core.frames.reader import FrameReader, READ_TIMEOUT_S
+from sam2_tracker.core.frames.reader import FrameReader
 from sam2_tracker.core.frames.stored_frame import (
     Arrival,
     BufferStatistics,
@@ -135,8 +135,7 @@ class FrameBuffer:
     def _wait_s(self, end_s: float) -> float:
         left_s = end_s - time.monotonic()
         if self._held.waiting:
-            # There is a frame, so that only the disk is waited for.
-            left_s = min(max(left_s, READ_TIMEOUT_S - self._reader.waited_s), READ_TIMEOUT_S)
+            left_s = self._reader.wait_s(left_s)  # It is there: only the disk is waited for.
         odd_for_s = self._intake.odd_for_s
         return left_s if odd_for_s is None or left_s <= 0 else min(left_s, max(odd_for_s, 1e-3))
 

@@ -54,7 +54,7 @@ class FrameReader:
         if future is None or not future.done():
             future = self._begin(held)
         try:
-            # Not tried again one by one while the disk does not answer at all.
+            # Not waited for again with each frame while the disk does not answer at all.
             return future.result(max(0.0, READ_TIMEOUT_S - self._disk.busy_s))
         except FutureTimeoutError:
             future.cancel()
@@ -83,12 +83,17 @@ class FrameReader:
             self._fetched[key].add_done_callback(self._notify)
             while len(self._fetched) > MAX_FETCHED:
                 self._fetched.pop(next(iter(self._fetched))).cancel()
-        return self._fetched[key].done() or self.waited_s > PATIENCE_S
+        waited_s = time.monotonic() - self._waits_since_s
+        return self._fetched[key].done() or waited_s > PATIENCE_S
 
-    @property
-    def waited_s(self) -> float:
-        """Return how long ago the frame that was asked for last began to be read."""
-        return time.monotonic() - self._waits_since_s
+    def wait_s(self, timeout_s: float) -> float:
+        """
+        Return for how long to wait until `is_at_hand` is asked again, 0 or less for not at all.
+
+        :param timeout_s: of whoever waits: a disk that works is waited for in any case
+        """
+        waited_s = time.monotonic() - self._waits_since_s
+        return min(max(timeout_s, READ_TIMEOUT_S - waited_s), READ_TIMEOUT_S)
 
     def _notify(self, _: Future[bytes]) -> None:
         with self._changed:

@@ -12,7 +12,7 @@ import numpy as np
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.validation import size_text
-from sam2_tracker.core.protocols import FrameFeatures, PredictorProtocol
+from sam2_tracker.core.protocols import FrameFeatures, Memory, PredictorProtocol
 from sam2_tracker.core.tracking.results import summarised
 from sam2_tracker.core.tracking.track import Track
 from sam2_tracker.core.tracking.visibility import object_name, VisibilityHistory
@@ -41,10 +41,13 @@ def carry_over(
     """
     Make each object's last mask, at the new size, its prompt on the next frame.
 
-    Where the aspect changed, or there is no last mask, the object is lost. What was remembered
-    elsewhere and not tracked here yet stays as it is.
+    One that is not visible goes on by what its prompted frames taught. Where the aspect changed,
+    or a new object has not caught up yet, the object is lost. What was remembered elsewhere and
+    not tracked here yet stays as it is.
     """
     for track in tracks:
+        if track.memory is None and track.replay is None and track.carried_mask_hw is None:
+            continue  # Lost before.
         if track.memory is not None and track.memory.last_index is None:
             track.replay = None
             track.pictures.clear()
@@ -52,17 +55,41 @@ def carry_over(
         mask_hw = None
         if same_aspect(before_hw, after_hw):
             mask_hw = _last_mask(track, newest_index, after_hw, predictor, config)
+            if mask_hw is None and track.memory is not None:
+                _carry_unseen(track, track.memory, newest_index, after_hw, predictor)
+                continue
         if mask_hw is None:
             track.lose()
             log(
                 Level.WARN,
-                f'{object_name(track.shown)} is lost: the picture changed from '
-                f'{size_text(before_hw)} to {size_text(after_hw)}',
+                f'{object_name(track.shown)} is lost: {_what_changed(before_hw, after_hw)}',
             )
             continue
         track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
         track.pictures.clear()
         track.history = VisibilityHistory()
+
+
+def _carry_unseen(
+    track: Track,
+    memory: Memory,
+    newest_index: int,
+    after_hw: tuple[int, int],
+    predictor: PredictorProtocol,
+) -> None:
+    """Let an object that is hidden go on by its memory: there is no mask to prompt it with."""
+    before = track.history.before(newest_index + 1)
+    track.memory, track.replay = predictor.taught(memory, after_hw), None
+    track.pictures.clear()
+    track.history = VisibilityHistory()
+    if before is not None:
+        track.history.record(-1, before)
+
+
+def _what_changed(before_hw: tuple[int, int], after_hw: tuple[int, int]) -> str:
+    if before_hw == after_hw:
+        return f'the picture was not {size_text(after_hw)} for a while'
+    return f'the picture changed from {size_text(before_hw)} to {size_text(after_hw)}'
 
 
 def take_up_carried(

@@ -197,6 +197,20 @@ def test_what_was_exported_gives_the_same_masks_in_another_sequence(
     assert differing(shifted, expected) == []
 
 
+def test_what_an_object_taught_is_what_its_export_would_give(predictor, encoded, one_click):
+    taught = Stream(predictor, encoded)
+    taught.add(1, 0, points([disc_xy(0, 0)]))
+    taught.track(1, 4)
+
+    other = Stream(predictor, lambda index: encoded(index + 1))
+    other.memories[1] = predictor.taught(taught.memories[1], taught.memories[1].video_hw)
+    other.track(0, END - 1)
+
+    shifted = {(index + 1, 1): logits for (index, _), logits in other.results.items()}
+    expected = {key: logits for key, logits in one_click.items() if key[0] > 0}
+    assert differing(shifted, expected) == []
+
+
 @pytest.mark.parametrize('name', ['nano', 'sam2_hiera_tiny'])
 def test_other_models_with_a_correction_equal_stock_on_every_frame(
         one_thread, clip_folder, name):

@@ -100,11 +100,53 @@ def test_a_lost_object_prompted_on_a_past_frame_stays_lost_until_it_has_caught_u
     assert rig.shown(1).state is ObjectState.VISIBLE
 
 
-def test_an_object_without_a_last_mask_is_lost_with_the_size(rig):
+def test_an_object_that_is_hidden_when_the_size_changes_is_carried_over_by_its_memory(
+    rig, monkeypatch
+):
+    def refuse(*_):
+        raise AssertionError('prompted where it is hidden')
+
+    rig.play(1, empty=True)
+    monkeypatch.setattr(rig.predictor, 'prompt', refuse)
+    rig.tracker.resize((96, 128))
+    hidden = rig.step(frame(0, empty=True, source_hw=(96, 128)))
+    assert [each.state for each in hidden.objects] == [ObjectState.OCCLUDED] * 2
+    seen = rig.step(frame(1, source_hw=(96, 128)))
+    assert [each.state for each in seen.objects] == [ObjectState.VISIBLE] * 2
+    assert [each.label for each in seen.objects] == ['cup', '']
+    assert seen.masks[0].shape == (96, 128)
+    assert rig.lines == []
+
+
+def test_an_object_hidden_across_a_change_of_size_is_lost_when_its_time_is_over(rig):
     rig.play(1, empty=True)
     rig.tracker.resize((96, 128))
-    result = rig.step(frame(0, source_hw=(96, 128)))
+    result = rig.step(frame(0, empty=True, stamp_s=103.6, source_hw=(96, 128)))
     assert [each.state for each in result.objects] == [ObjectState.LOST] * 2
+
+
+def test_a_hidden_object_survives_a_second_change_before_the_first_frame(rig):
+    rig.play(1, empty=True)
+    rig.tracker.resize((96, 128))
+    rig.tracker.resize((48, 64))
+    result = rig.step(frame(0))
+    assert [each.state for each in result.objects] == [ObjectState.VISIBLE] * 2
+
+
+def test_a_size_that_comes_back_before_a_frame_of_the_other_loses_no_object(rig):
+    rig.tracker.resize((48, 64))
+    rig.play(1, empty=True)
+    rig.tracker.resize((48, 64))
+    result = rig.step(frame(0))
+    assert [each.state for each in result.objects] == [ObjectState.VISIBLE] * 2
+    assert rig.lines == []
+
+
+def test_an_object_is_said_to_be_lost_with_the_size_once(rig):
+    for hw in ((48, 48), (48, 64), (48, 48)):
+        rig.tracker.resize(hw)
+        rig.step(frame(0, source_hw=hw))
+    assert len([line for _, line in rig.lines if 'is lost' in line]) == 2
 
 
 def test_an_object_that_catches_up_is_carried_over_by_the_track_that_is_shown(rig):
