@@ -31,6 +31,10 @@ MODEL_NAMES = (
 )
 
 
+# A picture of that many takes 150 MB, and half a second to decode.
+MAX_PIXELS = 50_000_000
+
+
 class FramePolicy(enum.Enum):
     """What to do when frames come faster than they can be tracked."""
 
@@ -117,6 +121,12 @@ class InputConfig:
         when=When.LIVE,
         name='image_max_value',
         between=(1, 65535),
+    )
+    max_pixels: int = setting(
+        MAX_PIXELS,
+        'Pixels of the largest image that is taken; larger ones are refused undecoded.',
+        name='image_max_pixels',
+        between=(1, 178956970),
     )
     frame_policy: FramePolicy = setting(
         FramePolicy.LATEST,
@@ -260,6 +270,7 @@ class CoreConfig:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
     frame_policy: FramePolicy = InputConfig.frame_policy
+    max_pixels: int = InputConfig.max_pixels
 
 
 @dataclass(frozen=True)
@@ -284,7 +295,8 @@ class NodeConfig:
     def core(self) -> CoreConfig:
         """The part that the core needs."""
         return CoreConfig(
-            self.model, self.buffer, self.tracking, self.prompt, self.input.frame_policy
+            self.model, self.buffer, self.tracking, self.prompt, self.input.frame_policy,
+            self.input.max_pixels,
         )
 
 

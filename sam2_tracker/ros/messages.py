@@ -25,7 +25,9 @@ import PIL.Image
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
+from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, PromptError
+from sam2_tracker.core.frames.jpeg import refuse_too_large
 from sam2_tracker.core.types import (
     BoolArray,
     Box,
@@ -118,10 +120,11 @@ def image_to_msg(pixels: UInt8Array, encoding: str, header: Header) -> Image:
     return _to_msg(pixels, encoding, header)
 
 
-def payload_from_msg(msg: CompressedImage) -> bytes | UInt8Array:
+def payload_from_msg(msg: CompressedImage, max_pixels: int = MAX_PIXELS) -> bytes | UInt8Array:
     """
     Return a JPEG payload as it is, any other picture decoded.
 
+    :param max_pixels: of the largest picture that is accepted
     :returns: the bytes of a JPEG whose header is readable, or (height, width, 3) RGB uint8
     :raises FrameError: empty, damaged, or neither JPEG nor PNG
     """
@@ -132,6 +135,7 @@ def payload_from_msg(msg: CompressedImage) -> bytes | UInt8Array:
         with PIL.Image.open(io.BytesIO(payload), formats=('JPEG', 'PNG')) as picture:
             if picture.format == 'JPEG':
                 return payload
+            refuse_too_large((picture.height, picture.width), max_pixels)
             return _png_to_rgb(picture)
     except PIL.UnidentifiedImageError:
         raise FrameError(

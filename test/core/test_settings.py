@@ -22,7 +22,8 @@ README = (Path(__file__).parents[2] / 'README.md').read_text()
 CONTRACT = (
     'model', 'checkpoint', 'device', 'precision', 'compile', 'image_size', 'batching',
     'image_transport',
-    'image_reliability', 'image_max_value', 'frame_policy', 'buffer.directory',
+    'image_reliability', 'image_max_value', 'image_max_pixels', 'frame_policy',
+    'buffer.directory',
     'buffer.max_frames', 'buffer.max_bytes', 'buffer.jpeg_quality', 'buffer.max_side',
     'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames',
     'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',

@@ -15,7 +15,7 @@ import threading
 import time
 from types import TracebackType
 
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import BufferConfig, FramePolicy, MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, UnansweredError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.eviction import HeldFrame, HeldFrames
@@ -59,17 +59,19 @@ class FrameBuffer:
     memory until they are written.
 
     :param policy: `latest` gives the worker the newest frame, `every` gives it each one
+    :param max_pixels: of the largest image that is accepted
     :raises StorageError: if the directory cannot be used, or its disk does not answer
     """
 
-    def __init__(self, config: BufferConfig, policy: FramePolicy) -> None:
+    def __init__(self, config: BufferConfig, policy: FramePolicy,
+                 max_pixels: int = MAX_PIXELS) -> None:
         self._latest = policy is FramePolicy.LATEST
         self._changed = threading.Condition()  # Guards these; no file is touched under it.
         self._held = HeldFrames(config, policy, min(MAX_MEMORY_BYTES, config.max_bytes))
         self._woken = self._closed = False
         self._writer = FrameWriter(config, self._held, self._changed)
         self._reader = FrameReader(self._writer.read, self._changed)
-        self._intake = FrameIntake(config, policy, self._writer)
+        self._intake = FrameIntake(config, policy, max_pixels, self._writer)
 
     def __enter__(self) -> FrameBuffer:
         return self

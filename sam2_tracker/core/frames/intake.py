@@ -36,8 +36,9 @@ class FrameIntake:
     :ivar sessions_begun: how many
     """
 
-    def __init__(self, config: BufferConfig, policy: FramePolicy, writer: FrameWriter) -> None:
-        self._codec = jpeg.FrameCodec(config, policy)
+    def __init__(self, config: BufferConfig, policy: FramePolicy, max_pixels: int,
+                 writer: FrameWriter) -> None:
+        self._codec = jpeg.FrameCodec(config, policy, max_pixels)
         self._writer = writer
         self._lock = threading.Lock()  # Guards all here; the buffer's may be taken under it.
         self._sessions = StreamSessions()

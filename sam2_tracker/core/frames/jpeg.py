@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.config import BufferConfig, FramePolicy, MAX_PIXELS
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage
 from sam2_tracker.core.types import UInt8Array
@@ -47,12 +47,13 @@ class PayloadInfo:
     hw: tuple[int, int]
 
 
-def probe(payload: bytes) -> PayloadInfo:
+def probe(payload: bytes, max_pixels: int = MAX_PIXELS) -> PayloadInfo:
     """
     Read a payload's format and size without decoding it.
 
-    :raises FrameError: if it is empty, truncated, neither JPEG nor PNG, or has more than 8 bits a
-        channel
+    :param max_pixels: of the largest picture that is accepted
+    :raises FrameError: if it is empty, truncated, neither JPEG nor PNG, has more than 8 bits a
+        channel or too many pixels
     """
     if not payload:
         raise FrameError('the image payload is empty')
@@ -61,9 +62,13 @@ def probe(payload: bytes) -> PayloadInfo:
         with Image.open(stream, formats=_FORMATS) as image:
             is_jpeg, mode, (width, height) = image.format != 'PNG', image.mode, image.size
             scan_offset = stream.tell() if is_jpeg else 0
+    except Image.DecompressionBombError as error:
+        raise FrameError(f'the image payload of {len(payload)} bytes has more than {max_pixels} '
+                         'pixels (image_max_pixels)') from error
     except _DAMAGED as error:
         raise FrameError(f'the image payload of {len(payload)} bytes, beginning with '
                          f'{payload[:4].hex(" ")}, is not a readable JPEG or PNG') from error
+    refuse_too_large((height, width), max_pixels)
     if mode not in _MODES:
         raise FrameError(f'PNG pixels of mode {mode} are not accepted: 8 bits a channel are')
     # Pillow stops at the scan: a thumbnail's end marker lies before it, and entropy-coded bytes
@@ -72,6 +77,18 @@ def probe(payload: bytes) -> PayloadInfo:
         raise FrameError(f'the {"JPEG" if is_jpeg else "PNG"} payload of {len(payload)} bytes is '
                          'truncated: it has no end marker')
     return PayloadInfo(is_jpeg, (height, width))
+
+
+def refuse_too_large(hw: tuple[int, int], max_pixels: int) -> None:
+    """
+    Refuse a picture that would take too long, and too much memory, to decode.
+
+    :raises FrameError: if it has more pixels
+    """
+    height, width = hw
+    if width * height > max_pixels:
+        raise FrameError(f'a picture of {width}x{height} is too large: up to {max_pixels} pixels '
+                         'are accepted (image_max_pixels)')
 
 
 def decode(payload: bytes) -> UInt8Array:
@@ -153,7 +170,9 @@ class FrameJpeg:
 class FrameCodec:
     """Says of a received image what is stored and what is tracked, by the settings."""
 
-    def __init__(self, config: BufferConfig, policy: FramePolicy) -> None:
+    def __init__(self, config: BufferConfig, policy: FramePolicy,
+                 max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         self._quality = config.jpeg_quality
         self._max_side = config.max_side
         # Under `every` a raw frame always makes the JPEG round trip, so that results do not
@@ -167,11 +186,13 @@ class FrameCodec:
         :raises FrameError: if it is empty, truncated, damaged or not a picture at all
         """
         if isinstance(image, EncodedImage):
-            info = probe(image.payload)
+            info = probe(image.payload, self._max_pixels)
             if info.is_jpeg and fits(info.hw, self._max_side):
                 return FrameJpeg(info.hw, received=image.payload)
             return self._of_pixels(decode(image.payload))
         _check(image.image_rgb)
+        height, width = image.image_rgb.shape[:2]
+        refuse_too_large((height, width), self._max_pixels)
         return self._of_pixels(image.image_rgb)
 
     def _of_pixels(self, received_rgb: UInt8Array) -> FrameJpeg:

@@ -58,6 +58,7 @@ class ImageInput:
         self._logger = node.get_logger()
         self._append = append
         self._mono16_white = mono16_white
+        self._max_pixels = config.max_pixels
         self._refused: set[str] = set()
         self._said_at_s: dict[str, float] = {}
         self._newest: tuple[FrameHeader, int] | None = None
@@ -100,7 +101,7 @@ class ImageInput:
     def _converted(self, msg: Image | CompressedImage) -> RawImage | EncodedImage:
         if isinstance(msg, Image):
             return RawImage(image_from_msg(msg, self._mono16_white()))
-        payload = payload_from_msg(msg)
+        payload = payload_from_msg(msg, self._max_pixels)
         return EncodedImage(payload) if isinstance(payload, bytes) else RawImage(payload)
 
     def _report(self, arrival: Arrival) -> None:

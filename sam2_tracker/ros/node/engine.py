@@ -94,7 +94,7 @@ class Engine:
         predictor = loader.load(config, hooks.cancelled)
         _check_cancelled(hooks.cancelled)
         self._log = hooks.log
-        self._buffer = FrameBuffer(config.buffer, config.frame_policy)
+        self._buffer = FrameBuffer(config.buffer, config.frame_policy, config.max_pixels)
         self.worker = Worker(
             predictor, self._buffer, config, hooks.ids, hooks.on_result, hooks.wanted, prompts,
             hooks.log)

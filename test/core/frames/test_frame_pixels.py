@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from sam2_tracker.core.config import FramePolicy
+from sam2_tracker.core.config import BufferConfig, FramePolicy
+from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.eviction import MAX_PICTURES
@@ -137,3 +138,16 @@ def test_every_gives_the_same_pixels_with_and_without_a_backlog(open_buffer: Ope
         if backlog:
             pictures += [buffer.image(process(buffer, number).number) for number in range(6)]
     assert all(np.array_equal(*pair) for pair in zip(pictures[:6], pictures[6:], strict=True))
+
+
+@pytest.mark.parametrize('image', [RawImage(picture(hw=(60, 80))),
+                                   EncodedImage(payload(hw=(60, 80))),
+                                   EncodedImage(payload(hw=(60, 80), kind='PNG'))])
+def test_image_of_more_pixels_than_accepted_is_refused_and_counted(
+        tmp_path: Path, image: RawImage | EncodedImage) -> None:
+    with FrameBuffer(BufferConfig(directory=tmp_path), EVERY, max_pixels=4799) as buffer:
+        with pytest.raises(FrameError, match='80x60 is too large: up to 4799 pixels'):
+            buffer.append(image, header(1), 1)
+        assert buffer.statistics.unreadable == 1
+    with FrameBuffer(BufferConfig(directory=tmp_path), EVERY, max_pixels=4800) as buffer:
+        assert buffer.append(image, header(1), 1).stored is not None

@@ -318,7 +318,7 @@ def test_directory_on_a_disk_that_does_not_answer_is_refused(
         tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, 'OPEN_TIMEOUT_S', 0.05)
     disk.hang()
-    with pytest.raises(StorageError, match='is on a disk that does not answer within 0.05 s'):
+    with pytest.raises(StorageError, match=r'is on a disk that does not answer within 0\.05 s'):
         soon(lambda: opened(tmp_path))
     disk.answer()
     end_s = time.monotonic() + PATIENCE_S
