@@ -226,7 +226,7 @@ def _save_state(path: Path, state: ClipState) -> None:
 
     :raises OutputError: if it cannot be written
     """
-    from safetensors.torch import save
+    from sam2_tracker.core.engine.memory.tensor_file import tensor_file_bytes
 
     tensors = {f'{each.object_id}{_SEPARATOR}{name}': tensor for each in state.objects
                for name, tensor in each.memory.items()}
@@ -234,7 +234,7 @@ def _save_state(path: Path, state: ClipState) -> None:
                 'state': int(each.visibility.state),
                 'hidden_since_ns': each.visibility.hidden_since_ns} for each in state.objects]
     head = {'index': str(state.index), 'objects': json.dumps(objects)}
-    write_whole(path, save(tensors, head))
+    write_whole(path, tensor_file_bytes(tensors, head))
 
 
 def _load_state(path: Path) -> ClipState:

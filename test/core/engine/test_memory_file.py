@@ -63,6 +63,14 @@ def test_objects_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+def test_the_same_objects_are_the_same_bytes(tmp_path: Path) -> None:
+    objects, written = [SavedObject(7, 'cup', bank()), SavedObject(2, 'Löffel', bank(1))], set()
+    for _ in range(20):
+        save_memory(tmp_path / 'cups.safetensors', objects, 'nano')
+        written.add((tmp_path / 'cups.safetensors').read_bytes())
+    assert len(written) == 1
+
+
 @pytest.mark.parametrize(('head', 'tensors', 'sentence'), [
     ({}, {'maps': torch.ones(2, WIDTH, SIDE)}, 'whose maps are torch.float32 of shape'),
     ({}, {'pointers': torch.ones(2, WIDTH, dtype=torch.int64)}, 'whose pointers are torch.int64'),

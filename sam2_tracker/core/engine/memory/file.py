@@ -12,11 +12,10 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from safetensors.torch import save
-
 from sam2_tracker.core.engine.memory.tensor_file import (
     DamagedFileError,
     read_tensor_file,
+    tensor_file_bytes,
     TensorFile,
 )
 from sam2_tracker.core.engine.memory.transfer import CondBank, refuse_misshapen
@@ -72,7 +71,7 @@ def save_memory(path: Path, objects: Sequence[SavedObject], model_name: str) -> 
     ]
     head = {'format': FORMAT, 'model_name': model_name, 'objects': json.dumps(entries)}
     try:
-        write_whole(path, save(tensors, head))
+        write_whole(path, tensor_file_bytes(tensors, head))
     except OSError as error:
         raise StorageError(f'object memory {path} cannot be written: {error}') from error
 

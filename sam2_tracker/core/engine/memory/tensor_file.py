@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Files of tensors and a few words, in the safetensors format, read as bytes.
+Files of tensors and a few words, in the safetensors format, read and written as bytes.
 
 The format's own way to open a file leaves it mapped for as long as a tensor of it lives: whoever
 shortens the file then ends the process, and whoever writes into it changes the tensors.
@@ -9,12 +9,13 @@ shortens the file then ends the process, and whoever writes into it changes the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load, save
 import torch
 
 from sam2_tracker.core.plain_file import read_whole
@@ -39,6 +40,23 @@ class TensorFile:
 
     words: dict[str, str]
     tensors: dict[str, torch.Tensor]
+
+
+def tensor_file_bytes(tensors: Mapping[str, torch.Tensor], words: Mapping[str, str]) -> bytes:
+    """
+    Return the content of a file, the same bytes for the same content.
+
+    The format's own writer puts the words into another order each time.
+    """
+    written = save(dict(tensors), dict(words))
+    begin = _LENGTH_BYTES + int.from_bytes(written[:_LENGTH_BYTES], 'little')
+    head = json.loads(written[_LENGTH_BYTES:begin])
+    head['__metadata__'] = dict(sorted(words.items()))
+    text = json.dumps(head, separators=(',', ':')).encode()
+    # Tensors begin at a multiple of eight, as the format's writer has it.
+    text += b' ' * (-len(text) % _LENGTH_BYTES)
+    length = len(text).to_bytes(_LENGTH_BYTES, 'little')
+    return b''.join((length, text, memoryview(written)[begin:]))
 
 
 def read_tensor_file(path: Path) -> TensorFile:
