@@ -9,6 +9,12 @@ reply, a log line, a command's last line) can show it as it is.
 """
 
 
+import re
+
+# What a picture was read from, as PIL names it, tells nobody anything.
+_ADDRESS = re.compile(r' ?<[^<>]* object at 0x[0-9a-f]+>')
+
+
 class TrackerError(Exception):
     """Base of every refusal: the message is one sentence for the user."""
 
@@ -42,5 +48,5 @@ class WithdrawnError(TrackerError):
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says without the line breaks in it."""
-    return ' '.join(str(error).split())
+    """Return what an error says without the line breaks, and addresses in memory, in it."""
+    return ' '.join(_ADDRESS.sub('', str(error)).split())

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.errors import one_line, PromptError
 from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.prompts.mask_pixels import masks_in
 from sam2_tracker.core.types import Prompt
 
 
@@ -89,18 +90,13 @@ def _prompts(options: argparse.Namespace) -> Iterator[tuple[str, Prompt]]:
 def _mask_prompts(path: Path, label: str) -> Iterator[tuple[str, Prompt]]:
     try:
         with Image.open(path) as picture:
-            is_palette = picture.mode == 'P'
-            flat = np.asarray(picture if picture.mode in ('1', 'L', 'P') else picture.convert('L'))
+            masks = masks_in(picture)
     except (OSError, UnidentifiedImageError) as error:
-        raise PromptError(f'--mask {path} cannot be read: {error}') from error
-    if not is_palette:
-        yield f'--mask {path}', Prompt(0, label, mask_hw=flat != 0)
-        return
-    indices = [int(index) for index in np.unique(flat) if index]
-    if not indices:
-        raise PromptError(f'--mask {path} is all zero: set the pixels of the object')
-    for index in indices:
-        yield f'--mask {path}', Prompt(index, label, mask_hw=flat == index)
+        raise PromptError(f'--mask {path} cannot be read: {one_line(error)}') from error
+    except PromptError as error:
+        raise PromptError(f'--mask {path} {error}') from error
+    for index, mask_hw in masks.items():
+        yield f'--mask {path}', Prompt(index, label, mask_hw=mask_hw)
 
 
 def _placed(name: str, prompt: Prompt, when: When) -> FilePrompt:

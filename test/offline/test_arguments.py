@@ -55,6 +55,9 @@ def test_a_palette_mask_has_an_object_an_index(tmp_path: Path):
         (1, 2),
         (5, 3),
     ]
+    with pytest.raises(PromptError, match=r'--mask .*grey\.png has the values 0, 1, 5: an object'):
+        parse(['a.mp4', '--mask', str(grey)])
+    Image.fromarray((pixels > 0).astype(np.uint8)).save(grey)
     [whole] = parse(['a.mp4', '--mask', str(grey)]).prompts
     assert (whole.prompt.object_id, int(whole.prompt.mask_hw.sum())) == (0, 5)
 

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from sam2_tracker.core.config import BufferConfig, FramePolicy, MAX_PIXELS
-from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.errors import FrameError, one_line
 from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage
 from sam2_tracker.core.types import UInt8Array
 
@@ -102,7 +102,7 @@ def decode(payload: bytes) -> UInt8Array:
             return np.array(image.convert('RGB'))
     except _DAMAGED as error:
         raise FrameError(f'the image payload of {len(payload)} bytes cannot be decoded: '
-                         f'{error}') from error
+                         f'{one_line(error)}') from error
 
 
 def encode(image_rgb: UInt8Array, quality: int) -> bytes:

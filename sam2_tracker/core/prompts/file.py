@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 import yaml
 
 from sam2_tracker.core.errors import one_line, PromptError
+from sam2_tracker.core.prompts.mask_pixels import one_mask_in
 from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, MAX_OBJECT_ID, Prompt
 
 WHEN = ('frame', 'time_s', 'stamp')
@@ -203,12 +204,11 @@ class _Entry:
             return None
         try:
             with Image.open(self._folder / name) as picture:
-                # An indexed picture, as DAVIS has, counts by index and not by colour.
-                flat = picture if picture.mode in ('1', 'L', 'P') else picture.convert('L')
-                mask_hw: BoolArray = np.asarray(flat) != 0
+                return one_mask_in(picture)
         except (OSError, UnidentifiedImageError) as error:
-            raise self._refusal(f'mask {name} cannot be read: {error}') from error
-        return mask_hw
+            raise self._refusal(f'mask {name} cannot be read: {one_line(error)}') from error
+        except PromptError as error:
+            raise self._refusal(f'mask {name} {error}') from error
 
 
 def _is_whole(value: object) -> bool:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.errors import FrameError, one_line
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import UInt8Array
 
@@ -131,4 +131,4 @@ def _or_frame_error(read: Callable[[], Image.Image]) -> Image.Image:
     try:
         return read()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise FrameError(f'a PNG cannot be decoded: {error}') from error
+        raise FrameError(f'a PNG cannot be decoded: {one_line(error)}') from error

@@ -79,8 +79,8 @@ def test_points_without_labels_are_positive(load):
 
 
 def test_an_indexed_mask_counts_by_index(load, tmp_path):
-    picture = Image.fromarray(np.array([[0, 1], [2, 0]], np.uint8), 'P')
-    picture.putpalette([0, 0, 0, 0, 0, 0, 9, 9, 9])
+    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), 'P')
+    picture.putpalette([9, 9, 9, 0, 0, 0])
     picture.save(tmp_path / 'm.png')
     mask = load('prompts:\n  - {frame: 0, mask: m.png}').prompts[0].prompt.mask_hw
     assert mask.tolist() == [[False, True], [True, False]]
