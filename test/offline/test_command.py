@@ -198,6 +198,30 @@ def test_what_a_full_disk_keeps_from_being_resumed_is_said_and_the_run_goes_on(
         assert list(content(tmp_path)) == ['out.csv']
 
 
+@pytest.mark.parametrize('direction', ['forward', 'both'])
+def test_outputs_of_a_folder_are_called_as_its_pictures_are(
+    tmp_path: Path, clip_folder: Path, direction: str
+):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    names = [f'{5 * number:05d}' for number in range(1, 7)]
+    for name, file in zip(names, sorted(clip_folder.iterdir()), strict=False):
+        (folder / f'{name}.jpg').write_bytes(file.read_bytes())
+    out = tmp_path / 'out'
+    options = ['--masks', str(out / 'masks'), '--coco', str(out / 'out.json')]
+    options += ['--frames', str(out / 'images'), '--yolo', str(out), '--at', '2']
+    options += ['--direction', direction, '--point', '20,20']
+    assert main([str(folder), *options]) == 0
+    assert sorted(content(out)) == sorted([
+        *(f'masks/images/{name}.png' for name in names),
+        *(f'images/images/{name}.jpg' for name in names),
+        *(f'images/labels/{name}.txt' for name in names),
+        *('data.yaml', 'out.json'),
+    ])  # fmt: skip
+    coco = json.loads((out / 'out.json').read_text())
+    assert [one['file_name'] for one in coco['images']] == [f'images/{n}.jpg' for n in names]
+
+
 def test_a_memory_that_cannot_be_written_does_not_stop_what_it_teaches(
     tmp_path: Path, bags: list[Path], prompts: Path
 ):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -230,7 +231,8 @@ class _WaitingFrames:
             np.int64,
         )
         self._save(self._path('times', frame.index, 'npy'), times)
-        self._write(self._path('camera', frame.index, 'txt'), frame.header.frame_id.encode())
+        words = json.dumps([frame.header.frame_id, source.file_name])
+        self._write(self._path('names', frame.index, 'json'), words.encode())
 
     def frame(self, index: int) -> TimedFrame:
         """Return a frame that was kept."""
@@ -242,10 +244,10 @@ class _WaitingFrames:
             else jpeg.decode(payload)
         )
         times = [int(time) for time in np.load(self._path('times', index, 'npy'))]
-        frame_id = self._path('camera', index, 'txt').read_text(encoding='utf-8')
+        frame_id, file_name = json.loads(self._path('names', index, 'json').read_bytes())
         hw = (pixels.shape[0], pixels.shape[1])
         frame = Frame(index, times[0], FrameHeader(times[1], frame_id), pixels, hw)
-        source = SourceFrame(times[1], times[2], frame_id, pixels, payload)
+        source = SourceFrame(times[1], times[2], frame_id, pixels, payload, file_name)
         return TimedFrame(frame, source, None if times[3] < 0 else times[3])
 
     def put_objects(self, way: str, index: int, objects: Sequence[_StoredObject]) -> None:

@@ -187,7 +187,10 @@ class Clip:
 
 def result_of(timed: TimedFrame, tracked: TrackedFrame) -> Result:
     """Return what is written of a frame."""
-    return Result(timed.frame.index, timed.source.recorded_ns, tracked, timed.source.payload)
+    source = timed.source
+    return Result(
+        timed.frame.index, source.recorded_ns, tracked, source.payload, source.file_name
+    )
 
 
 class _NoFrames:

@@ -17,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sam2_tracker.core.frames.stored_frame import format_stamp
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import BoolArray, Box, TrackedObject, Wanted
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sinks.staging import write_whole
 
 UNLABELLED = 'object'
+# Within a pixel, of its width.
+_AFTER_EDGE, _BEFORE_MIDDLE = 0.1, 0.499
 COLUMNS = ('frame', 'stamp', 'object', 'label', 'state', 'score', 'x', 'y', 'width', 'height',
            'area', 'centroid_x', 'centroid_y')  # fmt: skip
 
@@ -145,14 +148,18 @@ class YoloFolder:
     One polygon an object: 00000.txt, 00001.txt, ..., empty where no object is visible.
 
     :param folder: does not exist yet
+    :param log: told how many outlines lost something that the format cannot hold
     """
 
     WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
     SUFFIXES: ClassVar[tuple[str, ...]] = ('.txt',)
 
-    def __init__(self, folder: Path, classes: Classes) -> None:
+    def __init__(self, folder: Path, classes: Classes, log: Log = silent) -> None:
         self._folder = folder
         self._classes = classes
+        self._log = log
+        self._outlines = 0
+        self._filled = 0
         folder.mkdir()
 
     def write(self, result: Result) -> None:
@@ -167,12 +174,20 @@ class YoloFolder:
 
     def _line(self, item: TrackedObject, mask: BoolArray) -> str:
         height, width = mask.shape
-        corners = one_polygon(mask) / np.array([width, height])
-        numbers = ' '.join(f'{number:.6f}' for number in corners.reshape(-1))
+        self._outlines += 1
+        self._filled += has_holes(mask)
+        corners = within_pixels(one_polygon(mask)) / np.array([width, height])
+        numbers = ' '.join(f'{number:.7f}' for number in corners.reshape(-1))
         return f'{self._classes.number(item.label)} {numbers}\n'
 
     def finish(self) -> None:
-        """Do nothing: every file is whole."""
+        """Say what is not as in the masks: every file is whole."""
+        if self._filled:
+            self._log(
+                Level.WARN,
+                f'{self._folder.name}: {self._filled} of {self._outlines} YOLO outlines are of '
+                'objects with holes: they are filled, as the format has none',
+            )
 
     def abort(self) -> None:
         """Do nothing: no file is open."""
@@ -185,7 +200,8 @@ def write_names(folder: Path, classes: Classes) -> None:
     :param folder: with the folders `labels` and, where the frames are put, `images`
     """
     names = ''.join(f'  {number}: {_quoted(name)}\n' for number, name in enumerate(classes.names))
-    content = f'path: .\ntrain: images\nval: images\nnames:\n{names}'
+    # Without `path` the folders are looked for beside the file, wherever training is started.
+    content = f'train: images\nval: images\nnames:\n{names}'
     write_whole(folder / 'data.yaml', content.encode())
 
 
@@ -215,6 +231,32 @@ def one_polygon(mask: BoolArray) -> Polygon:
         joined = _joined(joined, part)
     # A single pixel, or a line, has fewer corners than the format wants.
     return joined if len(joined) >= 3 else np.resize(joined, (3, 2))
+
+
+def has_holes(mask: BoolArray) -> bool:
+    """Return whether there is background that the mask encloses."""
+    _, tree = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return bool((tree[0, :, 3] >= 0).any())
+
+
+def within_pixels(corners: Polygon) -> npt.NDArray[np.float64]:
+    """
+    Return points from which a reader finds the corner pixels again.
+
+    Readers multiply by the picture's size, drop the fraction or round it, and draw the polygon and
+    its border: a point just before the middle of its pixel comes out right either way, whatever
+    the last digit. Of an object that is one pixel wide the box would have no area, and readers
+    throw such away: its points take up a part of that pixel.
+
+    :param corners: (P, 2) x and y of pixels
+    :returns: (P, 2) or (2P, 2) x and y
+    """
+    points = corners.astype(np.float64) + _BEFORE_MIDDLE
+    is_flat = np.ptp(corners, axis=0) == 0
+    if not is_flat.any():
+        return points
+    thickness = np.where(is_flat, _BEFORE_MIDDLE - _AFTER_EDGE, 0.0)
+    return np.concatenate([points, points[::-1] - thickness])
 
 
 def _joined(outline: Polygon, part: Polygon) -> Polygon:

@@ -77,7 +77,8 @@ def _folder(_option: str, path: Path, name: str, _is_only_one: bool) -> Path:
 
 
 def _labels_folder(_option: str, path: Path, name: str, _is_only_one: bool) -> Path:
-    return path / 'labels' / name
+    # Readers look for labels under a picture's path with its last `images` replaced.
+    return path / 'images' / 'labels' if name == 'images' else path / 'labels' / name
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ OUTPUTS = (
     ),
     OutputKind(
         '--yolo', 'FOLDER', 'segmentation labels',
-        YoloFolder, lambda path, of: YoloFolder(path, of.classes), _labels_folder,
+        YoloFolder, lambda path, of: YoloFolder(path, of.classes, of.log), _labels_folder,
         when_published=lambda path, of: write_names(path.parents[1], of.classes),
     ),
     OutputKind(

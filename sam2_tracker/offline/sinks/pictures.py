@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+import re
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -27,6 +28,10 @@ _X264_OPTIONS = {'crf': '20', 'preset': 'veryfast', 'x264-params': 'mbtree=0'}
 # x264 makes other bytes with another number of threads, and by itself takes one a core.
 _X264_THREADS = 2
 TILES = 12
+_START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
+_EXIF, _XMP = b'Exif\0\0', b'http://ns.adobe.com/xap/1.0/\0'
+_ORIENTATION, _ENTRY_BYTES = 0x0112, 12
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:>|\s*=\s*["']))[2-8]""")
 _SHEET_COLUMNS = 3
 
 
@@ -34,11 +39,14 @@ class FrameFolder:
     """
     Writes 00000.jpg, 00001.jpg, ..., the source's own JPEGs; PNGs where it has none.
 
+    Pictures that have names of their own keep them. JPEGs lose the tag that says how to turn them:
+    they are tracked, and labelled, as they are stored.
+
     :param folder: does not exist yet
     """
 
     WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=False)
-    SUFFIXES: ClassVar[tuple[str, ...]] = ('.jpg', '.png')
+    SUFFIXES: ClassVar[tuple[str, ...]] = ('.jpg', '.jpeg', '.png')
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,7 +56,7 @@ class FrameFolder:
         """Add one frame."""
         path = self._folder / result.picture_name
         if result.payload is not None:
-            path.write_bytes(result.payload)
+            path.write_bytes(without_orientation(result.payload))
         else:
             Image.fromarray(result.tracked.frame.image_rgb).save(path, compress_level=1)
 
@@ -59,9 +67,51 @@ class FrameFolder:
         """Do nothing: no file is open."""
 
 
+def without_orientation(payload: bytes) -> bytes:
+    """
+    Return a JPEG that no reader turns: without EXIF's orientation, and with XMP's set to none.
+
+    Nothing else changes, and nothing is encoded again.
+    """
+    content = bytearray(payload)
+    at = 2
+    while content[at : at + 1] == b'\xff' and at + 4 <= len(content):
+        marker = content[at + 1]
+        if marker == 0xFF:  # Any number of these may stand before a marker.
+            at += 1
+            continue
+        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
+            break
+        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
+        segment = content[at + 4 : end]
+        if marker == _APP1 and segment.startswith(_EXIF):
+            content[at + 4 : end] = _EXIF + _without_tag(segment[len(_EXIF) :])
+        elif marker == _APP1 and segment.startswith(_XMP):
+            content[at + 4 : end] = _XMP_ORIENTATION.sub(rb'\g<1>1', segment)
+        at = max(end, at + 2)
+    return bytes(content)
+
+
+def _without_tag(tiff: bytearray) -> bytearray:
+    """Take the orientation out of a TIFF's first directory; its length stays."""
+    order: Literal['big', 'little'] = 'big' if tiff[:2] == b'MM' else 'little'
+    first = int.from_bytes(tiff[4:8], order) + 2
+    count = int.from_bytes(tiff[first - 2 : first], order)
+    for at in range(first, first + count * _ENTRY_BYTES, _ENTRY_BYTES):
+        if int.from_bytes(tiff[at : at + 2], order) == _ORIENTATION and at < len(tiff):
+            end = first + count * _ENTRY_BYTES + 4  # Behind it lies the next directory's place.
+            moved = tiff[at + _ENTRY_BYTES : end] + bytes(_ENTRY_BYTES)
+            fewer = (count - 1).to_bytes(2, order)
+            whole = tiff[: first - 2] + fewer + tiff[first:at] + moved + tiff[end:]
+            return whole if len(whole) == len(tiff) else tiff
+    return tiff
+
+
 class MaskFolder:
     """
     Writes 00000.png, 00001.png, ...; 16-bit grey instead of a palette where an id is above 255.
+
+    Masks of pictures that have names of their own are called as those.
 
     :param folder: does not exist yet
     """

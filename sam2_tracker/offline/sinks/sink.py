@@ -33,22 +33,26 @@ class Result:
     :param recorded_ns: a bag's own time of the image
     :param tracked: with masks and label image, if a sink wants them
     :param payload: the JPEG as the recording has it, if it is one
+    :param file_name: that the recording has it under, '' if it has none of its own
     """
 
     number: int
     recorded_ns: int
     tracked: TrackedFrame
     payload: bytes | None = None
+    file_name: str = ''
 
     @property
     def name(self) -> str:
-        """Return the frame's number as frame files have it: 00042."""
-        return f'{self.number:05d}'
+        """Return what files of the frame are called: as its picture is, or by number: 00042."""
+        return Path(self.file_name).stem if self.file_name else f'{self.number:05d}'
 
     @property
     def picture_name(self) -> str:
         """Return the name that the frame's picture has, or would have, as a file."""
-        return f'{self.name}.{"png" if self.payload is None else "jpg"}'
+        if self.payload is None:
+            return f'{self.name}.png'
+        return self.file_name or f'{self.name}.jpg'
 
 
 class Sink(Protocol):

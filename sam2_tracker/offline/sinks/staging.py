@@ -62,7 +62,7 @@ class Target:
 
     def _refuse_foreign_files(self) -> None:
         for entry in sorted(self.path.iterdir()):
-            if entry.suffix not in self.own_suffixes or _kind_of(entry) != _FILE:
+            if entry.suffix.lower() not in self.own_suffixes or _kind_of(entry) != _FILE:
                 raise OutputError(
                     f'output folder {self.path} holds {entry.name}, which is not '
                     'from this command: it is not overwritten'

@@ -110,7 +110,11 @@ def _refuse_near_misses(path: Path) -> None:
         )
     if not path.is_dir():
         return
-    parts = sorted(file for file in path.iterdir() if file.suffix in BAG_SUFFIXES)
+    parts = sorted(
+        file
+        for file in path.iterdir()
+        if file.suffix in BAG_SUFFIXES and not file.name.startswith('.')
+    )
     if parts:
         raise SourceError(
             f'source {path} is a bag without metadata.yaml, as an interrupted recording leaves '

@@ -23,6 +23,7 @@ class SourceFrame:
     :param frame_id: the camera's coordinate frame, '' where there is none
     :param image_rgb: (height, width, 3) uint8
     :param payload: the JPEG as it was stored, if it was one
+    :param file_name: of a picture of its own; '' where there is none, or one that others share
     """
 
     stamp_ns: int
@@ -30,6 +31,7 @@ class SourceFrame:
     frame_id: str
     image_rgb: UInt8Array
     payload: bytes | None = None
+    file_name: str = ''
 
 
 class Source(Protocol):

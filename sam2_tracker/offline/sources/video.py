@@ -100,6 +100,8 @@ class FolderSource:
     """
     A folder of JPEGs and PNGs, read in natural order: 2.jpg comes before 10.jpg.
 
+    Hidden files are passed over: a Mac leaves a `._2.jpg`, no picture, beside each `2.jpg`.
+
     :param rate_hz: frames a second, as pictures have no times
     :raises FrameError: it is no folder, or has no pictures
     """
@@ -110,12 +112,15 @@ class FolderSource:
         if not path.is_dir():
             raise FrameError(f'{path} is not a folder')
         self.pictures = sorted(
-            (file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES),
+            (file for file in path.iterdir() if is_picture(file)),
             key=natural_key,
         )
         if not self.pictures:
             raise FrameError(f'{path} has no pictures: {", ".join(PICTURE_SUFFIXES)} are read')
         self.frame_count: int | None = len(self.pictures)
+        stems = {picture.stem.casefold() for picture in self.pictures}
+        # Outputs are called as pictures are, without their suffixes.
+        self._keeps_names = len(stems) == len(self.pictures)
 
     def frames(self, first: int = 0) -> Iterator[SourceFrame]:
         """
@@ -131,7 +136,9 @@ class FolderSource:
                 stored = payload if jpeg.probe(payload).is_jpeg else None
             except (FrameError, OSError) as error:
                 raise FrameError(f'{path} (frame {number}): {error}') from error
-            yield _frame(round(number * 1e9 / self.rate_hz), image_rgb, stored)
+            name = path.name if self._keeps_names else ''
+            stamp_ns = round(number * 1e9 / self.rate_hz)
+            yield SourceFrame(stamp_ns, stamp_ns, '', image_rgb, stored, name)
 
     def close(self) -> None:
         """Let go of its files: none is held."""
@@ -180,14 +187,19 @@ class WebcamSource:
         self._capture.release()
 
 
+def is_picture(path: Path) -> bool:
+    """Return whether a file's name is a picture's."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith('.')
+
+
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Return a sort key that orders the numbers in a name by their value."""
     parts = re.split(r'(\d+)', path.name)
     return [(0, int(part), '') if part.isdigit() else (1, 0, part.lower()) for part in parts]
 
 
-def _frame(stamp_ns: int, image_rgb: UInt8Array, payload: bytes | None = None) -> SourceFrame:
-    return SourceFrame(stamp_ns, stamp_ns, '', image_rgb, payload)
+def _frame(stamp_ns: int, image_rgb: UInt8Array) -> SourceFrame:
+    return SourceFrame(stamp_ns, stamp_ns, '', image_rgb)
 
 
 def _to_rgb(image_bgr: cv2.typing.MatLike) -> UInt8Array:

@@ -98,6 +98,17 @@ def test_what_can_be_resumed_lies_beside_the_first_folder_in_whatever_order_outp
     assert job.journal_folder == Path('.bag.resume')
 
 
+@pytest.mark.parametrize('name', ['clip', 'images', 'labels'])
+def test_yolo_labels_lie_where_readers_look_for_those_of_the_pictures(name: str):
+    options = ['--frames', 'images/set/images', '--yolo', 'images/set']
+    job = plan(f'{name}.mp4', '--point', '1,1', *options)
+    labels, frames = (str(target.path) for target in job.sources[0].outputs.targets())
+    # They replace the last folder of that name in a picture's path.
+    before, after = f'{frames}/00000.jpg'.rsplit('/images/', 1)
+    assert f'{labels}/00000.jpg' == f'{before}/labels/{after}'
+    assert Path(labels).parents[1] == Path('images/set')  # Where data.yaml goes.
+
+
 def test_one_file_for_several_sources_is_refused_with_what_to_write():
     with pytest.raises(ConfigError, match=r'--video out\.mp4 .* as out_\{source\}\.mp4'):
         plan(*CLIPS, '--point', '1,1', '--video', 'out.mp4')

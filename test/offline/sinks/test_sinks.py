@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import csv
 from dataclasses import replace
+import io
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 import pytest
-from results import HW, result, square
+from results import HW, result, square, tracked_object
 
 from sam2_tracker.core.types import TrackedFrame
 from sam2_tracker.offline.sinks.annotations import (
@@ -32,6 +33,7 @@ from sam2_tracker.offline.sinks.pictures import (
     FrameFolder,
     MaskFolder,
     TILES,
+    without_orientation,
 )
 from sam2_tracker.offline.sinks.sink import Sink
 
@@ -99,13 +101,93 @@ def test_the_official_coco_code_reads_the_masks(tmp_path: Path):
         assert np.array_equal(coco.annToMask(one), mask)
 
 
-def drawn(line: str) -> tuple[int, np.ndarray]:
-    """Draw a YOLO line."""
+Reading = Callable[[np.ndarray], np.ndarray]
+
+
+def truncated(points: np.ndarray) -> np.ndarray:
+    return points.astype(np.int32)
+
+
+def rounded(points: np.ndarray) -> np.ndarray:
+    return np.rint(points).astype(np.int32)
+
+
+def resampled(points: np.ndarray) -> np.ndarray:
+    """Interpolate to many points first, corners among them, as training does."""
+    closed = np.concatenate([points, points[:1]])
+    at = np.union1d(np.linspace(0, len(points), 1000), np.arange(len(closed)))
+    axes = [np.interp(at, np.arange(len(closed)), closed[:, axis]) for axis in (0, 1)]
+    return truncated(np.stack(axes, axis=1).astype(np.float32))
+
+
+READINGS = [truncated, rounded, resampled]
+
+
+def drawn(
+    line: str, reading: Reading = truncated, hw: tuple[int, int] = HW
+) -> tuple[int, np.ndarray]:
+    """Read a YOLO line: float32, times the picture's size, whole numbers, filled with border."""
     number, *corners = line.split()
-    polygon = np.array(corners, float).reshape(-1, 2) * [HW[1], HW[0]]
-    canvas = np.zeros(HW, np.uint8)
-    cv2.fillPoly(canvas, [np.rint(polygon).astype(np.int32)], 1)
+    points = np.array(corners, np.float32).reshape(-1, 2) * np.array(hw[::-1], np.float32)
+    canvas = np.zeros(hw, np.uint8)
+    cv2.fillPoly(canvas, [reading(points)], 1)
     return int(number), canvas.astype(bool)
+
+
+def one_label(folder: Path, mask: np.ndarray, said: list[str]) -> str:
+    one = result(0)
+    frame = replace(one.tracked.frame, source_hw=mask.shape)
+    tracked = replace(
+        one.tracked, frame=frame, objects=(tracked_object(1, 'cup', mask),), masks=(mask,)
+    )
+    sink = YoloFolder(folder, CLASSES, lambda level, line: said.append(line))
+    sink.write(replace(one, tracked=tracked))
+    sink.finish()
+    return (folder / '00000.txt').read_text()
+
+
+def small_shapes() -> Iterator[np.ndarray]:
+    """Give objects of one pixel, lines, and round ones of up to 60 pixels, at every place."""
+    chance = np.random.default_rng(5)
+    for number in range(60):
+        height, width = (int(side) for side in chance.integers(70, 1200, 2))
+        mask = np.zeros((height, width), np.uint8)
+        x, y = int(chance.integers(0, width)), int(chance.integers(0, height))
+        if number % 3 == 0:
+            mask[y, x] = 1
+        elif number % 3 == 1:
+            cv2.line(mask, (x, y), (x + number % 2 * 9, y + (number + 1) % 2 * 9), 1)
+        else:
+            radii = (int(chance.integers(1, 30)), int(chance.integers(1, 30)))
+            cv2.ellipse(mask, (x, y), radii, number * 20, 0, 360, 1, -1)
+        yield mask.astype(bool)
+
+
+@pytest.mark.parametrize('reading', READINGS)
+def test_yolo_outlines_of_small_objects_are_read_back_as_they_were(
+    tmp_path: Path, reading: Reading
+):
+    overlaps = []
+    for number, mask in enumerate(small_shapes()):
+        line = one_label(tmp_path / str(number), mask, [])
+        _, read = drawn(line, reading, mask.shape)
+        overlaps.append((mask & read).sum() / (mask | read).sum())
+        corners = np.array(line.split()[1:], np.float32).reshape(-1, 2)
+        assert len(corners) >= 3 and corners.min() >= 0 and corners.max() <= 1
+        assert (np.ptp(corners, axis=0) > 0).all(), 'a box without area is thrown away'
+    assert min(overlaps) > 0
+    assert np.mean(overlaps) > 0.99
+
+
+def test_yolo_says_where_holes_are_filled(tmp_path: Path):
+    said: list[str] = []
+    one_label(tmp_path / 'whole', square(8, 8), said)
+    assert said == []
+    one_label(tmp_path / 'ring', square(8, 8) & ~square(12, 12, 4), said)
+    assert said == [
+        'ring: 1 of 1 YOLO outlines are of objects with holes: they are filled, as the format '
+        'has none'
+    ]
 
 
 def test_yolo_has_a_polygon_an_object_and_an_empty_file_for_an_empty_frame(tmp_path: Path):
@@ -138,6 +220,15 @@ def test_yolo_class_names_are_quoted(tmp_path: Path):
     write_names(tmp_path, Classes(('yes', "cook's hat: red", '7')))
     names = yaml.safe_load((tmp_path / 'data.yaml').read_text())['names']
     assert names == {0: 'yes', 1: "cook's hat: red", 2: '7'}
+
+
+def test_yolo_pictures_are_found_from_wherever_training_is_started(tmp_path: Path):
+    yaml = pytest.importorskip('yaml')
+    write_names(tmp_path, CLASSES)
+    described = yaml.safe_load((tmp_path / 'data.yaml').read_text())
+    # A relative `path` counts from the working directory; none means beside the file.
+    assert 'path' not in described
+    assert described['train'] == described['val'] == 'images'
 
 
 def test_the_table_has_a_row_an_object_and_frame(tmp_path: Path):
@@ -263,6 +354,83 @@ def test_frames_are_the_sources_own_jpegs_or_lossless(tmp_path: Path):
     pixels = np.array(Image.open(tmp_path / 'frames' / '00001.png'))
     assert np.array_equal(pixels, result(1).tracked.frame.image_rgb)
     assert replace(result(1), payload=None).picture_name == '00001.png'
+
+
+@pytest.mark.parametrize(
+    ('file_name', 'is_jpeg', 'stem', 'picture'),
+    [
+        ('00005.jpg', True, '00005', '00005.jpg'),
+        ('IMG 1.b.JPEG', True, 'IMG 1.b', 'IMG 1.b.JPEG'),
+        ('left.png', False, 'left', 'left.png'),
+        ('really_a_png.jpg', False, 'really_a_png', 'really_a_png.png'),
+        ('', True, '00000', '00000.jpg'),
+        ('', False, '00000', '00000.png'),
+    ],
+)
+def test_outputs_are_called_as_the_pictures_are(
+    tmp_path: Path, file_name: str, is_jpeg: bool, stem: str, picture: str
+):
+    one = replace(result(0), file_name=file_name)
+    one = one if is_jpeg else replace(one, payload=None)
+    sinks = {
+        'masks': MaskFolder(tmp_path / 'masks'),
+        'frames': FrameFolder(tmp_path / 'frames'),
+        'labels': YoloFolder(tmp_path / 'labels', CLASSES),
+        'coco': CocoFile(tmp_path / 'coco.json', 'clip', CLASSES),
+    }
+    for sink in sinks.values():
+        sink.write(one)
+        sink.finish()
+    named = {
+        path.name: [file.name for file in path.iterdir()]
+        for path in tmp_path.iterdir()
+        if path.is_dir()
+    }
+    assert named == {'masks': [f'{stem}.png'], 'frames': [picture], 'labels': [f'{stem}.txt']}
+    coco = json.loads((tmp_path / 'coco.json').read_text())
+    assert coco['images'][0]['file_name'] == f'clip/{picture}'
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/>'
+    b'<tiff:Orientation>8</tiff:Orientation></x:xmpmeta>'
+)
+
+
+@pytest.mark.parametrize('byte_order', ['<', '>'])
+@pytest.mark.parametrize('xmp', [b'', XMP])
+def test_exported_jpegs_are_seen_as_they_were_tracked(
+    tmp_path: Path, byte_order: str, xmp: bytes
+):
+    exif = Image.Exif()
+    exif.endian = byte_order
+    exif[0x010F], exif[0x0112], exif[0x0132] = 'Some Camera Maker', 6, '2026:01:01 00:00:00'
+    stream = io.BytesIO()
+    image_rgb = result(0).tracked.frame.image_rgb
+    Image.fromarray(image_rgb).save(stream, 'JPEG', quality=95, exif=exif.tobytes(), xmp=xmp)
+    turned = stream.getvalue()
+    sink = FrameFolder(tmp_path / 'frames')
+    sink.write(replace(result(0), payload=turned))
+    exported = (tmp_path / 'frames' / '00000.jpg').read_bytes()
+    with Image.open(io.BytesIO(exported)) as picture:
+        assert picture.getexif().get(0x0112, 1) == 1
+        assert picture.getexif()[0x010F] == 'Some Camera Maker'
+        assert picture.getexif()[0x0132] == '2026:01:01 00:00:00'
+        assert ImageOps.exif_transpose(picture).size == (HW[1], HW[0])
+    # OpenCV turns pictures by their tag unless there is none.
+    assert cv2.imdecode(np.frombuffer(exported, np.uint8), cv2.IMREAD_COLOR).shape[:2] == HW
+    scan = turned.index(b'\xff\xda')
+    assert exported[scan:] == turned[scan:] and len(exported) == len(turned)
+
+
+def test_a_jpeg_without_a_tag_or_with_a_damaged_one_stays_as_it_is():
+    whole = result(0).payload
+    assert without_orientation(whole) == whole
+    for exif in (b'', b'MM', b'II*\0\xff\xff\xff\xff', b'II*\0\x08\0\0\0\xff\xff\x12\x01'):
+        segment = b'Exif\0\0' + exif
+        odd = whole[:2] + b'\xff\xe1' + (len(segment) + 2).to_bytes(2, 'big') + segment
+        assert without_orientation(odd + whole[2:]) == odd + whole[2:]
+        assert without_orientation(odd[:-1]) == odd[:-1]
 
 
 @pytest.mark.parametrize(

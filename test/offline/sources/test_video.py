@@ -86,6 +86,29 @@ def test_a_damaged_picture_is_refused_by_its_name(folder):
         list(FolderSource(folder).frames())
 
 
+def test_hidden_files_are_no_pictures(folder):
+    (folder / '._2.jpg').write_bytes(b'\0\x05\x16\x07\0\x02\0\0Mac OS X' + bytes(4000))
+    (folder / '.11.PNG').write_bytes(b'half')
+    assert numbers_seen(FolderSource(folder).frames()) == [1, 2, 10, 11]
+
+
+def test_pictures_have_their_names_unless_two_differ_only_in_suffix_or_case(folder):
+    names = [frame.file_name for frame in FolderSource(folder).frames()]
+    assert names == ['1.jpg', '2.jpg', '10.jpg', '11.PNG']
+    (folder / '2.png').write_bytes((folder / '11.PNG').read_bytes())
+    assert {frame.file_name for frame in FolderSource(folder).frames()} == {''}
+
+
+def test_what_is_no_picture_is_said_without_an_address_in_memory(folder):
+    (folder / '3.jpg').write_text('not a picture')
+    with pytest.raises(FrameError) as refused:
+        list(FolderSource(folder).frames())
+    assert str(refused.value) == (
+        f'{folder}/3.jpg (frame 2): the image payload of 13 bytes cannot be decoded: cannot '
+        'identify image file'
+    )
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(FrameError, match=r'has no pictures: \.jpg, \.jpeg, \.png are read'):
         FolderSource(tmp_path)
