@@ -32,7 +32,8 @@ example:
 without ROS: python -m sam2_tracker.offline instead of ros2 run sam2_tracker process
 
 exit codes: 0 done, 2 bad arguments or prompts, 3 a source is unreadable, 4 an output exists or
-cannot be written, 5 the model, 130 interrupted, 143 terminated, 1 a fault of this program
+cannot be written, 5 the model, 6 done but for frames of a damaged video, 130 interrupted, 143
+terminated, 1 a fault of this program
 """
 
 

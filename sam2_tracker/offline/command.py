@@ -66,7 +66,10 @@ def _run(request: Request, terminal: Terminal) -> int:
     outcomes = _process(job, request, terminal)
     terminal.summary(job, outcomes)
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
-    return exit_code_of(failed[0]) if failed else ExitCode.DONE
+    if failed:
+        return exit_code_of(failed[0])
+    is_damaged = any(outcome.report and outcome.report.damage for outcome in outcomes)
+    return ExitCode.DAMAGED if is_damaged else ExitCode.DONE
 
 
 def _plan(request: Request) -> Job:
@@ -209,6 +212,8 @@ def _lines(outcome: Outcome) -> list[str]:
         f'{report.name}: {counted(report.frames, "frame")}{resumed} in {report.seconds:.1f} s '
         f'({report.fps:.1f} a second), {counted(len(report.visible), "object")}'
     ]
+    if report.damage:
+        lines.append(f'  {report.damage}')
     for name, frames in report.visible:
         lines.append(f'  object {name}: visible on {counted(frames, "frame")}')
     return lines + [f'  failed: {failure.error}' for failure in outcome.failed]

@@ -26,13 +26,18 @@ class OutputError(StorageError):
 
 
 class ExitCode(enum.IntEnum):
-    """How the command ends; 1 is left to what nobody foresaw."""
+    """
+    How the command ends; 1 is left to what nobody foresaw.
+
+    With `DAMAGED` all outputs are there, but frames of a source could not be read.
+    """
 
     DONE = 0
     USAGE = 2
     SOURCE = 3
     OUTPUT = 4
     MODEL = 5
+    DAMAGED = 6
     INTERRUPTED = 130
     TERMINATED = 143
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 import pytest
 from rosbags.rosbag2 import Reader
+from video_making import blank_packets, VideoKind, write_video
 
 from sam2_tracker.offline.command import main
 
@@ -47,6 +48,20 @@ def test_an_output_that_exists_is_kept_unless_overwriting_is_asked_for(
     assert table.read_text() == 'mine'
     assert main([*arguments, '--overwrite']) == 0
     assert table.read_text().startswith('frame,')
+
+
+def test_a_damaged_video_is_tracked_to_its_end_and_told_by_summary_and_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    video = blank_packets(write_video(tmp_path, VideoKind('clip.mp4', 'mpeg4', count=6)), {2})
+    masks = tmp_path / 'masks'
+    arguments = [str(video), '--point', '20,20', '--masks', str(masks), '--image-size', '128']
+    assert main(arguments) == 6
+    said = capsys.readouterr()
+    sentence = f'{video} is damaged: 1 damaged packet (the first at 0.080 s), 5 frames of the 6 '
+    assert sentence in said.err
+    assert sentence in said.out
+    assert len(list((masks / video.stem).iterdir())) == 5
 
 
 def test_what_is_learnt_on_one_recording_is_found_on_another(

@@ -73,6 +73,7 @@ class SourceReport:
     :param frames: in all outputs
     :param computed: those of them that an earlier, interrupted run had not done
     :param visible: frames on which each object was visible, by 'id label'
+    :param damage: what of the recording could not be read, as a sentence; empty if nothing
     """
 
     name: str
@@ -80,6 +81,7 @@ class SourceReport:
     computed: int
     seconds: float
     visible: tuple[tuple[str, int], ...]
+    damage: str = ''
 
     @property
     def fps(self) -> float:
@@ -153,7 +155,7 @@ def _process(
     begun_s = time.monotonic()
     config = replace(settings.tracking, look_back_frames=_LOOK_BACK_FRAMES)
     saved = SavedProgress(context.folder, context.save_every_s, context.log)
-    with closing(open_source(job.path, settings.source)) as source:
+    with closing(open_source(job.path, settings.source, context.log)) as source:
         prompts = ClipPrompts(job.prompts)
         if source.frame_count is not None:
             prompts.check_frames(source.frame_count)
@@ -175,6 +177,7 @@ def _process(
         saved.clear()
     seconds = time.monotonic() - begun_s
     report = counts.report(job.name, saved.replayed_frames, seconds)
+    report = replace(report, damage=source.damage)
     return Outcome(job.name, report, failed[0].error if failed else None, learnt, failed)
 
 

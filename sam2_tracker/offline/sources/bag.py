@@ -64,6 +64,9 @@ class BagSource:
     :raises SourceError: if the bag cannot be read, or which topic is meant is not clear
     """
 
+    # A damaged bag is refused.
+    damage = ''
+
     def __init__(self, path: Path, topic: str = '') -> None:
         self._path = path
         self._types = make_typestore()

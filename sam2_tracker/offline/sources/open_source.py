@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam2_tracker.core.log import Log, silent
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.source import Source
 
@@ -43,7 +44,7 @@ class SourceKind:
 
     what: str
     fits: Callable[[Path], bool]
-    open: Callable[[Path, SourceOptions], Source]
+    open: Callable[[Path, SourceOptions, Log], Source]
     has_topics: bool = False
 
 
@@ -56,19 +57,19 @@ def _is_no_folder(path: Path) -> bool:
     return not path.is_dir()
 
 
-def _open_bag(path: Path, options: SourceOptions) -> Source:
+def _open_bag(path: Path, options: SourceOptions, _log: Log) -> Source:
     from sam2_tracker.offline.sources.bag import BagSource
 
     return BagSource(path, options.topic)
 
 
-def _open_video(path: Path, _options: SourceOptions) -> Source:
+def _open_video(path: Path, _options: SourceOptions, log: Log) -> Source:
     from sam2_tracker.offline.sources.video import VideoSource
 
-    return VideoSource(path)
+    return VideoSource(path, log)
 
 
-def _open_folder(path: Path, options: SourceOptions) -> Source:
+def _open_folder(path: Path, options: SourceOptions, _log: Log) -> Source:
     from sam2_tracker.offline.sources.video import FolderSource
 
     return FolderSource(path, options.rate_hz)
@@ -81,10 +82,11 @@ SOURCES = (
 )
 
 
-def open_source(path: Path, options: SourceOptions) -> Source:
+def open_source(path: Path, options: SourceOptions, log: Log = silent) -> Source:
     """
     Open a recording of whatever kind it is.
 
+    :param log: told what of it is read, and what is damaged
     :raises SourceError: if a bag is unreadable, or which topic is meant is not clear
     :raises FrameError: if a video or folder is unreadable
     """
@@ -97,7 +99,7 @@ def open_source(path: Path, options: SourceOptions) -> Source:
             raise SourceError(
                 f'source {path} is no bag: --topic {options.topic} means nothing there'
             )
-    return kind.open(path, options)
+    return kind.open(path, options, log)
 
 
 def _refuse_near_misses(path: Path) -> None:

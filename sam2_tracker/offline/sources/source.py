@@ -49,6 +49,10 @@ class Source(Protocol):
     def rate_hz(self) -> float | None:
         """Return its frames a second, None if that is not known without reading it."""
 
+    @property
+    def damage(self) -> str:
+        """Return what the last reading had to leave out, as a sentence; empty if nothing."""
+
     def frames(self) -> Iterator[SourceFrame]:
         """
         Yield all frames in their order, each call from the first one on.

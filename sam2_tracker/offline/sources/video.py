@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import os
 from pathlib import Path
 import re
 import time
@@ -16,64 +15,70 @@ import numpy as np
 
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.offline.sources.source import SourceFrame
+from sam2_tracker.offline.sources.video_decoding import Converter, VideoFile
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png')
 FOLDER_RATE_HZ = 30.0
-FFMPEG_SAYS_NOTHING = '-8'
 _FOURCC_MJPG = cv2.VideoWriter.fourcc(*'MJPG')
 
 
 class VideoSource:
     """
-    A video file that OpenCV can read.
+    A video file, read by FFmpeg: what is damaged in it is left out and counted.
+
+    Of several video streams the one is read that the `ffmpeg` command would take.
 
     :param path: the file
-    :raises FrameError: it is missing, or no video that OpenCV can read
+    :param log: told which of several streams is read, and after each reading what was damaged
+    :raises FrameError: it is missing, or no video that FFmpeg can read
     """
 
     # What the header says is often wrong.
     frame_count: int | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: Log = silent) -> None:
         self.path = path
+        self._log = log
+        self._damage = ''
         if not path.is_file():
             raise FrameError(f'{path} is not a file')
-        capture = self._open()
-        self.rate_hz = capture.get(cv2.CAP_PROP_FPS) or FOLDER_RATE_HZ
-        capture.release()
+        self._file = VideoFile(path)
+        self.rate_hz = self._file.rate_hz or FOLDER_RATE_HZ
+        if self._file.choice:
+            log(Level.INFO, f'{path}: {self._file.choice}')
+
+    @property
+    def damage(self) -> str:
+        """Return what the last reading had to leave out, as a sentence; empty if nothing."""
+        return self._damage
 
     def frames(self, first: int = 0) -> Iterator[SourceFrame]:
         """
         Read frames in order, with the container's own times.
 
         :param first: number of the first frame to return; those before it are skipped
-        :raises FrameError: a frame cannot be decoded; the message names it
+        :raises FrameError: no frame can be decoded
         """
-        capture = self._open()
-        try:
-            # Seeking lands on key frames in some containers: decoding from the start does not.
-            for number, stamp_ns in enumerate(self._stamps(capture)):
-                if number >= first:
-                    yield _frame(stamp_ns, self._retrieve(capture, number))
-        finally:
-            capture.release()
-
-    def close(self) -> None:
-        """Let go of its files: each reading has its own."""
-
-    def _stamps(self, capture: cv2.VideoCapture) -> Iterator[int]:
-        """Step through the frames; yield the time since the first, always ascending."""
         start_ns, previous_ns = 0, None
-        while capture.grab():
-            stamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-            if previous_ns is None:
-                start_ns = stamp_ns
-            previous_ns = self._after(previous_ns, stamp_ns - start_ns)
-            yield previous_ns
+        convert = Converter()
+        try:
+            for number, (picture, stamp_ns) in enumerate(self._file.pictures()):
+                start_ns = stamp_ns if previous_ns is None else start_ns
+                previous_ns = self._after(previous_ns, stamp_ns - start_ns)
+                if number >= first:
+                    yield _frame(previous_ns, convert.to_rgb(picture))
+        finally:
+            self._tell(self._file.damage)
         if previous_ns is None:
-            raise FrameError(f'{self.path}: no frame can be read')
+            raise FrameError(self._damage or f'{self.path}: no frame can be read')
+
+    def _tell(self, damage: str) -> None:
+        if damage and damage != self._damage:
+            self._log(Level.WARN, damage)
+        self._damage = damage
 
     def _after(self, previous_ns: int | None, stamp_ns: int) -> int:
         """Return the file's own time if it is later than the one before, else one by the rate."""
@@ -81,19 +86,8 @@ class VideoSource:
             return previous_ns + round(1e9 / self.rate_hz)
         return stamp_ns
 
-    def _retrieve(self, capture: cv2.VideoCapture, number: int) -> UInt8Array:
-        whole, image_bgr = capture.retrieve()
-        if not whole:
-            raise FrameError(f'{self.path}: frame {number} cannot be decoded')
-        return _to_rgb(image_bgr)
-
-    def _open(self) -> cv2.VideoCapture:
-        # What is wrong is said once, by us.
-        os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', FFMPEG_SAYS_NOTHING)
-        capture = cv2.VideoCapture(str(self.path))
-        if not capture.isOpened():
-            raise FrameError(f'{self.path} is not a video that OpenCV can read')
-        return capture
+    def close(self) -> None:
+        """Let go of its files: each reading has its own."""
 
 
 class FolderSource:
@@ -105,6 +99,9 @@ class FolderSource:
     :param rate_hz: frames a second, as pictures have no times
     :raises FrameError: it is no folder, or has no pictures
     """
+
+    # A damaged picture is refused.
+    damage = ''
 
     def __init__(self, path: Path, rate_hz: float = FOLDER_RATE_HZ) -> None:
         self.path = path

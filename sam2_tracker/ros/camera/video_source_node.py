@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 
 from sam2_tracker.core.errors import ConfigError, FrameError, one_line
 from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.settings import Value
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
@@ -70,7 +71,7 @@ class VideoSourceNode(Node):
         super().__init__('video_source')
         for spec in SPECS:
             declare_checked(self, spec)
-        self.source = _open_source(str(self.value('path')))
+        self.source = _open_source(str(self.value('path')), self._say)
         compressed = self.value('image_transport') == 'compressed'
         topic = image_topic(self.resolve_topic_name('image'), str(self.value('image_transport')))
         self._publisher = self.create_publisher(
@@ -79,6 +80,13 @@ class VideoSourceNode(Node):
         self._to_msg = _compressed_msg if compressed else _raw_msg
         self._released = threading.Event()
         self.create_service(Trigger, '~/play', self.on_play)
+
+    def _say(self, level: Level, sentence: str) -> None:
+        # rcutils remembers a call site's level, so each level needs its own line.
+        if level is Level.INFO:
+            self.get_logger().info(sentence)
+        else:
+            self.get_logger().warning(sentence)
 
     def value(self, name: str) -> Value:
         """Return a parameter."""
@@ -233,10 +241,11 @@ class Pacer:
         return max(0, -late_ns) / NS_PER_S, self._stamp_ns + time_ns
 
 
-def _open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
+def _open_source(path: str, log: Log) -> VideoSource | FolderSource | WebcamSource:
     """
     Open a video file, a folder of pictures, or a webcam by its number.
 
+    :param log: told what of a video is read, and what is damaged
     :raises FrameError: there is no such thing, or it cannot be read
     """
     if re.fullmatch(r'\d+', path):
@@ -245,7 +254,7 @@ def _open_source(path: str) -> VideoSource | FolderSource | WebcamSource:
     if place.is_dir():
         return FolderSource(place)
     if place.exists():
-        return VideoSource(place)
+        return VideoSource(place, log)
     raise FrameError(
         f'{path!r} is not there: give a video file, a folder of JPEGs or PNGs, or a '
         "webcam's number"

@@ -116,7 +116,7 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 def test_a_file_that_is_no_video_is_refused(tmp_path, capfd):
     (tmp_path / 'clip.mp4').write_text('no video')
-    with pytest.raises(FrameError, match='not a video that OpenCV can read'):
+    with pytest.raises(FrameError, match='not a video that FFmpeg can read'):
         VideoSource(tmp_path / 'clip.mp4')
 
 

@@ -163,6 +163,23 @@ def test_a_video_is_published_whole_in_rgb_with_steady_stamps(start, receiver, v
     assert abs(time.time_ns() - stamp_ns(receiver.messages[-1])) < 60e9
 
 
+def test_a_damaged_video_is_played_past_the_damage_and_says_so(start, receiver, video, tmp_path):
+    content = bytearray(video.read_bytes())
+    start_of_third = content.index(b'movi')
+    for _ in range(3):
+        start_of_third = content.index(b'00dc', start_of_third) + 4
+    content[start_of_third + 4 : start_of_third + 104] = bytes(100)
+    path = tmp_path / 'damaged.avi'
+    path.write_bytes(content)
+    receiver.subscribe(Image, 'image')
+    process = start(path=path, wait_for_subscriber='true')
+    receiver.wait_for(7)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert '7 frames in' in output
+    assert 'is damaged: 1 damaged packet (the first at 0.100 s), 7 frames of the 8 that' in output
+
+
 def test_jpegs_of_a_folder_go_out_as_they_are(start, receiver, folder):
     receiver.subscribe(CompressedImage, 'image/compressed')
     process = start(path=folder, wait_for_subscriber='true', image_transport='compressed', rate=50)
