@@ -121,12 +121,14 @@ class InputConfig:
         when=When.LIVE,
         name='image_max_value',
         between=(1, 65535),
+        option=Option('value of a 16-bit grey pixel that is white (%(default)s)', 'N'),
     )
     max_pixels: int = setting(
         MAX_PIXELS,
         'Pixels of the largest image that is taken; larger ones are refused undecoded.',
         name='image_max_pixels',
         between=(1, 178956970),
+        option=Option('of the largest JPEG or PNG (%(default)s)', 'N', '--max-pixels'),
     )
     frame_policy: FramePolicy = setting(
         FramePolicy.LATEST,

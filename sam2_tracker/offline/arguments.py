@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from sam2_tracker.core.config import ModelConfig, TrackingConfig
+from sam2_tracker.core.config import InputConfig, ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
@@ -128,6 +128,7 @@ def _add_source_options(group: Group) -> None:
         default='header',
         help="a frame's time: the camera's stamp, or the bag's (%(default)s)",
     )
+    add_settings(group, InputConfig)
 
 
 def _add_prompt_options(group: Group) -> None:
@@ -295,7 +296,9 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         from_values(ModelConfig, given),
         from_values(TrackingConfig, given),
-        SourceOptions(options.topic, options.rate),
+        SourceOptions(
+            options.topic, options.rate, options.image_max_value, options.image_max_pixels
+        ),
         Clock(options.clock),
         Direction(options.direction),
         options.load_memory,

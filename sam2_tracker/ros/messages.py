@@ -39,6 +39,7 @@ from sam2_tracker.core.types import (
     UInt8Array,
     UInt16Array,
 )
+from sam2_tracker.offline.sources.image_decoding import is_mosaic, rgb_from_grey
 from sam2_tracker_msgs.msg import Prompt as PromptMsg
 from sam2_tracker_msgs.msg import TrackedObject as TrackedObjectMsg
 from sam2_tracker_msgs.msg import TrackedObjects as TrackedObjectsMsg
@@ -120,11 +121,14 @@ def image_to_msg(pixels: UInt8Array, encoding: str, header: Header) -> Image:
     return _to_msg(pixels, encoding, header)
 
 
-def payload_from_msg(msg: CompressedImage, max_pixels: int = MAX_PIXELS) -> bytes | UInt8Array:
+def payload_from_msg(
+        msg: CompressedImage, max_pixels: int = MAX_PIXELS,
+        mono16_white: int = 65535) -> bytes | UInt8Array:
     """
-    Return a JPEG payload as it is, any other picture decoded.
+    Return a JPEG payload as it is, any other picture, and a JPEG of a Bayer pattern, decoded.
 
     :param max_pixels: of the largest picture that is accepted
+    :param mono16_white: value of a pixel of a 16-bit grey PNG that becomes 255
     :returns: the bytes of a JPEG whose header is readable, or (height, width, 3) RGB uint8
     :raises FrameError: empty, damaged, or neither JPEG nor PNG
     """
@@ -133,10 +137,13 @@ def payload_from_msg(msg: CompressedImage, max_pixels: int = MAX_PIXELS) -> byte
         raise FrameError(f'compressed image ({msg.format!r}) is empty: JPEG or PNG is accepted')
     try:
         with PIL.Image.open(io.BytesIO(payload), formats=('JPEG', 'PNG')) as picture:
-            if picture.format == 'JPEG':
+            is_grey = picture.mode == 'L' or picture.mode.startswith('I')
+            if picture.format == 'JPEG' and not (is_grey and is_mosaic(msg.format)):
                 return payload
             refuse_too_large((picture.height, picture.width), max_pixels)
-            return _png_to_rgb(picture)
+            if is_grey:
+                return rgb_from_grey(np.asarray(picture), msg.format, mono16_white)
+            return np.asarray(picture.convert('RGB'))
     except PIL.UnidentifiedImageError:
         raise FrameError(
             f'compressed image ({msg.format!r}, {len(payload)} bytes) is neither JPEG nor PNG: '
@@ -309,14 +316,6 @@ def _refuse_odd(msg: Image, height_too: bool) -> None:
     if msg.width % 2 or (height_too and msg.height % 2):
         raise FrameError(f'image is {msg.width}x{msg.height}: {msg.encoding} has an even width'
                          + (' and height' if height_too else ''))
-
-
-def _png_to_rgb(picture: PIL.Image.Image) -> UInt8Array:
-    if picture.mode.startswith('I'):
-        # PIL would clip 16-bit grey at 255 instead of scaling it.
-        grey = np.asarray(picture).astype(np.uint32) >> 8
-        return cv2.cvtColor(np.minimum(grey, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB)
-    return np.asarray(picture.convert('RGB'))
 
 
 def _to_msg(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], encoding: str,

@@ -139,3 +139,35 @@ def _join(joined: dict[str, Any], info: dict[str, Any]) -> None:
     end_ns = info['starting_time']['nanoseconds_since_epoch'] + info['duration']['nanoseconds']
     start_ns = joined['starting_time']['nanoseconds_since_epoch']
     joined['duration']['nanoseconds'] = end_ns - start_ns
+
+
+def write_mcap(
+    path: Path, messages: Sequence[tuple[str, int, Any]], channels: int, **options: Any
+) -> Path:
+    """
+    Write a single .mcap.
+
+    :param channels: of each topic, which take turns
+    :param options: of mcap's writer
+    """
+    from mcap.writer import Writer as McapWriter
+
+    with path.open('wb') as stream:
+        writer = McapWriter(stream, **options)
+        writer.start(profile='ros2')
+        known: dict[str, list[int]] = {}
+        for number, (topic, recorded_ns, message) in enumerate(messages):
+            kind = message.__msgtype__
+            if topic not in known:
+                text, _ = STORE.generate_msgdef(kind, ros_version=2)
+                schema = writer.register_schema(kind, 'ros2msg', text.encode())
+                metadata = {'offered_qos_profiles': ''}
+                known[topic] = [
+                    writer.register_channel(topic, 'cdr', schema, metadata)
+                    for _ in range(channels)
+                ]
+            channel = known[topic][number % channels]
+            raw = bytes(STORE.serialize_cdr(message, kind))
+            writer.add_message(channel, recorded_ns, raw, recorded_ns, number)
+        writer.finish()
+    return path

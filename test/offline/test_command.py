@@ -11,7 +11,7 @@ from pathlib import Path
 import subprocess
 import sys
 
-from bag_making import picture, raw_image, raw_messages, write_bag
+from bag_making import FIRST_NS, picture, raw_image, raw_messages, write_bag
 from command_rig import content, FRAMES, small_disk, whole_looking
 import numpy as np
 from PIL import Image
@@ -62,6 +62,18 @@ def test_a_damaged_video_is_tracked_to_its_end_and_told_by_summary_and_exit_code
     assert sentence in said.err
     assert sentence in said.out
     assert len(list((masks / video.stem).iterdir())) == 5
+
+
+def test_dark_16_bit_pictures_are_read_with_the_white_that_is_asked_for(tmp_path: Path):
+    grey = np.full((64, 96), 1024, '<u2')
+    grey[20:40, 30:50] = 4095
+    message = raw_image(grey, FIRST_NS, 'mono16')
+    bag = write_bag(tmp_path / 'bag', [('/camera/image', FIRST_NS, message)])
+    arguments = [str(bag), '--point', '40,30', '--image-size', '128', '--frames']
+    assert main([*arguments, str(tmp_path / 'frames'), '--image-max-value', '4095']) == 0
+    written = np.array(Image.open(tmp_path / 'frames' / 'bag' / '00000.png'))
+    assert written[0, 0].tolist() == [64] * 3
+    assert written[30, 40].tolist() == [255] * 3
 
 
 def test_what_is_learnt_on_one_recording_is_found_on_another(

@@ -232,6 +232,30 @@ def test_a_grey_sixteen_bit_png_is_scaled():
     assert pixels.shape == (4, 5, 3) and (pixels == 0x80).all()
 
 
+def test_a_grey_sixteen_bit_png_is_scaled_by_its_white():
+    grey = PIL.Image.fromarray(np.full((4, 5), 2048, np.uint16))
+    assert (payload_from_msg(compressed(grey, 'PNG'), 4095) == 128).all()
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+@pytest.mark.parametrize('pattern, first', [
+    ('rggb', RED), ('bggr', BLUE), ('grbg', (0, 255, 0)), ('gbrg', (0, 255, 0))])
+def test_a_bayer_pattern_in_a_compressed_image_becomes_colours(kind, pattern, first):
+    mosaic = np.zeros((32, 32), np.uint8)
+    mosaic[::2, ::2] = 255
+    mosaic[1::2, 1::2] = 255 if pattern in ('grbg', 'gbrg') else 0
+    msg = compressed(PIL.Image.fromarray(mosaic), kind)
+    msg.format = f'bayer_{pattern}8; {kind.lower()} compressed '
+    pixels = payload_from_msg(msg)
+    assert np.abs(pixels[4:-4, 4:-4].reshape(-1, 3).mean(0) - np.array(first)).max() < 20
+
+
+def test_a_jpeg_in_colour_of_a_bayer_camera_passes_as_it_is():
+    msg = compressed(PIL.Image.fromarray(uniform(RED)), 'JPEG')
+    msg.format = 'bayer_rggb8; jpeg compressed bgr8'
+    assert payload_from_msg(msg) == bytes(msg.data)
+
+
 def test_a_png_with_transparency_keeps_its_colours():
     picture = PIL.Image.fromarray(np.dstack([uniform(BLUE), np.full((8, 12), 128, np.uint8)]))
     assert (payload_from_msg(compressed(picture, 'PNG')) == BLUE).all()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+import re
 import sys
 from typing import Any, ClassVar, Literal, TYPE_CHECKING
 
@@ -51,6 +52,9 @@ _VERSION: Literal[8] = 8
 TRACKED_OBJECTS = 'sam2_tracker_msgs/msg/TrackedObjects'
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+_OWN_TOPIC = re.compile(
+    f'{NODE}/(objects|label_image|object_[0-9]+/mask|annotated(/compressed)?|detections|label_info)'
+)
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 JPEG_QUALITY = 90
@@ -101,8 +105,7 @@ class ResultBag:
         self._overlay: Overlay | None = None
         self._copier: TopicCopier | None = None
         if content.copied_from is not None:
-            taken = frozenset(f'{NODE}/{name}' for name in ('objects', 'label_image'))
-            self._copier = TopicCopier(content.copied_from, self._writer, types, taken)
+            self._copier = TopicCopier(content.copied_from, self._writer, types, is_own_topic)
             if self._copier.left_out:
                 log(
                     Level.WARN,
@@ -192,6 +195,11 @@ def _qos(depth: int, durability: QosDurability) -> Qos:
 
 LATCHED = _qos(1, QosDurability.TRANSIENT_LOCAL)
 OUTPUT = _qos(5, QosDurability.VOLATILE)
+
+
+def is_own_topic(topic: str) -> bool:
+    """Return whether results are written on a topic, of whatever objects and options."""
+    return _OWN_TOPIC.fullmatch('/' + topic.strip('/')) is not None
 
 
 class MessageFactory:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sources.bag import open_bag, readable
 
 if TYPE_CHECKING:
-    from rosbags.interfaces import Connection
+    from rosbags.interfaces import Connection, Qos
     from rosbags.rosbag2 import Writer
     from rosbags.typesys.store import Typestore
 
@@ -35,26 +35,27 @@ class TopicCopier:
 
     :param path: the bag to copy from
     :param types: those known besides what the bag itself defines
-    :param taken: topics of the output that are in use
+    :param is_taken: whether the output may use a topic itself
     :raises OutputError: if the bag has a topic that the output uses itself
     """
 
     def __init__(
-        self, path: Path, writer: Writer, types: Typestore, taken: frozenset[str]
+        self, path: Path, writer: Writer, types: Typestore, is_taken: Callable[[str], bool]
     ) -> None:
         self._path = path
         self._writer = writer
         self._reader = open_bag(path)
         self.left_out: tuple[str, ...] = ()
-        self._outputs = self._connect(types, taken)
+        self._outputs = self._connect(types, is_taken)
         self._waiting = self._messages()
         self._next = next(self._waiting, None)
 
-    def _connect(self, types: Typestore, taken: frozenset[str]) -> dict[int, Connection]:
+    def _connect(self, types: Typestore, is_taken: Callable[[str], bool]) -> dict[int, Connection]:
         """Announce every topic; remember, and leave out, those whose type nobody defines."""
         outputs = {}
+        merged: dict[tuple[str, str], Connection] = {}
         for connection in self._reader.connections:
-            if connection.topic in taken:
+            if is_taken(connection.topic):
                 self.close()
                 raise OutputError(
                     f'bag {self._path} has the topic {connection.topic} already: '
@@ -64,15 +65,28 @@ class TopicCopier:
             if definition is None:
                 self.left_out += (f'{connection.topic} ({connection.msgtype})',)
                 continue
-            assert isinstance(connection.ext, ConnectionExtRosbag2)
-            outputs[connection.id] = self._writer.add_connection(
-                connection.topic,
-                connection.msgtype,
-                msgdef=definition[0],
-                rihs01=definition[1],
-                offered_qos_profiles=connection.ext.offered_qos_profiles,
-            )
+            key = connection.topic, connection.msgtype
+            if key not in merged:
+                merged[key] = self._writer.add_connection(
+                    connection.topic,
+                    connection.msgtype,
+                    msgdef=definition[0],
+                    rihs01=definition[1],
+                    offered_qos_profiles=self._qos_of(key),
+                )
+            outputs[connection.id] = merged[key]
         return outputs
+
+    def _qos_of(self, key: tuple[str, str]) -> list[Qos]:
+        """Return what all publishers of a topic offered: each may have a channel of its own."""
+        found: list[Qos] = []
+        for connection in self._reader.connections:
+            if (connection.topic, connection.msgtype) == key:
+                assert isinstance(connection.ext, ConnectionExtRosbag2)
+                found += [
+                    qos for qos in connection.ext.offered_qos_profiles if qos not in found
+                ]
+        return found
 
     def _messages(self) -> Iterator[tuple[Connection, int, bytes]]:
         wanted = [

@@ -8,27 +8,38 @@ And the types of its messages, which whoever writes a bag needs too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 import os
 from pathlib import Path
+import shutil
 import struct
 import sys
+from tempfile import TemporaryDirectory
 from typing import Any, TYPE_CHECKING
 
 import apsw
 from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2.reader import DirectoryReader
+from rosbags.rosbag2.storage_mcap import McapReader
+from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
+from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, StorageError
-from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.errors import SourceError
-from sam2_tracker.offline.sources.image_decoding import rgb_from_image, rgb_from_payload
+from sam2_tracker.offline.sources.image_decoding import (
+    jpeg_in,
+    MONO16_WHITE,
+    rgb_from_image,
+    rgb_from_payload,
+)
 from sam2_tracker.offline.sources.source import SourceFrame
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
+    from rosbags.interfaces.typing import RPath
     from rosbags.typesys.store import Typestore
 
 RAW = 'sensor_msgs/msg/Image'
@@ -38,6 +49,7 @@ OWN_TYPES = ('TrackedObject', 'TrackedObjects')
 DETECTION_TYPES = (
     'BoundingBox2D', 'Detection2D', 'Detection2DArray', 'LabelInfo', 'ObjectHypothesis',
     'ObjectHypothesisWithPose', 'Point2D', 'Pose2D', 'VisionClass')  # fmt: skip
+_HOT_JOURNAL = bytes.fromhex('d9d505f920a163d7')
 # What rosbags lets through when a file is cut off or overwritten in the middle.
 _DAMAGED = (
     ReaderError,
@@ -55,19 +67,114 @@ _DAMAGED = (
 )
 
 
+class _WholeSqlite3Reader(Sqlite3Reader):
+    """
+    Reads what a recorder had not yet moved from its write-ahead log into the file, too.
+
+    A log is merged into a copy: the recording stays as it is.
+    """
+
+    def __init__(self, path: RPath) -> None:
+        super().__init__(path)
+        self._merged: TemporaryDirectory[str] | None = None
+
+    def open(self) -> None:
+        """Open the file, or its copy."""
+        path = Path(str(self.path))
+        _refuse_unfinished(path)
+        if _size(_beside(path, 'wal')):
+            self._merged = TemporaryDirectory(prefix='sam2_tracker_bag_')
+            self.path = _merge(path, Path(self._merged.name))
+        super().open()
+
+    def close(self) -> None:
+        """Close the file, and delete its copy."""
+        super().close()
+        if self._merged is not None:
+            self._merged.cleanup()
+
+
+def _beside(path: Path, name: str) -> Path:
+    return path.with_name(f'{path.name}-{name}')
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _refuse_unfinished(path: Path) -> None:
+    """Refuse a database whose last change is half done, and whose journal has what was before."""
+    journal = _beside(path, 'journal')
+    if _size(journal):
+        with journal.open('rb') as stream:
+            if stream.read(len(_HOT_JOURNAL)) == _HOT_JOURNAL:
+                raise ReaderError(
+                    f'{journal.name} beside it holds what an interrupted change has to be undone '
+                    f'with; open it once for writing: sqlite3 {path} "PRAGMA user_version"'
+                )
+
+
+def _merge(path: Path, folder: Path) -> Path:
+    """Copy a database and move its write-ahead log into the copy."""
+    copy = folder / path.name
+    shutil.copyfile(path, copy)
+    shutil.copyfile(_beside(path, 'wal'), _beside(copy, 'wal'))
+    with closing(apsw.Connection(str(copy))) as database:
+        database.execute('PRAGMA journal_mode=DELETE')
+    return copy
+
+
+class _WholeMcapReader(McapReader):
+    """Looks through the whole file where its summary does not repeat the channels."""
+
+    def read_index(self) -> None:
+        """Read the summary, and what it leaves out."""
+        super().read_index()
+        used = {number for chunk in self.chunks for number in chunk.channel_count}
+        if self.statistics is not None:
+            used |= self.statistics.channel_message_counts.keys()
+        if not self.channels or not used <= self.channels.keys():
+            self.meta_scan()
+
+
+class _FolderReader(DirectoryReader):
+    STORAGE_PLUGINS: Mapping[str, Any] = {
+        'mcap': _WholeMcapReader,
+        'sqlite3': _WholeSqlite3Reader,
+    }
+
+
+class _WholeReader(Reader):
+    STORAGE_PLUGINS: Mapping[str, Any] = {
+        'dir': _FolderReader,
+        '.mcap': _WholeMcapReader,
+        '.db3': _WholeSqlite3Reader,
+    }
+
+
 class BagSource:
     """
     The images of one topic of a rosbag2.
 
     :param path: the bag's folder, or a single .mcap or .db3 file
     :param topic: which images; may be '' if the bag has one image topic only
+    :param mono16_white: value of a 16-bit grey pixel that is white
+    :param max_pixels: of the largest JPEG or PNG that is accepted
     :raises SourceError: if the bag cannot be read, or which topic is meant is not clear
     """
 
     # A damaged bag is refused.
     damage = ''
 
-    def __init__(self, path: Path, topic: str = '') -> None:
+    def __init__(
+        self,
+        path: Path,
+        topic: str = '',
+        mono16_white: int = MONO16_WHITE,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self._mono16_white = mono16_white
+        self._max_pixels = max_pixels
         self._path = path
         self._types = make_typestore()
         self._reader = open_bag(path)
@@ -131,16 +238,14 @@ class BagSource:
         stamp_ns = stamp.sec * 10**9 + stamp.nanosec
         frame_id = str(message.header.frame_id)
         if message_type == RAW:
-            return SourceFrame(stamp_ns, recorded_ns, frame_id, rgb_from_image(message))
+            pixels = rgb_from_image(message, self._mono16_white)
+            return SourceFrame(stamp_ns, recorded_ns, frame_id, pixels)
         payload = message.data.tobytes()
-        pixels = rgb_from_payload(payload)
-        return SourceFrame(
-            stamp_ns,
-            recorded_ns,
-            frame_id,
-            pixels,
-            payload if jpeg.probe(payload).is_jpeg else None,
+        pixels = rgb_from_payload(
+            payload, message.format, self._mono16_white, self._max_pixels
         )
+        stored = jpeg_in(payload, message.format)
+        return SourceFrame(stamp_ns, recorded_ns, frame_id, pixels, stored)
 
     def close(self) -> None:
         """Let go of the bag's files."""
@@ -156,7 +261,7 @@ def open_bag(path: Path) -> Reader:
     """
     with readable(path):
         _refuse_cut_off(path)
-        reader = Reader(path)
+        reader = _WholeReader(path)
         reader.open()
     return reader
 

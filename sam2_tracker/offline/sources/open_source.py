@@ -8,15 +8,20 @@ A new source is a module with its class and a row of `SOURCES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.source import Source
 
 BAG_SUFFIXES = ('.mcap', '.db3')
+_RECORDING_SUFFIXES = (*BAG_SUFFIXES, '.jpg', '.jpeg', '.png')
+_LFS_POINTER = b'version https://git-lfs.github.com/spec/v1'
+_MOST_POINTER_BYTES = 1024
+_ROS_1_BAG = b'#ROSBAG V'
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,14 @@ class SourceOptions:
 
     :param topic: of a bag's images, '' if there is one image topic only
     :param rate_hz: of a folder's pictures, which have no times
+    :param mono16_white: value of a 16-bit grey pixel that is white
+    :param max_pixels: of the largest JPEG or PNG that is accepted
     """
 
     topic: str = ''
     rate_hz: float = 30.0
+    mono16_white: int = 65535
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ def _is_no_folder(path: Path) -> bool:
 def _open_bag(path: Path, options: SourceOptions, _log: Log) -> Source:
     from sam2_tracker.offline.sources.bag import BagSource
 
-    return BagSource(path, options.topic)
+    return BagSource(path, options.topic, options.mono16_white, options.max_pixels)
 
 
 def _open_video(path: Path, _options: SourceOptions, log: Log) -> Source:
@@ -72,7 +81,7 @@ def _open_video(path: Path, _options: SourceOptions, log: Log) -> Source:
 def _open_folder(path: Path, options: SourceOptions, _log: Log) -> Source:
     from sam2_tracker.offline.sources.video import FolderSource
 
-    return FolderSource(path, options.rate_hz)
+    return FolderSource(path, options.rate_hz, options.mono16_white, options.max_pixels)
 
 
 SOURCES = (
@@ -92,6 +101,7 @@ def open_source(path: Path, options: SourceOptions, log: Log = silent) -> Source
     """
     if not path.exists():
         raise SourceError(f'source {path} does not exist')
+    _refuse_by_content(path)
     kind = next(kind for kind in SOURCES if kind.fits(path))
     if not kind.has_topics:
         _refuse_near_misses(path)
@@ -100,6 +110,34 @@ def open_source(path: Path, options: SourceOptions, log: Log = silent) -> Source
                 f'source {path} is no bag: --topic {options.topic} means nothing there'
             )
     return kind.open(path, options, log)
+
+
+def _refuse_by_content(path: Path) -> None:
+    """Say what a file really is whose name tells of something else."""
+    for file in _files_to_look_into(path):
+        with file.open('rb') as stream:
+            head = stream.read(len(_LFS_POINTER))
+        if head == _LFS_POINTER:
+            raise SourceError(
+                f'source {file} is a pointer of Git LFS, not the recording: fetch it with '
+                '`git lfs pull`'
+            )
+        if head.startswith(_ROS_1_BAG):
+            raise SourceError(f'source {file} is a bag of ROS 1: convert it with rosbags-convert')
+
+
+def _files_to_look_into(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        # A whole picture or bag is larger than any pointer.
+        yield from (
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in _RECORDING_SUFFIXES
+            and file.is_file()
+            and (file.suffix in BAG_SUFFIXES or file.stat().st_size < _MOST_POINTER_BYTES)
+        )
 
 
 def _refuse_near_misses(path: Path) -> None:

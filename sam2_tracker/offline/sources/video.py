@@ -13,10 +13,15 @@ import time
 import cv2
 import numpy as np
 
+from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import UInt8Array
+from sam2_tracker.offline.sources.image_decoding import (
+    jpeg_in,
+    MONO16_WHITE,
+    rgb_from_payload,
+)
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.offline.sources.video_decoding import Converter, VideoFile
 
@@ -97,14 +102,24 @@ class FolderSource:
     Hidden files are passed over: a Mac leaves a `._2.jpg`, no picture, beside each `2.jpg`.
 
     :param rate_hz: frames a second, as pictures have no times
+    :param mono16_white: value of a pixel of a 16-bit grey PNG that is white
+    :param max_pixels: of the largest picture that is accepted
     :raises FrameError: it is no folder, or has no pictures
     """
 
     # A damaged picture is refused.
     damage = ''
 
-    def __init__(self, path: Path, rate_hz: float = FOLDER_RATE_HZ) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rate_hz: float = FOLDER_RATE_HZ,
+        mono16_white: int = MONO16_WHITE,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self.path = path
+        self._mono16_white = mono16_white
+        self._max_pixels = max_pixels
         self.rate_hz = rate_hz
         if not path.is_dir():
             raise FrameError(f'{path} is not a folder')
@@ -129,13 +144,12 @@ class FolderSource:
         for number, path in enumerate(self.pictures[first:], first):
             try:
                 payload = path.read_bytes()
-                image_rgb = jpeg.decode(payload)
-                stored = payload if jpeg.probe(payload).is_jpeg else None
+                image_rgb = rgb_from_payload(payload, '', self._mono16_white, self._max_pixels)
             except (FrameError, OSError) as error:
                 raise FrameError(f'{path} (frame {number}): {error}') from error
             name = path.name if self._keeps_names else ''
             stamp_ns = round(number * 1e9 / self.rate_hz)
-            yield SourceFrame(stamp_ns, stamp_ns, '', image_rgb, stored, name)
+            yield SourceFrame(stamp_ns, stamp_ns, '', image_rgb, jpeg_in(payload), name)
 
     def close(self) -> None:
         """Let go of its files: none is held."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 import shutil
 
-from bag_making import BagKind, FIRST_NS, raw_messages, STEP_NS, STORE, text, write_bag
+from bag_making import BagKind, FIRST_NS, raw_messages, STEP_NS, STORE, text, write_bag, write_mcap
 import numpy as np
 import pytest
 from results import HW, result
@@ -228,6 +228,34 @@ def test_a_source_that_has_our_topics_is_not_copied_along(tmp_path: Path):
     source = write_results(tmp_path / 'in')
     with pytest.raises(StorageError, match='/sam2_tracker/objects already'):
         ResultBag(tmp_path / 'out', BagContent(copied_from=source))
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['objects', 'label_image', 'object_1/mask', 'object_12/mask', 'annotated',
+     'annotated/compressed', 'detections', 'label_info'],
+)  # fmt: skip
+def test_no_topic_of_an_earlier_run_is_mixed_with_those_of_this_one(tmp_path: Path, name: str):
+    topic = f'/sam2_tracker/{name}'
+    source = write_bag(tmp_path / 'in', [*raw_messages(2), (topic, FIRST_NS, text('old'))])
+    with pytest.raises(StorageError, match=f'has the topic {topic} already'):
+        ResultBag(tmp_path / 'out', BagContent(copied_from=source))
+
+
+def test_another_topic_under_our_name_is_copied(tmp_path: Path):
+    source = write_bag(tmp_path / 'in', [('/sam2_tracker/notes', FIRST_NS, text('mine'))])
+    found = read_all(write_results(tmp_path / 'out', BagContent(copied_from=source)))
+    assert len(found['/sam2_tracker/notes']) == 1
+
+
+def test_a_topic_with_two_channels_is_copied_whole_as_one(tmp_path: Path):
+    source = write_mcap(tmp_path / 'in.mcap', raw_messages(6), channels=2)
+    found = read_all(write_results(tmp_path / 'out', BagContent(copied_from=source)))
+    assert [time_ns for time_ns, _ in found['/camera/image']] == [
+        recorded_ns for _, recorded_ns, _ in raw_messages(6)
+    ]
+    metadata = (tmp_path / 'out' / 'metadata.yaml').read_text()
+    assert metadata.count('name: /camera/image') == 1
 
 
 def test_detections_are_written_where_vision_msgs_is_installed(

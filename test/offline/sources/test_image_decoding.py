@@ -123,6 +123,12 @@ def test_a_16_bit_png_is_scaled_and_not_clipped():
     assert rgb_from_payload(encoded)[0, :, 0].tolist() == [0, 0x12, 0xFF]
 
 
+def test_a_16_bit_png_is_scaled_by_its_white():
+    encoded = cv2.imencode('.png', np.array([[0, 2048, 4095, 5000]], np.uint16))[1].tobytes()
+    pixels = rgb_from_payload(encoded, '16UC1; png compressed ', 4095)
+    assert pixels[0, :, 0].tolist() == [0, 128, 255, 255]
+
+
 @pytest.mark.parametrize(
     'payload', [b'', b'not a picture', b'\x89PNG\r\n\x1a\nbroken', jpeg_of(picture(0))[:300]]
 )

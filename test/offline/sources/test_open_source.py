@@ -56,6 +56,37 @@ def test_what_is_no_recording_is_refused_with_a_way_out(tmp_path: Path, name: st
         open_source(path, SourceOptions())
 
 
+POINTER = (
+    b'version https://git-lfs.github.com/spec/v1\n'
+    b'oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n'
+)
+
+
+@pytest.mark.parametrize('name', ['a.mcap', 'a.db3', 'a.mp4', 'a.jpg'])
+def test_a_pointer_of_git_lfs_is_told_as_one(tmp_path: Path, name: str):
+    path = tmp_path / name
+    path.write_bytes(POINTER)
+    with pytest.raises(SourceError, match=rf'{name} is a pointer of Git LFS.*`git lfs pull`'):
+        open_source(path, SourceOptions())
+
+
+@pytest.mark.parametrize('name', ['bag_0.mcap', '00003.jpg'])
+def test_a_pointer_of_git_lfs_in_a_folder_is_told_as_one(tmp_path: Path, name: str):
+    if name.endswith('mcap'):
+        (tmp_path / 'metadata.yaml').write_text('rosbag2_bagfile_information: {}')
+    (tmp_path / name).write_bytes(POINTER)
+    with pytest.raises(SourceError, match=rf'{name} is a pointer of Git LFS'):
+        open_source(tmp_path, SourceOptions())
+
+
+@pytest.mark.parametrize('name', ['a.mcap', 'a.db3', 'a', 'a.mp4'])
+def test_a_bag_of_ros_1_is_told_as_one_whatever_its_name(tmp_path: Path, name: str):
+    path = tmp_path / name
+    path.write_bytes(b'#ROSBAG V2.0\n' + bytes(4096))
+    with pytest.raises(SourceError, match=r'is a bag of ROS 1: convert it with rosbags-convert'):
+        open_source(path, SourceOptions())
+
+
 def test_a_topic_for_a_video_is_refused(tmp_path: Path):
     (tmp_path / 'clip.mp4').touch()
     with pytest.raises(SourceError, match='--topic /cam means nothing'):

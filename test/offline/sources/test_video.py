@@ -80,6 +80,12 @@ def test_a_folder_is_read_in_natural_order_with_its_jpegs_as_they_are(folder):
     assert numbers_seen(source.frames(first=2)) == [10, 11]
 
 
+def test_a_folder_of_16_bit_pngs_is_read_with_the_white_that_is_asked_for(tmp_path):
+    cv2.imwrite(str(tmp_path / '1.png'), np.full((4, 6), 2048, np.uint16))
+    (frame,) = FolderSource(tmp_path, mono16_white=4095).frames()
+    assert (frame.image_rgb == 128).all() and frame.payload is None
+
+
 def test_a_damaged_picture_is_refused_by_its_name(folder):
     (folder / '3.jpg').write_bytes((folder / '2.jpg').read_bytes()[:200])
     with pytest.raises(FrameError, match=r'3\.jpg \(frame 2\): '):
