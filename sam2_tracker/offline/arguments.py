@@ -16,6 +16,7 @@ from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
 from sam2_tracker.offline.quick_prompts import add_quick_prompts, quick_prompts
 from sam2_tracker.offline.run.job import Direction, Settings
+from sam2_tracker.offline.sinks.annotations import CocoFile
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
 from sam2_tracker.offline.sinks.outputs import Output, OUTPUTS, Outputs
 from sam2_tracker.offline.sources.open_source import SourceOptions, SOURCES
@@ -155,6 +156,10 @@ def _add_output_options(group: Group) -> None:
         group.add_argument(kind.option, type=Path, metavar=kind.metavar, help=kind.help)
         if kind.sink is ResultBag:
             _add_bag_options(group)
+        elif kind.sink is CocoFile:
+            group.add_argument(
+                '--coco-polygons', action='store_true', help='for readers that know no RLE'
+            )
     group.add_argument('--overwrite', action='store_true', help='replace outputs that exist')
     group.add_argument('--resume', action='store_true', help='go on with an interrupted run')
     group.add_argument(
@@ -288,6 +293,7 @@ def _outputs(options: argparse.Namespace) -> Outputs:
         tuple(Output(option, path) for option, path in paths.items() if path is not None),
         BagContent(options.storage, annotated=options.annotated, detections=options.detections),
         options.copy_topics,
+        options.coco_polygons,
     )
 
 

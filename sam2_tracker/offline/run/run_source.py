@@ -161,9 +161,11 @@ def _process(
             prompts.check_frames(source.frame_count)
         clip = Clip(predictor, prompts, memories, config, context.log)
         frames = Timeline(job.path, settings.clock, context.log).frames(source.frames())
+        outputs = job.outputs
         recording = Recording(
-            job.name, source.rate_hz, job.classes, job.outputs.content, context.log
-        )
+            job.name, source.rate_hz, job.classes, outputs.content, context.log,
+            outputs.has_polygons,
+        )  # fmt: skip
         with _sinks(job, recording) as sinks, ExitStack() as stack:
             if saved.resumed is not None:
                 context.log(Level.INFO, f'{job.name}: going on after frame {saved.resumed.index}')

@@ -53,21 +53,25 @@ class Classes:
 
 class CocoFile:
     """
-    A COCO data set of one recording: RLE masks, with the object's id as track id.
+    A COCO data set of one recording: masks as RLE or polygons, the object's id as track id.
 
     Annotations are written as they come; the list of images, which is short, waits beside them.
 
     :param path: of the JSON
     :param sequence: the recording's name
     :param classes: become the categories, numbered from 1 as COCO does
+    :param has_polygons: for readers that know no RLE; the same pixels
     """
 
     WANTED: ClassVar[Wanted] = Wanted(label_image=False, masks=True)
     SUFFIXES: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, path: Path, sequence: str, classes: Classes) -> None:
+    def __init__(
+        self, path: Path, sequence: str, classes: Classes, has_polygons: bool = False
+    ) -> None:
         self._sequence = sequence
         self._classes = classes
+        self._has_polygons = has_polygons
         self._count = 0
         self._images_path = path.with_name(f'{path.name}.images')
         self._annotations = path.open('w', encoding='utf-8')
@@ -98,8 +102,6 @@ class CocoFile:
         }
 
     def _annotation(self, image_id: int, item: TrackedObject, mask: BoolArray) -> dict[str, Any]:
-        from supervision import mask_to_rle
-
         assert item.box is not None
         return {
             'id': self._count,
@@ -107,7 +109,7 @@ class CocoFile:
             'video_id': 1,
             'category_id': self._classes.number(item.label) + 1,
             'track_id': item.id,
-            'segmentation': {'size': list(mask.shape), 'counts': mask_to_rle(mask, True)},
+            'segmentation': polygons(mask) if self._has_polygons else _rle(mask),
             'area': item.area_px,
             'iscrowd': 0,
             'score': round(item.score, 6),
@@ -141,6 +143,47 @@ class CocoFile:
         self._annotations.close()
         self._images.close()
         self._images_path.unlink(missing_ok=True)
+
+
+def _rle(mask: BoolArray) -> dict[str, Any]:
+    from supervision import mask_to_rle
+
+    return {'size': list(mask.shape), 'counts': mask_to_rle(mask, True)}
+
+
+def polygons(mask: BoolArray) -> list[list[int]]:
+    """
+    Return the outlines of a mask's parts along the edges of pixels.
+
+    A hole is joined to the outline around it by a line without width, there and back.
+
+    :param mask: (height, width) bool
+    :returns: x and y by turns of each part, 0 to width and 0 to height
+    """
+    # Of a pixel that is two wide, one border pixel lies at each edge.
+    doubled = mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    contours, tree = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    parts: dict[int, Polygon] = {}
+    holes = []
+    for number, contour in enumerate(contours):
+        edges = _corners((np.asarray(contour[:, 0], np.int32) + 1) // 2)
+        around = int(tree[0, number, 3])
+        if around < 0:
+            parts[number] = edges
+        else:
+            holes.append((around, edges))
+    for around, edges in holes:
+        parts[around] = _joined(parts[around], edges)
+    return [part.reshape(-1).tolist() for part in parts.values()]
+
+
+def _corners(points: Polygon) -> Polygon:
+    """Return a closed line without the points at which it does not turn."""
+    moved = points[(points != np.roll(points, 1, axis=0)).any(axis=1)]
+    before = moved - np.roll(moved, 1, axis=0)
+    after = np.roll(moved, -1, axis=0) - moved
+    # All steps are along one axis.
+    return moved[(np.sign(before) != np.sign(after)).any(axis=1)]
 
 
 class YoloFolder:

@@ -43,6 +43,7 @@ class Recording:
 
     :param rate_hz: nominal frames a second, None if unknown
     :param bag: what a bag of its results holds
+    :param has_polygons: COCO's masks are polygons
     """
 
     name: str
@@ -50,6 +51,7 @@ class Recording:
     classes: Classes
     bag: BagContent
     log: Log
+    has_polygons: bool = False
 
 
 # Given option, path, recording's name and whether it is the only one: where its output lies.
@@ -122,7 +124,7 @@ OUTPUTS = (
     ),
     OutputKind(
         '--coco', 'JSON', 'RLE masks with track ids',
-        CocoFile, lambda path, of: CocoFile(path, of.name, of.classes), _file,
+        CocoFile, lambda path, of: CocoFile(path, of.name, of.classes, of.has_polygons), _file,
     ),
     OutputKind(
         '--yolo', 'FOLDER', 'segmentation labels',
@@ -190,11 +192,13 @@ class Outputs:
     :param asked: in the order of `OUTPUTS`
     :param content: what goes into a bag
     :param copies_topics: a bag's own topics go into the output bag too
+    :param has_polygons: COCO's masks are polygons
     """
 
     asked: tuple[Output, ...] = ()
     content: BagContent = field(default_factory=BagContent)
     copies_topics: bool = False
+    has_polygons: bool = False
 
     def of_source(self, name: str, path: Path, is_only_one: bool) -> Outputs:
         """
