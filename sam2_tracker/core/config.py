@@ -117,7 +117,7 @@ class InputConfig:
     )
     max_value: int = setting(
         65535,
-        'Value of a mono16 pixel that is white; larger ones are clipped.',
+        'Value of a 16-bit grey pixel (mono16, PNG) that is white; larger ones are clipped.',
         when=When.LIVE,
         name='image_max_value',
         between=(1, 65535),

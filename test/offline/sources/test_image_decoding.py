@@ -129,6 +129,14 @@ def test_a_16_bit_png_is_scaled_by_its_white():
     assert pixels[0, :, 0].tolist() == [0, 128, 255, 255]
 
 
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+def test_a_picture_of_more_pixels_than_are_accepted_is_refused(kind: type):
+    encoded = cv2.imencode('.png', np.zeros((10, 20), kind))[1].tobytes()
+    assert rgb_from_payload(encoded, max_pixels=200).shape == (10, 20, 3)
+    with pytest.raises(FrameError, match='20x10 is too large: up to 199 pixels'):
+        rgb_from_payload(encoded, max_pixels=199)
+
+
 @pytest.mark.parametrize(
     'payload', [b'', b'not a picture', b'\x89PNG\r\n\x1a\nbroken', jpeg_of(picture(0))[:300]]
 )

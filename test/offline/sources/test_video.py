@@ -110,8 +110,8 @@ def test_what_is_no_picture_is_said_without_an_address_in_memory(folder):
     with pytest.raises(FrameError) as refused:
         list(FolderSource(folder).frames())
     assert str(refused.value) == (
-        f'{folder}/3.jpg (frame 2): the image payload of 13 bytes cannot be decoded: cannot '
-        'identify image file'
+        f'{folder}/3.jpg (frame 2): the image payload of 13 bytes, beginning with 6e 6f 74 '
+        '20, is not a readable JPEG or PNG'
     )
 
 
