@@ -239,7 +239,8 @@ def test_a_grey_sixteen_bit_png_is_scaled_by_its_white():
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
 @pytest.mark.parametrize('pattern, first', [
-    ('rggb', RED), ('bggr', BLUE), ('grbg', (0, 255, 0)), ('gbrg', (0, 255, 0))])
+    ('rggb', (255, 0, 0)), ('bggr', (0, 0, 255)),
+    ('grbg', (0, 255, 0)), ('gbrg', (0, 255, 0))])
 def test_a_bayer_pattern_in_a_compressed_image_becomes_colours(kind, pattern, first):
     mosaic = np.zeros((32, 32), np.uint8)
     mosaic[::2, ::2] = 255
