@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from sam2_tracker.core.errors import one_line, PromptError
+from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import masks_in
+from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.types import Prompt
 
 
@@ -71,6 +72,9 @@ def quick_prompts(options: argparse.Namespace) -> tuple[FilePrompt, ...]:
         raise PromptError('--mask goes with neither --point nor --box: use a prompts file')
     if options.point and len(options.box) > 1:
         raise PromptError('--point with several --box: which object is meant? Use a prompts file')
+    fault = text_fault(options.label)
+    if fault:
+        raise PromptError(f'--label {fault}')
     return tuple(_placed(name, prompt, options.at) for name, prompt in _prompts(options))
 
 
@@ -89,10 +93,9 @@ def _prompts(options: argparse.Namespace) -> Iterator[tuple[str, Prompt]]:
 
 def _mask_prompts(path: Path, label: str) -> Iterator[tuple[str, Prompt]]:
     try:
-        with Image.open(path) as picture:
-            masks = masks_in(picture)
-    except (OSError, UnidentifiedImageError) as error:
-        raise PromptError(f'--mask {path} cannot be read: {one_line(error)}') from error
+        masks = masks_in(MaskPictures().read(path))
+    except OSError as error:
+        raise PromptError(f'--mask {path} cannot be read: {error}') from error
     except PromptError as error:
         raise PromptError(f'--mask {path} {error}') from error
     for index, mask_hw in masks.items():

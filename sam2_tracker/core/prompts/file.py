@@ -5,23 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 import re
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-import yaml
 
-from sam2_tracker.core.errors import one_line, PromptError
+from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import one_mask_in
+from sam2_tracker.core.prompts.yaml_file import LinedList, load_yaml
+from sam2_tracker.core.text import LONGEST_PATH, LONGEST_TEXT, shown, text_fault
 from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, MAX_OBJECT_ID, Prompt
 
 WHEN = ('frame', 'time_s', 'stamp')
 KEYS = (*WHEN, 'source', 'object', 'label', 'points', 'point_labels', 'box', 'mask')
-STAMP = re.compile(r'(\d+)(?:\.(\d{1,9}))?')
+# What stands behind them is taken as it is written.
+TEXTS = ('source', 'label', 'mask')
+STAMP = re.compile(r'([0-9]{1,10})(?:\.([0-9]{1,9}))?')
+MOST_PROMPTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,41 +75,32 @@ def load_prompt_file(path: Path) -> PromptFile:
 
     :raises PromptError: naming file, line and value, if it cannot be read or means nothing
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-        root = yaml.compose(text, yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f'{path}: cannot be read: {error}') from error
-    except yaml.YAMLError as error:
-        raise PromptError(f'{path}: is not YAML: {one_line(error)}') from error
-    if not isinstance(content, dict) or not isinstance(content.get('prompts'), list):
+    content = load_yaml(path, text_keys=TEXTS)
+    entries = content.get('prompts') if isinstance(content, dict) else None
+    if not isinstance(entries, LinedList):
         raise PromptError(f"{path}: has no list 'prompts:' at the top")
-    lines = _entry_lines(root)
+    if len(entries) > MOST_PROMPTS:
+        raise PromptError(f'{path}: has {len(entries)} prompts: at most {MOST_PROMPTS} are taken')
+    masks = MaskPictures()
     return PromptFile(
         path,
         tuple(
-            _Entry(path, position, line, entry).parse()
-            for position, (line, entry) in enumerate(
-                zip(lines, content['prompts'], strict=True), 1
-            )
+            _Entry(path, position, line, entry, masks).parse()
+            for position, (line, entry) in enumerate(zip(entries.lines, entries, strict=True), 1)
         ),
     )
-
-
-def _entry_lines(root: Any) -> Iterator[int]:
-    entries = next(value for key, value in root.value if key.value == 'prompts')
-    return (entry.start_mark.line + 1 for entry in entries.value)
 
 
 class _Entry:
     """One entry of the list, being understood."""
 
-    def __init__(self, path: Path, position: int, line: int, values: Any) -> None:
+    def __init__(self, path: Path, position: int, line: int, values: Any,
+                 masks: MaskPictures) -> None:
         self._folder = path.parent
+        self._masks = masks
         self._where = f'{path}, line {line} (prompt {position})'
         if not isinstance(values, Mapping):
-            raise self._refusal(f'{values!r} is not a prompt: it has no keys')
+            raise self._refusal(f'{shown(values)} is not a prompt: it has no keys')
         self._values = values
 
     def _refusal(self, reason: str) -> PromptError:
@@ -115,8 +110,8 @@ class _Entry:
         """Return the entry's meaning."""
         for key in self._values:
             if key not in KEYS:
-                raise self._refusal(f'unknown key {key!r}; known are {", ".join(KEYS)}')
-        given = [key for key in WHEN if key in self._values]
+                raise self._refusal(f'unknown key {shown(key)}; known are {", ".join(KEYS)}')
+        given = [key for key in WHEN if self._values.get(key) is not None]
         if len(given) != 1:
             raise self._refusal(
                 f'needs exactly one of {", ".join(WHEN)}; it has {", ".join(given) or "none"}'
@@ -133,7 +128,7 @@ class _Entry:
     def _frame(self) -> int | None:
         value = self._values.get('frame')
         if value is not None and (not _is_whole(value) or value < 0):
-            raise self._refusal(f'frame {value!r} is not a number from 0')
+            raise self._refusal(f'frame {shown(value)} is not a number from 0')
         return value
 
     def _time_s(self) -> float | None:
@@ -141,7 +136,7 @@ class _Entry:
         if value is None:
             return None
         if not _is_number(value) or not value >= 0 or value == float('inf'):
-            raise self._refusal(f'time_s {value!r} is not a number of seconds from 0')
+            raise self._refusal(f'time_s {shown(value)} is not a number of seconds from 0')
         return float(value)
 
     def _stamp_ns(self) -> int | None:
@@ -151,20 +146,27 @@ class _Entry:
         match = STAMP.fullmatch(str(value)) if isinstance(value, (str, int)) else None
         if match is None:
             raise self._refusal(
-                f"stamp {value!r} is not seconds.nanoseconds in quotes, as '1700000000.125000000'"
+                f'stamp {shown(value)} is not seconds.nanoseconds in quotes, as '
+                "'1700000000.125000000'"
             )
         return int(match[1]) * 10**9 + int((match[2] or '0').ljust(9, '0'))
 
-    def _text(self, key: str) -> str:
+    def _text(self, key: str, longest: int = LONGEST_TEXT) -> str:
         value = self._values.get(key)
         if isinstance(value, (Mapping, list)):
-            raise self._refusal(f'{key} {value!r} is not a text')
-        return '' if value is None else str(value)
+            raise self._refusal(f'{key} {shown(value)} is not a text')
+        text = '' if value is None else str(value)
+        fault = text_fault(text, longest)
+        if fault:
+            raise self._refusal(f'{key} {fault}')
+        return text
 
     def _prompt(self) -> Prompt:
         object_id = self._values.get('object', 0)
         if not _is_whole(object_id) or not 0 <= object_id <= MAX_OBJECT_ID:
-            raise self._refusal(f'object {object_id!r} is not an id from 1 to {MAX_OBJECT_ID}')
+            raise self._refusal(
+                f'object {shown(object_id)} is not an id from 1 to {MAX_OBJECT_ID}'
+            )
         points_xy = self._points()
         return Prompt(
             object_id,
@@ -176,17 +178,23 @@ class _Entry:
         )
 
     def _points(self) -> Float32Array:
-        points = self._values.get('points') or []
+        points = self._values.get('points')
+        if points is None:
+            points = []
         if not isinstance(points, list) or not all(_are_numbers(point, 2) for point in points):
-            raise self._refusal(f'points {points!r} is not a list of [x, y]')
-        return np.array(points, np.float32).reshape(-1, 2)
+            raise self._refusal(f'points {shown(points)} is not a list of [x, y]')
+        # A number that is too large for them is infinite, and refused with the prompt.
+        with np.errstate(over='ignore'):
+            return np.array(points, np.float64).reshape(-1, 2).astype(np.float32)
 
     def _labels(self, point_count: int) -> Int32Array:
         labels = self._values.get('point_labels')
         if labels is None:
             return np.ones(point_count, np.int32)
         if not isinstance(labels, list) or not all(_is_whole(label) for label in labels):
-            raise self._refusal(f'point_labels {labels!r} is not a list of 1 (add) and 0 (remove)')
+            raise self._refusal(
+                f'point_labels {shown(labels)} is not a list of 1 (add) and 0 (remove)'
+            )
         # Any other whole number is refused with the prompt, whatever its size.
         return np.clip(np.array(labels, np.float64), -1, 2).astype(np.int32)
 
@@ -195,18 +203,18 @@ class _Entry:
         if box is None:
             return None
         if not _are_numbers(box, 4):
-            raise self._refusal(f'box {box!r} is not [left, top, right, bottom]')
-        return np.array(box, np.float32)
+            raise self._refusal(f'box {shown(box)} is not [left, top, right, bottom]')
+        with np.errstate(over='ignore'):
+            return np.array(box, np.float64).astype(np.float32)
 
     def _mask(self) -> BoolArray | None:
-        name = self._text('mask')
+        name = self._text('mask', LONGEST_PATH)
         if not name:
             return None
         try:
-            with Image.open(self._folder / name) as picture:
-                return one_mask_in(picture)
-        except (OSError, UnidentifiedImageError) as error:
-            raise self._refusal(f'mask {name} cannot be read: {one_line(error)}') from error
+            return one_mask_in(self._masks.read(self._folder / name))
+        except OSError as error:
+            raise self._refusal(f'mask {name} cannot be read: {error}') from error
         except PromptError as error:
             raise self._refusal(f'mask {name} {error}') from error
 

@@ -101,7 +101,8 @@ def test_a_stamp_keeps_every_nanosecond(load):
     [
         ('{frame: -1, box: [1, 2, 3, 4]}', 'frame -1 is not a number from 0'),
         ('{frame: 1.5, box: [1, 2, 3, 4]}', 'frame 1.5 is not a number from 0'),
-        ('{frame: yes, box: [1, 2, 3, 4]}', 'frame True is not a number from 0'),
+        ('{frame: yes, box: [1, 2, 3, 4]}', "frame 'yes' is not a number from 0"),
+        ('{frame: true, box: [1, 2, 3, 4]}', 'frame True is not a number from 0'),
         ('{time_s: soon, box: [1, 2, 3, 4]}', "time_s 'soon' is not a number of seconds from 0"),
         ('{time_s: .nan, box: [1, 2, 3, 4]}', 'time_s nan is not a number of seconds from 0'),
         ('{time_s: .inf, box: [1, 2, 3, 4]}', 'time_s inf is not a number of seconds from 0'),
