@@ -8,15 +8,23 @@ Every message names the offending value and what would be right, so that the edg
 reply, a log line, a command's last line) can show it as it is.
 """
 
-
 import re
+
+from sam2_tracker.core.text import printable
 
 # What a picture was read from, as PIL names it, tells nobody anything.
 _ADDRESS = re.compile(r' ?<[^<>]* object at 0x[0-9a-f]+>')
 
 
 class TrackerError(Exception):
-    """Base of every refusal: the message is one sentence for the user."""
+    """
+    Base of every refusal: the message is one sentence for the user.
+
+    It may quote what came from outside; what cannot be printed of that is escaped.
+    """
+
+    def __init__(self, message: str = '') -> None:
+        super().__init__(printable(message))
 
 
 class ConfigError(TrackerError):

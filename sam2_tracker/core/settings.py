@@ -14,6 +14,7 @@ import re
 from typing import Any, TYPE_CHECKING, TypeVar
 
 from sam2_tracker.core.errors import ConfigError
+from sam2_tracker.core.text import LONGEST_PATH, LONGEST_TEXT, shown, text_fault
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -103,10 +104,14 @@ class ParameterSpec:
         """
         if type(self.default) is float and type(value) is int:
             value = float(value)
+        if isinstance(value, str) and type(self.default) is str:
+            fault = text_fault(value, LONGEST_PATH if self.is_path else LONGEST_TEXT)
+            if fault:
+                raise ConfigError(f"parameter '{self.name}' {fault}")
         if isinstance(value, bool | int | float | str) and self._allows(value):
             return value
-        shown = repr(value) if isinstance(value, str) else str(value)
-        raise ConfigError(f"parameter '{self.name}' is {shown}: {self.accepted} is expected")
+        given = shown(value) if isinstance(value, str) else str(value)
+        raise ConfigError(f"parameter '{self.name}' is {given}: {self.accepted} is expected")
 
     def _allows(self, value: Value) -> bool:
         if type(value) is not type(self.default):

@@ -8,12 +8,14 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+import sys
 from typing import Any, TYPE_CHECKING
 
 from sam2_tracker.core.config import InputConfig, ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
+from sam2_tracker.core.text import LONGEST_PATH, text_fault
 from sam2_tracker.offline.quick_prompts import add_quick_prompts, quick_prompts
 from sam2_tracker.offline.run.job import Direction, Settings
 from sam2_tracker.offline.sinks.annotations import CocoFile
@@ -66,7 +68,13 @@ def parse(arguments: Sequence[str] | None) -> Request:
 
     :raises PromptError: if the prompts are at fault
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    for text in given:
+        fault = text_fault(text, LONGEST_PATH)
+        if fault:
+            parser.error(f'an argument {fault}')
+    options = parser.parse_args(given)
     if options.ray:
         _make_absolute(options)
     prompts = load_prompt_file(options.prompts).prompts if options.prompts else ()

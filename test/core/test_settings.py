@@ -14,7 +14,7 @@ import yaml
 
 from sam2_tracker.core.config import CoreConfig, MODEL_NAMES, NodeConfig, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.core.settings import from_values, group, setting, specs_of
+from sam2_tracker.core.settings import from_values, group, ParameterSpec, setting, specs_of, When
 from sam2_tracker.models.zoo import MODELS
 from tools import docs
 
@@ -121,6 +121,20 @@ def test_the_values_of_an_enum_are_the_choices_and_no_path_is_an_empty_text():
     colour, *_, case = specs_of(Pen)
     assert (colour.default, colour.choices) == ('red', ('red', 'blue'))
     assert (case.default, case.is_path) == ('', True)
+
+
+def test_a_text_that_cannot_be_shown_is_no_value():
+    *_, case = specs_of(Pen)
+    word = ParameterSpec('word', '', When.LIVE, 'Any.')
+    for text in ('\ud800', '\x1b[31m', 'a\nb'):
+        for spec in (case, word):
+            with pytest.raises(ConfigError, match=f"'{spec.name}' .* that cannot be printed"):
+                spec.check(text)
+    with pytest.raises(ConfigError, match=r'word.* has 257 characters: at most 256 are accepted'):
+        word.check('a' * 257)
+    assert case.check('/' + 'a' * 300) == '/' + 'a' * 300
+    with pytest.raises(ConfigError, match=r'case.* has 4097 characters: at most 4096 are'):
+        case.check('a' * 4097)
 
 
 @pytest.mark.parametrize('name', CONTRACT)

@@ -94,6 +94,22 @@ def test_prompts_that_do_not_fit_are_refused(options: list[str], reason: str):
         parse(['a.mp4', *options])
 
 
+@pytest.mark.parametrize('text', ['clip\udcff.mp4', '\x1b[31mred', 'a\nb', 'a' * 5000])
+@pytest.mark.parametrize('option', [[], ['--label'], ['--csv'], ['--load-memory']])
+def test_arguments_that_cannot_be_shown_end_with_code_2(
+    text: str, option: list[str], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        parse(['a.mp4', *option, text])
+    assert ended.value.code == 2
+    assert 'error: an argument ' in capsys.readouterr().err
+
+
+def test_a_label_on_the_command_line_has_at_most_256_characters():
+    with pytest.raises(PromptError, match='--label has 257 characters: at most 256 are accepted'):
+        parse(['a.mp4', '--box', '1,2,3,4', '--label', 'a' * 257])
+
+
 def test_without_options_the_settings_are_those_of_the_node():
     settings = parse(['clip.mp4']).settings
     assert settings.model == ModelConfig()

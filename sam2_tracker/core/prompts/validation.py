@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.types import Float32Array, MAX_OBJECT_ID, Prompt
 
 
@@ -74,6 +75,7 @@ def validate_prompt(
     :param is_new: there is no such object yet, so a label alone is not enough
     :raises PromptError: for the first thing that is wrong
     """
+    _check_label(prompt.label, name)
     if prompt.mask_hw is not None and (len(prompt.points_xy) or prompt.box_xyxy is not None):
         raise PromptError(f'{name}: a mask goes with neither points nor a box; give it alone')
     _check_points(prompt, source_hw, name)
@@ -83,6 +85,12 @@ def validate_prompt(
     if prompt.box_xyxy is None:
         return prompt
     return replace(prompt, box_xyxy=_clipped(prompt.box_xyxy, source_hw, name))
+
+
+def _check_label(label: str, name: str) -> None:
+    fault = text_fault(label)
+    if fault:
+        raise PromptError(f'{name}: its label {fault}')
 
 
 def _is_bare(prompt: Prompt) -> bool:

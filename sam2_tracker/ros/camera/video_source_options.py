@@ -25,6 +25,7 @@ SPECS = (
         "A video file, a folder of JPEGs or PNGs, or a webcam's number.",
         pattern=r'.+',
         pattern_help='a video file, a folder or a number',
+        is_path=True,
     ),
     ParameterSpec(
         'rate',

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from sam2_tracker.core.text import printable
 from sam2_tracker.core.worker.requests import answer, Ticket
 
 T = TypeVar('T')
@@ -55,4 +56,5 @@ class FileThread:
     def _report(self, done: Future) -> None:
         error = done.exception()
         if error is not None:
-            self._logger.error(f'unexpected {type(error).__name__} with a file: {error}')
+            self._logger.error(
+                f'unexpected {type(error).__name__} with a file: {printable(str(error))}')

@@ -19,6 +19,7 @@ from rclpy.node import Node
 
 from sam2_tracker.core.errors import StorageError, TrackerError
 from sam2_tracker.core.protocols import Memory, PredictorProtocol
+from sam2_tracker.core.text import is_printable
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
@@ -257,7 +258,7 @@ def _path_in(directory: Path | None, file_name: str) -> Path:
     if file_name.startswith('.'):
         raise MemoryFileError(f'file_name {file_name!r} begins with a dot: such files are hidden, '
                               'take another name')
-    if not file_name.isprintable():
+    if not is_printable(file_name):
         raise MemoryFileError(f'file_name {file_name!r} has characters that cannot be printed')
     name = file_name if file_name.endswith(SUFFIX) else file_name + SUFFIX
     if len(name.encode()) > MAX_NAME_BYTES:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fakes import click
 import numpy as np
 import pytest
@@ -86,6 +88,18 @@ def test_a_label_alone_renames_a_known_object():
     accepted(Prompt(3, 'cup'))
     assert is_renaming(Prompt(3, 'cup'))
     assert not is_renaming(click(3, label='cup'))
+
+
+@pytest.mark.parametrize(('label', 'reason'), [
+    ('\ud800', "object 3: its label '\\ud800' has characters that cannot be printed: text "
+     'without control characters is expected'),
+    ('\x1b[31mred', "object 3: its label '\\x1b[31mred' has characters that cannot be printed: "
+     'text without control characters is expected'),
+    ('a' * 257, 'object 3: its label has 257 characters: at most 256 are accepted')])
+def test_a_label_that_cannot_be_shown_is_refused(label, reason):
+    assert refusal(replace(points((5, 5)), label=label)) == reason
+    assert refusal(Prompt(3, label)) == reason
+    accepted(replace(points((5, 5)), label='青い 箱'))
 
 
 def test_an_unknown_id_is_refused_with_the_known_ones():
