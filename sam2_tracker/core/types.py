@@ -151,6 +151,12 @@ class TrackedFrame:
 
 
 MAX_OBJECT_ID = 65535
+# A detector finds at most about so many things in a picture (the COCO challenge takes 100), and
+# each costs about what it takes to track it on a frame.
+MAX_PROMPTS = 100
+# SAM 2 was trained with at most 8 clicks. Its mask decoder compares each point of a frame with
+# each other and with the whole picture: 10,000 take several seconds on a CPU.
+MAX_POINTS = 256
 
 
 class IdAllocator:

@@ -28,6 +28,7 @@ from std_msgs.msg import Header
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.frames.jpeg import refuse_too_large
+from sam2_tracker.core.prompts.validation import check_point_count, check_prompt_count
 from sam2_tracker.core.types import (
     BoolArray,
     Box,
@@ -196,7 +197,12 @@ def box_to_msg(box: Box | None) -> RegionOfInterest:
 
 
 def prompts_from_msgs(msgs: Sequence[PromptMsg]) -> tuple[Prompt, ...]:
-    """Convert a request's prompts."""
+    """
+    Convert a request's prompts.
+
+    :raises PromptError: they are too many, or one is malformed
+    """
+    check_prompt_count(len(msgs))
     return tuple(prompt_from_msg(msg) for msg in msgs)
 
 
@@ -204,8 +210,10 @@ def prompt_from_msg(msg: PromptMsg) -> Prompt:
     """
     Convert one prompt; its values are checked where the frame is known.
 
-    :raises PromptError: the mask's message is malformed
+    :raises PromptError: the mask's message is malformed, or there are too many points
     """
+    name = f'object {msg.object_id}' if msg.object_id else 'new object'
+    check_point_count(len(msg.points), name)
     points = [(point.x, point.y) for point in msg.points]
     with np.errstate(over='ignore'):
         points_xy = np.array(points, np.float64).reshape(-1, 2).astype(np.float32)

@@ -41,7 +41,7 @@ from sam2_tracker.core.engine.memory_attention import fold_values
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.protocols import FrameFeatures, FrameMasks, MaskOutput, Memory, TrackStep
-from sam2_tracker.core.types import Prompt, UInt8Array, Wanted
+from sam2_tracker.core.types import MAX_POINTS, Prompt, UInt8Array, Wanted
 
 _COMPILE = ('none', 'encoder', 'full')
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
@@ -171,6 +171,7 @@ class Predictor:
         :param prompt: pixels of the memory's `video_hw`; `object_id` and `label` are not read
         :param clear_previous: drop this object's prompts and its old mask on this frame first
         :raises FrameError: if what such an old frame would read was pruned
+        :raises PromptError: if the frame has too many points with those of earlier prompts
         """
         own = own_memory(memory)
         own.refuse_forgotten(frame_index)
@@ -193,6 +194,8 @@ class Predictor:
             # SAM 2 keeps the mask at its input's size on the device and never reads it.
             memory.state['mask_inputs_per_obj'][0].clear()
             return
+        if prompt.box_xyxy is None:
+            _check_point_count(memory, frame_index, len(prompt.points_xy))
         has_points = len(prompt.points_xy) > 0
         self._model.add_new_points_or_box(
             memory.state, frame_index, OBJECT_ID,
@@ -351,6 +354,16 @@ def _compile(model: StreamPredictor, what: str,
                          'always, or compile to be encoder')
     batches.step = CompiledStep(batches.forward, batches.max_batch)
     return batches.step
+
+
+def _check_point_count(memory: ObjectMemory, frame_index: int, new_count: int) -> None:
+    """Refuse points that would be too many together with those which the frame has already."""
+    held = memory.state['point_inputs_per_obj'][0].get(frame_index)
+    count = new_count if held is None else new_count + held['point_coords'].shape[1]
+    if count > MAX_POINTS:
+        raise PromptError(
+            f'{count} points on one frame with those of earlier prompts, at most {MAX_POINTS} are '
+            'taken: start over with clear_previous, or give a mask')
 
 
 def _finished(job: Job) -> LowResMask:

@@ -12,7 +12,13 @@ import numpy as np
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.text import text_fault
-from sam2_tracker.core.types import Float32Array, MAX_OBJECT_ID, Prompt
+from sam2_tracker.core.types import (
+    Float32Array,
+    MAX_OBJECT_ID,
+    MAX_POINTS,
+    MAX_PROMPTS,
+    Prompt,
+)
 
 
 def validate_prompts(
@@ -33,6 +39,7 @@ def validate_prompts(
     """
     if not prompts:
         raise PromptError('no prompts given: at least one is needed')
+    check_prompt_count(len(prompts))
     _check_ids(prompts, known_ids, nameable_ids)
     new_count = sum(prompt.object_id not in known_ids for prompt in prompts)
     check_room(new_count, len(known_ids), max_objects)
@@ -57,6 +64,33 @@ def check_room(new_count: int, object_count: int, max_objects: int) -> None:
         raise PromptError(
             f'too many objects: {new_count} new beside {object_count} tracked, '
             f'at most {max_objects} in all (tracking.max_objects)'
+        )
+
+
+def check_prompt_count(count: int) -> None:
+    """
+    Make sure that a request is not too long.
+
+    :raises PromptError: if it is
+    """
+    if count > MAX_PROMPTS:
+        raise PromptError(
+            f'{count} prompts in one request: at most {MAX_PROMPTS} are taken, give the others in '
+            'requests of their own'
+        )
+
+
+def check_point_count(count: int, name: str) -> None:
+    """
+    Make sure that a prompt has not too many points.
+
+    :param name: how messages call it
+    :raises PromptError: if it has
+    """
+    if count > MAX_POINTS:
+        raise PromptError(
+            f'{name}: {count} points, at most {MAX_POINTS} are taken; for an outline or a region '
+            'give a mask'
         )
 
 
@@ -143,6 +177,7 @@ def _check_points(prompt: Prompt, source_hw: tuple[int, int], name: str) -> None
             f'{name}: {len(prompt.points_xy)} points but '
             f'{len(prompt.point_labels)} point_labels; give one label per point'
         )
+    check_point_count(len(prompt.points_xy), name)
     for x, y in prompt.points_xy:
         point = f'point ({_number(x)}, {_number(y)})'
         if not (np.isfinite(x) and np.isfinite(y)):

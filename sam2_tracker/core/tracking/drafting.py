@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+import functools
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
@@ -21,7 +22,7 @@ from sam2_tracker.core.protocols import (
     TrackStep,
 )
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
-from sam2_tracker.core.tracking.results import summarised
+from sam2_tracker.core.tracking.results import summaries_of, summarised
 from sam2_tracker.core.tracking.track import nothing_shown, shown_object, state_on, Track
 from sam2_tracker.core.tracking.visibility import VisibilityHistory
 from sam2_tracker.core.types import (
@@ -30,8 +31,11 @@ from sam2_tracker.core.types import (
     Prompt,
     TrackedFrame,
     TrackedObject,
+    UInt16Array,
     Wanted,
 )
+
+_LABEL_IMAGE = Wanted(label_image=True, masks=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +90,15 @@ class PromptDraft:
 
 @dataclass(frozen=True, eq=False)
 class _Prompted:
-    """A prompt's raw result, before all are summarised at once."""
+    """A prompt's raw result; a new object has no id yet."""
 
-    object_id: int
     label: str
     place: int
     picture_stamp_ns: int | None
     memory: Memory | None
     history: VisibilityHistory
     output: MaskOutput | None
+    summary: MaskSummary | None
 
 
 class Drafter:
@@ -107,33 +111,51 @@ class Drafter:
         self._features = features
         self._look_back = look_back
 
-    def draft(
+    def steps(
         self,
         target: PromptTarget,
         newest_index: int,
         tracks: Mapping[int, Track],
         prompts: Sequence[Prompt],
+        ids: Callable[[], Sequence[int]],
         clear_previous: bool,
         with_label_image: bool,
         config: TrackingConfig,
-    ) -> PromptDraft:
+    ) -> Generator[None, None, PromptDraft]:
         """
-        Return what prompts would do.
+        Work out what prompts would do, the generator's value, step by step.
 
-        :param prompts: valid, and with the ids that new objects are to have
+        All objects that are tracked are in the first step, each new one is a step of its own:
+        frames that are processed between two steps make no difference to it.
+
+        :param prompts: valid
+        :param ids: asked in the last step for the ids that the prompted objects are to have
         :raises PromptError: if an object cannot be refined on that frame
         :raises FrameError: if the frame is gone
         """
-        for prompt in prompts:
-            self._check_look_back(target, tracks.get(prompt.object_id), prompt)
-        prompted = [
-            self._prompt(
-                target, newest_index, tracks.get(prompt.object_id), prompt, clear_previous
+        known = [tracks.get(prompt.object_id) for prompt in prompts]
+        for track, prompt in zip(known, prompts, strict=True):
+            self._check_look_back(target, track, prompt)
+        features = functools.cache(lambda: self._features_of(target, newest_index))
+        prompted: dict[int, _Prompted] = {}
+        tracked_first = sorted(range(len(prompts)), key=lambda position: known[position] is None)
+        for position in tracked_first:
+            if prompted and known[position] is None:
+                yield
+            prompted[position] = self._prompt(
+                target, newest_index, known[position], prompts[position], clear_previous,
+                features, config
             )
-            for prompt in prompts
-        ]
-        wanted = Wanted(label_image=with_label_image, masks=False)
-        return self._summarise(target, newest_index, prompted, wanted, config)
+        in_order = [prompted[position] for position in range(len(prompts))]
+        named = ids()
+        labels = self._label_image(target, in_order, named, config) if with_label_image else None
+        objects = tuple(
+            _object_draft(each, object_id, target.frame.stamp_ns, newest_index,
+                          config.lost_after_s)
+            for each, object_id in zip(in_order, named, strict=True)
+        )
+        shown = tuple(each.shown for each in objects)
+        return PromptDraft(newest_index, objects, TrackedFrame(target.frame, shown, (), labels))
 
     def _check_look_back(self, target: PromptTarget, track: Track | None, prompt: Prompt) -> None:
         if track is None or track.newest_memory is None or is_renaming(prompt):
@@ -153,20 +175,28 @@ class Drafter:
         track: Track | None,
         prompt: Prompt,
         clear_previous: bool,
+        features: Callable[[], FrameFeatures],
+        config: TrackingConfig,
     ) -> _Prompted:
         label = prompt.label or (track.shown.label if track is not None else '')
         history = (VisibilityHistory() if track is None else track.newest_history).fork()
         if track is not None and is_renaming(prompt):
             output = None if track.memory is None else track.memory.output(target.index)
-            return _Prompted(track.id, label, target.index, None, None, history, output)
-        place, memory = self._fork(target, newest_index, track)
+            summary = None if output is None else self._summary(target, output, config)
+            return _Prompted(label, target.index, None, None, history, output, summary)
+        place, memory = self._fork(target, newest_index, track, features)
         picture_stamp_ns = (
             target.frame.stamp_ns if target.stands_in or (place != target.index) else None
         )
-        output = self._predictor.prompt(
-            memory, place, self._features_of(target, newest_index), prompt, clear_previous
-        )
-        return _Prompted(prompt.object_id, label, place, picture_stamp_ns, memory, history, output)
+        output = self._predictor.prompt(memory, place, features(), prompt, clear_previous)
+        summary = self._summary(target, output, config)
+        return _Prompted(label, place, picture_stamp_ns, memory, history, output, summary)
+
+    def _summary(
+        self, target: PromptTarget, output: MaskOutput, config: TrackingConfig
+    ) -> MaskSummary:
+        # The number given to it means nothing without a label image.
+        return summaries_of(self._predictor, [output], [1], target.frame.source_hw, config)[0]
 
     def _features_of(self, target: PromptTarget, newest_index: int) -> FrameFeatures:
         if target.stands_in or target.index > newest_index:
@@ -174,7 +204,11 @@ class Drafter:
         return self._features.of_index(target.index, target.frame)
 
     def _fork(
-        self, target: PromptTarget, newest_index: int, track: Track | None
+        self,
+        target: PromptTarget,
+        newest_index: int,
+        track: Track | None,
+        features: Callable[[], FrameFeatures],
     ) -> tuple[int, Memory]:
         """Return where a prompt goes and a memory to change, tracked up to that picture."""
         before = None if track is None else track.newest_memory
@@ -188,8 +222,7 @@ class Drafter:
         )
         # An imported memory has its prompted frames before frame 0.
         if not is_tracked and min(memory.cond_indices, default=place) < place:
-            features = self._features_of(target, newest_index)
-            self._predictor.track([TrackStep(memory, place, features)])
+            self._predictor.track([TrackStep(memory, place, features())])
         return place, memory
 
     def _place(self, target: PromptTarget, track: Track, memory: Memory) -> int:
@@ -213,53 +246,37 @@ class Drafter:
             )
         return min(free, key=lambda index: (abs(stamps[index] - stamp_ns), index))
 
-    def _summarise(
+    def _label_image(
         self,
         target: PromptTarget,
-        newest_index: int,
         prompted: Sequence[_Prompted],
-        wanted: Wanted,
+        ids: Sequence[int],
         config: TrackingConfig,
-    ) -> PromptDraft:
-        seen = [each for each in prompted if each.output is not None]
-        masks = summarised(
+    ) -> UInt16Array | None:
+        seen = [pair for pair in zip(prompted, ids, strict=True) if pair[0].output is not None]
+        return summarised(
             self._predictor,
-            [each.output for each in seen if each.output is not None],
-            [each.object_id for each in seen],
+            [each.output for each, _ in seen if each.output is not None],
+            [object_id for _, object_id in seen],
             target.frame.source_hw,
-            wanted,
+            _LABEL_IMAGE,
             config,
-        )
-        summaries = dict(zip((each.object_id for each in seen), masks.objects, strict=True))
-        objects = tuple(
-            _object_draft(
-                each,
-                summaries.get(each.object_id),
-                target.frame.stamp_ns,
-                newest_index,
-                config.lost_after_s,
-            )
-            for each in prompted
-        )
-        result = TrackedFrame(
-            target.frame, tuple(each.shown for each in objects), (), masks.label_image
-        )
-        return PromptDraft(newest_index, objects, result)
+        ).label_image
 
 
 def _object_draft(
-    prompted: _Prompted,
-    summary: MaskSummary | None,
-    stamp_ns: int,
-    newest_index: int,
-    lost_after_s: float,
+    prompted: _Prompted, object_id: int, stamp_ns: int, newest_index: int, lost_after_s: float
 ) -> ObjectDraft:
     catching_up = prompted.memory is not None and prompted.place < newest_index
-    if summary is None:
-        shown = nothing_shown(prompted.object_id, prompted.label, ObjectState.UNKNOWN)
+    if prompted.summary is None:
+        shown = nothing_shown(object_id, prompted.label, ObjectState.UNKNOWN)
     else:
-        visibility = state_on(prompted.history, prompted.place, stamp_ns, summary, lost_after_s)
-        shown = shown_object(prompted.object_id, prompted.label, summary, visibility, catching_up)
+        visibility = state_on(
+            prompted.history, prompted.place, stamp_ns, prompted.summary, lost_after_s
+        )
+        shown = shown_object(
+            object_id, prompted.label, prompted.summary, visibility, catching_up
+        )
     return ObjectDraft(
         prompted.place, prompted.picture_stamp_ns, prompted.memory, prompted.history, shown
     )

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Generator, Sequence
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
@@ -150,13 +149,40 @@ class Tracker:
         :raises PromptError: if one of them is not valid
         :raises FrameError: if the frame is not there any more
         """
-        valid = self.validate(target.frame.source_hw, prompts, nameable_ids)
-        new_ids = iter(self._roster.next_ids(sum(prompt.object_id == 0 for prompt in valid)))
-        named = [replace(prompt, object_id=prompt.object_id or next(new_ids)) for prompt in valid]
-        return self._drafter.draft(
-            target, self._next_index - 1, self._roster.by_id, named, clear_previous,
-            with_label_image, self._config
+        steps = self.draft_in_steps(
+            target, prompts, clear_previous, nameable_ids, with_label_image
         )
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                draft: PromptDraft = end.value
+                return draft
+
+    def draft_in_steps(
+        self,
+        target: PromptTarget,
+        prompts: Sequence[Prompt],
+        clear_previous: bool = False,
+        nameable_ids: Collection[int] = (),
+        with_label_image: bool = False,
+    ) -> Generator[None, None, PromptDraft]:
+        """
+        Do as `draft`, with a step for each new object, between which frames may be processed.
+
+        Its value is the draft; where that is older than the newest frame it is a preview only.
+        """
+        valid = self.validate(target.frame.source_hw, prompts, nameable_ids)
+
+        def ids() -> list[int]:
+            new_ids = iter(self._roster.next_ids(sum(each.object_id == 0 for each in valid)))
+            return [each.object_id or next(new_ids) for each in valid]
+
+        ids()  # There must be as many left before the work begins.
+        return (yield from self._drafter.steps(
+            target, self._next_index - 1, self._roster.by_id, valid, ids, clear_previous,
+            with_label_image, self._config
+        ))
 
     def validate(
         self,

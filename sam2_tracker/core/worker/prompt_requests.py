@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from sam2_tracker.core.errors import PromptError, TrackerError
@@ -16,7 +16,7 @@ from sam2_tracker.core.prompts.validation import is_renaming
 from sam2_tracker.core.tracking.drafting import PromptDraft, PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Frame, Prompt, TrackedFrame
-from sam2_tracker.core.worker.requests import answer, Ticket
+from sam2_tracker.core.worker.requests import answer, answering, Ticket
 
 PromptTicket = Ticket[TrackedFrame]
 
@@ -71,8 +71,13 @@ class PromptAnswers:
         """Return how many requests wait for their frame."""
         return sum(not each.ticket.done() for each in self._waiting)
 
-    def take(self, request: PromptRequest, ticket: PromptTicket) -> None:
-        """Answer a request now, or when its frame was tracked."""
+    def take(self, request: PromptRequest, ticket: PromptTicket) -> Iterator[None]:
+        """
+        Answer a request, or leave it until its frame was tracked.
+
+        A preview has a step for each new object. What is to be tracked is worked out in one: each
+        object takes about as long as it will take on every frame from then on.
+        """
         try:
             stored = self._find(request.stamp_ns)
             waits = self._is_ahead(stored) and not self._needs_no_turn(request)
@@ -84,6 +89,8 @@ class PromptAnswers:
         if waits:
             self._waiting = [each for each in self._waiting if not each.ticket.done()]
             self._waiting.append(_Waiting(stored, request, ticket))
+        elif request.preview_only:
+            yield from self._preview(request, ticket, stored)
         else:
             self._answer_from_buffer(request, ticket, stored)
 
@@ -109,12 +116,21 @@ class PromptAnswers:
                 target(), request.prompts, request.clear_previous,
                 with_label_image=request.with_label_image)
             # From here on nothing can withdraw it; a draft that was withdrawn is thrown away.
-            if ticket.commit() and not request.preview_only:
+            if ticket.commit():
                 self._tracker.commit(draft)
             return draft.result
 
         if not ticket.done():
             answer(ticket, work)
+
+    def _preview(
+        self, request: PromptRequest, ticket: PromptTicket, stored: StoredFrame
+    ) -> Iterator[None]:
+        with answering(ticket):
+            draft = yield from self._tracker.draft_in_steps(
+                self._target(stored, request), request.prompts, request.clear_previous,
+                with_label_image=request.with_label_image)
+            ticket.resolve(draft.result)
 
     def _target(self, stored: StoredFrame, request: PromptRequest) -> PromptTarget:
         if self._is_ahead(stored):

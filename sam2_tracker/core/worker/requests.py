@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 import enum
 import threading
 import time
@@ -110,8 +111,15 @@ def answer(ticket: Ticket[T], work: Callable[[], T]) -> None:
 
     An error that is no refusal passes on, after the ticket was told.
     """
-    try:
+    with answering(ticket):
         ticket.resolve(work())
+
+
+@contextmanager
+def answering(ticket: Ticket[Any]) -> Iterator[None]:
+    """See to it that a ticket is done after a block: by the block, or with what it raised."""
+    try:
+        yield
     except TrackerError as refusal:
         ticket.fail(refusal)
     finally:
@@ -125,6 +133,8 @@ def answer(ticket: Ticket[T], work: Callable[[], T]) -> None:
 
 
 AnyTicket = Ticket[Any]
+# What a request leaves to do, step by step; None if it is done or waits for something.
+Steps = Iterator[None] | None
 
 
 class RequestQueue:
@@ -139,7 +149,8 @@ class RequestQueue:
         self._on_request = on_request
         self._deadlines = Deadlines(timeout_s)
         self._lock = threading.Lock()
-        self._queue: deque[tuple[AnyTicket, Callable[[AnyTicket], None]]] = deque()
+        self._queue: deque[tuple[AnyTicket, Callable[[AnyTicket], Steps]]] = deque()
+        self._under_way: tuple[AnyTicket, Iterator[None]] | None = None
         self._unanswered: set[AnyTicket] = set()
         self._closed_because = 'the tracker has not been started'
 
@@ -159,8 +170,12 @@ class RequestQueue:
             ticket.withdraw(reason)
         self._deadlines.stop()
 
-    def submit(self, work: Callable[[Ticket[T]], None]) -> Ticket[T]:
-        """Queue a request; `work` is to answer its ticket, now or later."""
+    def submit(self, work: Callable[[Ticket[T]], Steps]) -> Ticket[T]:
+        """
+        Queue a request.
+
+        :param work: is to answer its ticket, now or later; one that takes long returns its steps
+        """
         ticket: Ticket[Any] = Ticket()
         with self._lock:
             refused_because = self._closed_because
@@ -182,14 +197,29 @@ class RequestQueue:
             self._unanswered.discard(ticket)
 
     def run_next(self) -> bool:
-        """Do the oldest request's work; return False if there is none."""
-        with self._lock:
-            if not self._queue:
-                return False
-            ticket, work = self._queue.popleft()
-        if not ticket.done():
-            work(ticket)
+        """Do the oldest request's work, or its next step; return False if there is none."""
+        if self._under_way is None:
+            with self._lock:
+                if not self._queue:
+                    return False
+                ticket, work = self._queue.popleft()
+            if ticket.done():
+                return True
+            steps = work(ticket)
+            if steps is None:
+                return True
+            self._under_way = ticket, steps
+        self._step(*self._under_way)
         return True
+
+    def _step(self, ticket: AnyTicket, steps: Iterator[None]) -> None:
+        # One that was withdrawn meanwhile is not worked at any more.
+        has_more = False
+        try:
+            has_more = not ticket.done() and next(steps, steps) is not steps
+        finally:
+            if not has_more:
+                self._under_way = None
 
 
 class Deadlines:

@@ -24,7 +24,8 @@ class StageLatency:
     How long one stage of a frame's way took lately.
 
     :param stage: wait, decode, encode, track, summarise; the publisher adds publish and total,
-        which is from receiving to having published; prompts and replays have stages of their own
+        which is from receiving to having published; prompts and replays have stages of their own,
+        and `frame` is all that the worker does for a frame with objects
     :param p50_ms: half of them were faster
     :param p95_ms: 19 of 20 were faster
     """
@@ -43,6 +44,8 @@ class StatisticsSnapshot:
     :param fps_in: frames received per second, over the last five
     :param fps_out: results per second, over the last five
     :param failed: frames that were given up because of an error
+    :param waiting_s: since the first frame that came in after the last sign of progress, 0 if none
+        did
     """
 
     fps_in: float
@@ -50,6 +53,7 @@ class StatisticsSnapshot:
     frames_in: int
     frames_out: int
     failed: int
+    waiting_s: float
     latencies: tuple[StageLatency, ...]
 
     def latency(self, stage: str) -> StageLatency | None:
@@ -95,22 +99,34 @@ class Statistics:
         self._in = _RateMeter()
         self._out = _RateMeter()
         self._failed = 0
+        self._waiting_since_s: float | None = None
         self._durations: dict[str, deque[float]] = {}
 
     def received(self) -> None:
         """Count a frame that came in."""
         with self._lock:
-            self._in.add(self._clock())
+            now_s = self._clock()
+            self._in.add(now_s)
+            if self._waiting_since_s is None:
+                self._waiting_since_s = now_s
 
     def published(self) -> None:
         """Count a frame's result."""
         with self._lock:
             self._out.add(self._clock())
+            self._waiting_since_s = None
+
+    def progressed(self) -> None:
+        """Note that the worker was busy with other things, and frames had to wait for that."""
+        with self._lock:
+            if self._waiting_since_s is not None:
+                self._waiting_since_s = self._clock()
 
     def failed(self) -> None:
         """Count a frame that was given up because of an error."""
         with self._lock:
             self._failed += 1
+            self._waiting_since_s = None
 
     def record(self, stage: str, duration_s: float) -> None:
         """Take in how long one stage took."""
@@ -138,6 +154,7 @@ class Statistics:
                 self._in.count,
                 self._out.count,
                 self._failed,
+                0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s,
                 latencies,
             )
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +52,8 @@ class WorkerReport:
     :param waiting_prompts: requests whose frame is still to be tracked
     :param state_bytes: held for objects and features on the device; up to a second old
     :param fault: the newest unexpected error in one sentence, '' once frames go through again
+    :param death: what ended the worker's thread, '' once frames go through again
+    :param stall: says that results do not come although frames do, '' as long as that is no wonder
     """
 
     statistics: StatisticsSnapshot
@@ -61,6 +63,8 @@ class WorkerReport:
     waiting_prompts: int
     state_bytes: int
     fault: str
+    death: str = ''
+    stall: str = ''
 
 
 class Worker:
@@ -127,6 +131,10 @@ class Worker:
         """
         return self._loop.stop(timeout_s)
 
+    def revive(self) -> None:
+        """Start the worker's thread again if it died; to be called now and then."""
+        self._loop.revive()
+
     def append(
         self,
         image: RawImage | EncodedImage,
@@ -149,12 +157,12 @@ class Worker:
     def add_prompts(self, request: PromptRequest) -> Ticket[TrackedFrame]:
         """Ask for prompts; the answer has the prompted objects on their frame, in that order."""
 
-        def work(ticket: Ticket[TrackedFrame]) -> None:
+        def work(ticket: Ticket[TrackedFrame]) -> Iterator[None]:
             if self._loop.paused and not request.preview_only:
                 ticket.fail(_paused_error())
                 return
             with self.statistics.stage('prompt'):
-                self._prompts.take(request, ticket)
+                yield from self._prompts.take(request, ticket)
 
         return self._loop.requests.submit(work)
 
@@ -237,14 +245,17 @@ class Worker:
     def report(self) -> WorkerReport:
         """Return the state in numbers; from any thread."""
         objects = self._loop.objects
+        statistics = self.statistics.snapshot()
         return WorkerReport(
-            self.statistics.snapshot(),
+            statistics,
             self._loop.paused,
             len(objects),
             sum(each.catching_up for each in objects),
             self._prompts.waiting_count,
             self._loop.state_bytes,
             self._loop.fault,
+            self._loop.death,
+            self._loop.stall(statistics),
         )
 
 

@@ -33,6 +33,10 @@ from sam2_tracker.ros.qos import (
 REVIEW_PERIOD_S = 0.5
 RELIABLE = ReliabilityPolicy.RELIABLE
 BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
+# So long after the newest image, or after the subscription, a camera is called silent.
+SILENT_AFTER_S = 3.0
+# Topics that could have been meant are named up to so many.
+MAX_NAMED = 5
 # Lines about single frames are said at most so often.
 THROTTLE_S = 5.0
 
@@ -50,6 +54,7 @@ class ImageInput:
 
     :param append: takes the images
     :param mono16_white: returns the value of a mono16 pixel that is white
+    :ivar refused: how many images were refused
     """
 
     def __init__(self, node: Node, config: InputConfig, append: Append,
@@ -59,9 +64,13 @@ class ImageInput:
         self._append = append
         self._mono16_white = mono16_white
         self._max_pixels = config.max_pixels
-        self._refused: set[str] = set()
+        self.refused = 0
+        self._is_refusing = False
+        self._refusal = ''
+        self._said: set[str] = set()
         self._said_at_s: dict[str, float] = {}
         self._newest: tuple[FrameHeader, int] | None = None
+        self._heard_at_s = time.monotonic()
         kind = CompressedImage if config.transport == 'compressed' else Image
         self._subscription = _ImageSubscription(node, config, kind, self.on_image)
 
@@ -79,6 +88,38 @@ class ImageInput:
         """Return header and look-up stamp of the newest image taken, None before the first."""
         return self._newest
 
+    def trouble(self) -> str:
+        """Say why no image comes in that could be prompted, '' if nothing is wrong."""
+        if self.is_refusing:
+            return self.refuses()
+        if not self.has_publisher():
+            return self.nobody_publishes()
+        if not self._is_heard():
+            return f'no images come in on {self.topic}'
+        return ''
+
+    def _is_heard(self) -> bool:
+        return time.monotonic() - self._heard_at_s <= SILENT_AFTER_S
+
+    @property
+    def is_refusing(self) -> bool:
+        """Return whether images come in and the newest was refused."""
+        return self._is_refusing and self._is_heard()
+
+    def refuses(self) -> str:
+        """Say that images are refused, and why the last one was."""
+        return f'images of {self.topic} are refused: {self._refusal}'
+
+    def has_publisher(self) -> bool:
+        """Return whether anybody publishes the topic."""
+        return bool(self._subscription.offered())
+
+    def nobody_publishes(self) -> str:
+        """Say that nobody does, and what others publish that could have been meant."""
+        others = self._subscription.others()
+        instead = f'; of this type there are {", ".join(others)}' if others else ''
+        return f'nobody publishes {self.topic}: start the camera or remap image{instead}'
+
     def close(self) -> None:
         """Unsubscribe."""
         self._subscription.close()
@@ -86,16 +127,20 @@ class ImageInput:
     def on_image(self, msg: Image | CompressedImage) -> None:
         """Convert an image and hand it over."""
         received_ns = time.monotonic_ns()
+        self._heard_at_s = received_ns / 1e9
         arrival_stamp_ns = self._node.get_clock().now().nanoseconds or time.time_ns()
         try:
             header = header_from_msg(msg.header)
             image = self._converted(msg)
             arrival = self._append(image, header, received_ns, arrival_stamp_ns)
         except TrackerError as error:
-            self._refuse_once(str(error))
+            self.refused += 1
+            self._refusal, self._is_refusing = str(error), True
+            self._say_once(f'an image of {self.topic} is refused: {error}')
             return
+        self._is_refusing = False
         if not header.stamp_ns:
-            self._refuse_once('images have stamp 0: they are looked up by their receive time')
+            self._say_once('images have stamp 0: they are looked up by their receive time')
         self._report(arrival)
 
     def _converted(self, msg: Image | CompressedImage) -> RawImage | EncodedImage:
@@ -116,11 +161,11 @@ class ImageInput:
         elif arrival.outcome is Outcome.DROPPED and self._may_say('dropped'):
             self._logger.warning(f'frame dropped: {arrival.reason}')
 
-    def _refuse_once(self, sentence: str) -> None:
+    def _say_once(self, sentence: str) -> None:
         # One kind of fault differs from frame to frame only in its numbers.
         kind = re.sub(r'\d+', '0', sentence)
-        if kind not in self._refused:
-            self._refused.add(kind)
+        if kind not in self._said:
+            self._said.add(kind)
             self._logger.warning(sentence)
 
     def _may_say(self, kind: str) -> bool:
@@ -143,7 +188,7 @@ class _ImageSubscription:
         self._lock = threading.Lock()
         self.topic = image_topic(node.resolve_topic_name('image'), config.transport)
         self.lost_messages = 0
-        self._reliability = fitting_reliability(config.reliability, self._offered())
+        self._reliability = fitting_reliability(config.reliability, self.offered())
         self._subscription: Subscription | None = self._subscribe()
         self._review = node.create_timer(
             REVIEW_PERIOD_S, self.on_review, MutuallyExclusiveCallbackGroup(),
@@ -161,7 +206,7 @@ class _ImageSubscription:
 
     def on_review(self) -> None:
         """Subscribe anew if the publishers found ask for another reliability."""
-        offered = self._offered()
+        offered = self.offered()
         fitting = fitting_reliability(self._config.reliability, offered)
         with self._lock:
             if not offered or fitting == self._reliability or self._subscription is None:
@@ -170,9 +215,19 @@ class _ImageSubscription:
             self._reliability = fitting
             self._subscription = self._subscribe()
 
-    def _offered(self) -> list[ReliabilityPolicy]:
+    def offered(self) -> list[ReliabilityPolicy]:
+        """Return what each publisher of the topic offers."""
         return [found.qos_profile.reliability
                 for found in self._node.get_publishers_info_by_topic(self.topic)]
+
+    def others(self) -> list[str]:
+        """Name some topics of the same type that are not this node's own."""
+        own = f'{self._node.get_fully_qualified_name()}/'
+        name = f'sensor_msgs/msg/{self._kind.__name__}'
+        return sorted(
+            topic for topic, kinds in self._node.get_topic_names_and_types()
+            if name in kinds and topic != self.topic and not topic.startswith(own)
+        )[:MAX_NAMED]
 
     def _subscribe(self) -> Subscription:
         policy = self._config.frame_policy

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -23,7 +24,44 @@ MIB = 1024 ** 2
 
 ACTIVE = 'active'
 
-Verdict = tuple[bytes, str]
+# A camera may just be starting: that it is silent is said in the log after so many messages.
+LASTING = 3
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    How the node is.
+
+    :param level: OK, WARN or ERROR of DiagnosticStatus
+    :param end: what the log is to say when it is over; '' where the log has its lines already
+    :param lasting: after how many messages the log is to say that it is so
+    """
+
+    level: bytes
+    message: str
+    end: str = ''
+    lasting: int = LASTING
+
+
+class Alarms:
+    """Says in the log what is wrong for some time, once, and when it is over."""
+
+    def __init__(self, node: Node) -> None:
+        self._logger = node.get_logger()
+        self._current = Verdict(DiagnosticStatus.OK, '')
+        self._count = 0
+
+    def take(self, verdict: Verdict) -> None:
+        """Take in the newest verdict."""
+        if verdict.end != self._current.end:
+            if self._current.end and self._count >= self._current.lasting:
+                self._logger.info(self._current.end)
+            self._count = 0
+        self._current = verdict
+        self._count += 1
+        if verdict.end and self._count == verdict.lasting:
+            self._logger.warning(verdict.message)
 
 
 class NotReadyError(TrackerError):
@@ -88,16 +126,20 @@ class Diagnostics:
         self._engine = engine
         self._input = image_input
         self._publishing_fault = publishing_fault
-        self._lost_before = 0
+        self._alarms = Alarms(node)
+        self._lost_before = self._refused_before = 0
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         node.create_timer(PERIOD_S, self.on_timer, MutuallyExclusiveCallbackGroup(),
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def on_timer(self) -> None:
-        """Publish the present state."""
+        """Publish the present state, and start a worker again that has died."""
         array = DiagnosticArray(status=[self._status()])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+        engine = self._engine()
+        if engine is not None:
+            engine.worker.revive()
 
     def _status(self) -> DiagnosticStatus:
         name = self._node.get_fully_qualified_name()
@@ -105,41 +147,61 @@ class Diagnostics:
         status.values = [KeyValue(key='state', value=self._readiness.state)]
         engine, camera = self._engine(), self._input()
         if engine is None:
-            status.level, status.message = self._verdict_without_engine()
+            verdict = self._verdict_without_engine()
+            status.level, status.message = verdict.level, verdict.message
             return status
         report, buffered = engine.worker.report(), engine.buffer_statistics()
         lost_messages = camera.lost_messages if camera is not None else 0
-        figures = {**_stream_figures(report, buffered, lost_messages),
+        refused = camera.refused if camera is not None else 0
+        figures = {**_stream_figures(report, buffered, lost_messages, refused),
                    **_latency_figures(report.statistics.latencies)}
         status.values += [KeyValue(key=key, value=value) for key, value in figures.items()]
         lost = lost_messages + buffered.lost
-        status.level, status.message = self._verdict(report, buffered, lost, camera)
-        self._lost_before = lost
+        verdict = self._verdict(report, buffered, lost, camera)
+        self._lost_before, self._refused_before = lost, refused
+        self._alarms.take(verdict)
+        status.level, status.message = verdict.level, verdict.message
         return status
 
     def _verdict_without_engine(self) -> Verdict:
         level = DiagnosticStatus.ERROR if self._readiness.failure else DiagnosticStatus.OK
-        return level, self._readiness.reason()
+        return Verdict(level, self._readiness.reason())
 
     def _verdict(self, report: WorkerReport, buffered: BufferStatistics, lost: int,
                  camera: ImageInput | None) -> Verdict:
         if self._readiness.failure:
-            return DiagnosticStatus.ERROR, self._readiness.reason()
+            return Verdict(DiagnosticStatus.ERROR, self._readiness.reason())
         if self._readiness.state != ACTIVE or camera is None:
-            return DiagnosticStatus.OK, self._readiness.reason()
-        if fault := report.fault or self._publishing_fault():
-            return DiagnosticStatus.ERROR, fault
+            return Verdict(DiagnosticStatus.OK, self._readiness.reason())
+        if fault := report.death or report.fault or self._publishing_fault():
+            return Verdict(DiagnosticStatus.ERROR, fault)
         if lost > self._lost_before:
-            return DiagnosticStatus.ERROR, f'{lost - self._lost_before} frames lost, {lost} in all'
-        if report.paused:
-            return DiagnosticStatus.OK, 'paused'
-        if not report.statistics.fps_in:
-            return DiagnosticStatus.WARN, f'no images come in on {camera.topic}'
-        return DiagnosticStatus.OK, f'tracking {report.objects} objects'
+            return Verdict(DiagnosticStatus.ERROR,
+                           f'{lost - self._lost_before} frames lost, {lost} in all')
+        return self._warning(report, buffered, camera) or Verdict(
+            DiagnosticStatus.OK,
+            'paused' if report.paused else f'tracking {report.objects} objects')
+
+    def _warning(self, report: WorkerReport, buffered: BufferStatistics,
+                 camera: ImageInput) -> Verdict | None:
+        warn = DiagnosticStatus.WARN
+        if report.stall:
+            return Verdict(warn, report.stall, 'results come again', lasting=1)
+        if buffered.trouble:
+            return Verdict(warn, buffered.trouble)
+        if camera.is_refusing or camera.refused > self._refused_before:
+            return Verdict(warn, camera.refuses())
+        if not camera.has_publisher():
+            return Verdict(
+                warn, camera.nobody_publishes(), f'{camera.topic} is published')
+        if not report.paused and not report.statistics.fps_in:
+            return Verdict(warn, f'no images come in on {camera.topic}',
+                           f'images come in on {camera.topic}')
+        return None
 
 
 def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
-                   lost_messages: int) -> dict[str, str]:
+                    lost_messages: int, refused: int) -> dict[str, str]:
     """Return the figures of the stream, the buffer and the objects."""
     stream = report.statistics
     return {
@@ -151,7 +213,7 @@ def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
         'frames dropped': str(buffered.dropped),
         'frames lost': str(buffered.lost + lost_messages),
         'frames failed': str(stream.failed),
-        'images refused': str(buffered.unreadable),
+        'images refused': str(max(refused, buffered.unreadable)),
         'buffer frames': str(buffered.held),
         'buffer waiting': str(buffered.waiting),
         'buffer disk MiB': f'{buffered.disk_bytes / MIB:.1f}',

@@ -57,7 +57,8 @@ class TrackingSystem:
         self._outputs = OutputPublishers(
             node, lambda: self.parameters.config.annotate, self._record)
         self.replies = Replies(node)
-        self._services = TrackerServices(node, self.replies, self.worker, self._outputs.forget)
+        self._services = TrackerServices(
+            node, self.replies, self.worker, self._outputs.forget, self._camera_trouble)
         self._memory_services = MemoryServices(node, self.replies, self._memories)
         self._diagnostics = Diagnostics(
             node, self.readiness, lambda: self._engine, lambda: self._input,
@@ -70,6 +71,10 @@ class TrackingSystem:
         :raises NotReadyError: the node is not active; with the reason
         """
         return self._active_engine().worker
+
+    def _camera_trouble(self) -> str:
+        camera = self._input
+        return '' if camera is None else camera.trouble()
 
     def _memories(self) -> ObjectMemories:
         return self._active_engine().memories

@@ -10,7 +10,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
-from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.errors import FrameError, TrackerError
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.messages import (
@@ -32,14 +32,16 @@ class TrackerServices:
 
     :param worker: returns the worker, or raises NotReadyError with the reason
     :param forget: called with the id of an object that was removed
+    :param camera_trouble: says why no image comes in, '' if nothing is wrong
     """
 
     def __init__(self, node: Node, replies: Replies, worker: Callable[[], Worker],
-                 forget: Callable[[int], None]) -> None:
+                 forget: Callable[[int], None], camera_trouble: Callable[[], str]) -> None:
         self._logger = node.get_logger()
         self._replies = replies
         self._worker = worker
         self._forget = forget
+        self._camera_trouble = camera_trouble
         group = ReentrantCallbackGroup()
         for kind, name, callback in (
                 (AddPrompts, 'add_prompts', self.on_add_prompts),
@@ -63,13 +65,18 @@ class TrackerServices:
                 with_label_image=request.with_label_image)
             result = await self._replies.outcome(worker.add_prompts(wish))
         except TrackerError as error:
-            return refused(self._logger, 'add_prompts', error, response)
+            return refused(self._logger, 'add_prompts', self._explained(error), response)
         response.stamp = stamp_to_msg(result.frame.stamp_ns)
         response.objects = [tracked_object_to_msg(tracked) for tracked in result.objects]
         if result.label_image is not None:
             header = header_to_msg(result.frame.header)
             response.label_image = label_image_to_msg(result.label_image, header)
         return done(response)
+
+    def _explained(self, error: TrackerError) -> TrackerError:
+        """Add to a refusal for want of an image why there is none."""
+        trouble = self._camera_trouble() if isinstance(error, FrameError) else ''
+        return FrameError(f'{error}; {trouble}') if trouble else error
 
     async def on_remove_object(self, request: RemoveObject.Request,
                                response: RemoveObject.Response) -> RemoveObject.Response:

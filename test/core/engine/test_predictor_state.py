@@ -30,7 +30,7 @@ from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
-from sam2_tracker.core.types import Prompt
+from sam2_tracker.core.types import MAX_POINTS, Prompt
 from sam2_tracker.models.loader import build_predictor
 
 
@@ -291,3 +291,13 @@ def test_positions_nobody_reads_take_no_memory(one_thread):
     assert frame.nbytes == 4 * (32 * 32 * 32 + 64 * 16 * 16 + 256 * 8 * 8)
     _, cached = frame.as_cached()
     assert [tensor.untyped_storage().nbytes() for tensor in cached['vision_pos_enc'][:2]] == [4, 4]
+
+
+def test_points_that_pile_up_on_a_frame_are_refused_beyond_what_one_prompt_may_have(
+        predictor, encoded):
+    stream = Stream(predictor, encoded)
+    stream.add(1, 0, points([disc_xy(0, 0)]))
+    most = points([disc_xy(0, 0)] * MAX_POINTS)
+    with pytest.raises(PromptError, match='257 points on one frame with those of earlier'):
+        stream.refine(1, 0, most, now=0)
+    stream.refine(1, 0, most, now=0, clear_previous=True)

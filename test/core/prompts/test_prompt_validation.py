@@ -13,7 +13,7 @@ import pytest
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.validation import is_renaming, validate_prompts
-from sam2_tracker.core.types import IdAllocator, Prompt
+from sam2_tracker.core.types import IdAllocator, MAX_POINTS, MAX_PROMPTS, Prompt
 
 HW = (480, 640)
 
@@ -123,6 +123,23 @@ def test_too_many_objects_are_refused():
 
 def test_refining_is_not_counted_as_a_new_object():
     validate_prompts([click(3)], HW, (1, 2, 3), 2)
+
+
+def test_more_prompts_than_a_request_may_have_are_refused():
+    most = [click(0)] * MAX_PROMPTS
+    assert len(validate_prompts(most, (480, 640), (), 1000)) == MAX_PROMPTS
+    assert refusal(*most, click(0), max_objects=1000) == (
+        '101 prompts in one request: at most 100 are taken, give the others in requests of their '
+        'own'
+    )
+
+
+def test_more_points_than_a_prompt_may_have_are_refused():
+    most = [(5, 6)] * MAX_POINTS
+    accepted(points(*most))
+    assert refusal(points(*most, (5, 6))) == (
+        'object 3: 257 points, at most 256 are taken; for an outline or a region give a mask'
+    )
 
 
 def test_a_mask_of_another_size_is_refused():

@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import threading
+import time
 
 from fakes import click
 import pytest
-from worker_rig import answer, running, WorkerRig
+from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 from sam2_tracker.core.config import BufferConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.types import ObjectState
-from sam2_tracker.core.worker.loop import Backoff
+from sam2_tracker.core.worker import loop
+from sam2_tracker.core.worker.loop import Backoff, MAX_DEATHS
+from sam2_tracker.core.worker.statistics import StageLatency
 
 
 @pytest.fixture
@@ -211,6 +215,130 @@ def test_a_change_of_size_that_fails_is_made_up_for_with_the_next_frame(rig):
     assert rig.results[-1].frame.index == 0
     assert rig.results[-1].frame.source_hw == (96, 128)
     assert rig.shown(1).state is ObjectState.VISIBLE
+
+
+def test_an_error_after_a_turn_is_a_fault_and_no_end(rig, monkeypatch):
+    rig.play(1)
+    objects, failures = rig.worker._tracker.objects, [RuntimeError('no list')]
+
+    def failing():
+        if failures:
+            raise failures.pop()
+        return objects()
+
+    monkeypatch.setattr(rig.worker._tracker, 'objects', failing)
+    rig.send(1)
+    rig.wait_until(lambda: bool(rig.lines))
+    assert 'no list' in rig.lines[0][1]
+    rig.play(1, 2)
+
+
+def die(rig: WorkerRig, number: int) -> None:
+    """Let the worker's thread end with the next frame."""
+    said = len(rig.lines)
+    rig.predictor.failures.append(SystemExit(3))
+    rig.send(number)
+    rig.wait_until(lambda: len(rig.lines) > said)
+    rig.worker._loop._thread.join(PATIENCE_S)
+
+
+def test_a_worker_that_died_says_so_and_is_started_again_with_its_objects(rig):
+    rig.play(1)
+    answer(rig.prompt(click(label='cup')))
+    die(rig, 1)
+    level, line = rig.lines[-1]
+    assert level is Level.ERROR and 'Traceback' in line
+    assert line.startswith('the worker died: unexpected SystemExit during the tracking of a frame')
+    assert rig.worker.report().death in line
+    waiting = rig.worker.list_objects()
+    rig.worker.revive()
+    assert rig.lines[-1] == (Level.WARN, 'the worker is started again, with its 1 objects')
+    assert [each.label for each in answer(waiting).objects] == ['cup']
+    rig.play(2, 2)
+    assert rig.results[-1].objects[0].state is ObjectState.VISIBLE
+    assert rig.worker.report().death == ''
+
+
+def test_a_worker_that_dies_again_and_again_is_given_up_and_answers_with_that(rig):
+    rig.play(1)
+    answer(rig.prompt(click()))
+    for number in range(1, MAX_DEATHS + 1):
+        rig.worker.revive()
+        die(rig, number)
+    rig.worker.revive()
+    rig.worker.revive()
+    assert rig.lines[-1][1].endswith('start the node anew')
+    assert sum('cannot be started again' in line for _, line in rig.lines) == 1
+    with pytest.raises(TrackerError, match=r'the worker died.*cannot be started again'):
+        answer(rig.prompt(click()))
+    assert rig.worker.stop(PATIENCE_S)
+    rig.worker.start()
+    rig.play(1, 20)
+    assert rig.results[-1].objects[0].state is ObjectState.VISIBLE
+
+
+def test_a_worker_that_is_alive_or_was_stopped_is_not_revived(tmp_path):
+    rig = WorkerRig(tmp_path)
+    rig.worker.revive()
+    with running(rig):
+        thread = rig.worker._loop._thread
+        rig.worker.revive()
+        assert rig.worker._loop._thread is thread
+    rig.worker.revive()
+    assert rig.worker._loop._thread is thread and not rig.lines
+
+
+def test_a_worker_that_is_stuck_says_so_until_results_come_again(rig, monkeypatch):
+    monkeypatch.setattr(loop, 'PATIENCE_S', 0.2)
+    rig.play(2)
+    answer(rig.prompt(click()))
+    rig.play(2, 2)
+    assert rig.worker.report().stall == ''
+    rig.predictor.gate.clear()
+    rig.send(4)
+    end_s = time.monotonic() + PATIENCE_S
+    while not (stall := rig.worker.report().stall):
+        assert time.monotonic() < end_s
+    assert stall.startswith('no result for 0 s although images come in: the worker is stuck in '
+                            'the tracking of a frame')
+    rig.predictor.gate.set()
+    rig.wait_until(lambda: len(rig.results) == 5)
+    assert rig.worker.report().stall == ''
+
+
+def test_a_standstill_is_measured_by_the_time_that_a_frame_takes(rig):
+    rig.play(2)
+    answer(rig.prompt(click()))
+    snapshot = rig.worker.report().statistics
+
+    def stall(waiting_s: float, *frame_ms: float) -> str:
+        latencies = tuple(StageLatency('frame', 9, each, each) for each in frame_ms)
+        return rig.worker._loop.stall(
+            replace(snapshot, waiting_s=waiting_s, latencies=latencies))
+
+    assert not stall(2.9, 100) and stall(3.1, 100)
+    assert not stall(9.9, 2000) and stall(10.1, 2000)
+    # Nothing is known yet: the model may be warming up.
+    assert not stall(50) and stall(61)
+
+
+def test_a_pause_and_a_request_that_has_time_left_are_no_standstill(rig, monkeypatch):
+    monkeypatch.setattr(loop, 'PATIENCE_S', 0.0)
+    rig.play(1)
+    answer(rig.worker.set_paused(True))
+    rig.send(1)
+    assert rig.worker.report().statistics.waiting_s > 0 and not rig.worker.report().stall
+    answer(rig.worker.set_paused(False))
+    rig.wait_until(lambda: len(rig.results) == 2)
+    entered, go_on = threading.Event(), threading.Event()
+    ticket = rig.worker.call(lambda _: entered.set() or go_on.wait(PATIENCE_S))
+    assert entered.wait(PATIENCE_S)
+    rig.send(2)
+    assert rig.worker.report().statistics.waiting_s > 0 and not rig.worker.report().stall
+    monkeypatch.setattr(rig.worker._loop, '_timeout_s', 0.0)
+    assert 'stuck in a request' in rig.worker.report().stall
+    go_on.set()
+    answer(ticket)
 
 
 def test_a_failing_try_is_repeated_less_and_less_often():

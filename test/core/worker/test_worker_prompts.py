@@ -97,10 +97,10 @@ def test_a_label_image_is_made_only_where_it_is_asked_for(rig, preview):
 
     rig.predictor.summarise = noting
     result = answer(rig.prompt(click(), preview=preview))
-    assert result.label_image is None and made == [False]
+    assert result.label_image is None and not any(made)
     assert result.objects[0].area_px == 16 and result.objects[0].box is not None
     result = answer(rig.prompt(click(), preview=preview, with_label_image=True))
-    assert made[1:] == [True] and result.label_image.any()
+    assert made[-1] and result.label_image.any()
 
 
 def test_while_paused_before_the_first_frame_was_tracked_a_preview_is_answered(rig):

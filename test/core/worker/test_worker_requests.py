@@ -15,6 +15,7 @@ from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError, TrackerError, WithdrawnError
+from sam2_tracker.core.worker.loop import REQUESTS_TURN_S
 from sam2_tracker.core.worker.requests import Deadlines, Ticket
 
 
@@ -95,6 +96,64 @@ def test_a_prompt_withdrawn_while_it_is_worked_out_is_not_committed(rig):
     with pytest.raises(WithdrawnError, match='too late'):
         ticket.result()
     assert answer(rig.prompt(click())).objects[0].id == 1
+
+
+def test_a_frame_has_its_turn_between_the_objects_of_a_long_preview(rig):
+    rig.play(2)
+    short = answer(rig.prompt(click(x=20), click(x=30), preview=True))
+    results_before_each, prompt = [], rig.predictor.prompt
+
+    def slow(*args):
+        if not results_before_each:
+            rig.send(2)
+        results_before_each.append(len(rig.results))
+        threading.Event().wait(REQUESTS_TURN_S / 4)
+        return prompt(*args)
+
+    rig.predictor.prompt = slow
+    clicks = [click(x=20), click(x=30)] * 8
+    result = answer(rig.prompt(*clicks, preview=True))
+    assert results_before_each[0] == 2
+    assert results_before_each[-1] == 3, 'the frame waited for the whole request'
+    assert result.frame.header.stamp_ns == 100_100_000_000
+    assert [each.id for each in result.objects] == list(range(1, 17))
+    assert [each.box for each in result.objects[:2]] == [each.box for each in short.objects]
+    assert not any(each.catching_up for each in result.objects)
+    assert rig.listed().objects == ()
+
+
+def test_a_preview_that_is_withdrawn_is_not_worked_at_any_further(rig):
+    rig.play(1)
+    entered, prompted, prompt = threading.Event(), [], rig.predictor.prompt
+
+    def slow(*args):
+        prompted.append(1)
+        if len(prompted) == 3:
+            entered.set()
+            threading.Event().wait(0.05)
+        return prompt(*args)
+
+    rig.predictor.prompt = slow
+    ticket = rig.prompt(*(click() for _ in range(20)), preview=True)
+    assert entered.wait(PATIENCE_S) and ticket.withdraw('too late')
+    rig.listed()
+    assert len(prompted) == 3
+
+
+def test_requests_without_end_do_not_keep_a_frame_waiting(rig):
+    rig.play(1)
+    done = []
+
+    def work(_):
+        threading.Event().wait(REQUESTS_TURN_S / 4)
+        done.append(1)
+        if len(rig.results) == 1 and len(done) < 100:
+            rig.worker.call(work)
+
+    rig.worker.call(work)
+    rig.send(1)
+    rig.wait_until(lambda: len(rig.results) == 2)
+    assert len(done) < 100
 
 
 def test_a_request_that_took_effect_cannot_be_withdrawn(rig):

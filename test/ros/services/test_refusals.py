@@ -81,6 +81,11 @@ REFUSALS = {
         [box_prompt(100, 5, 10, 10)], 'box (100, 5, 110, 15) lies outside the 64x48 frame'),
     'a box without a width': ([box_prompt(10, 5, 0, 10)], 'is 0 by 10 pixels'),
     'an unknown object': ([point_prompt(4321)], 'object 4321 is unknown: no object is tracked'),
+    'too many prompts': (
+        [click()] * 101, '101 prompts in one request: at most 100 are taken'),
+    'too many points': (
+        [point_prompt(points=((5.0, 6.0),) * 257, labels=(1,) * 257)],
+        'new object: 257 points, at most 256 are taken'),
     'too many objects': (
         [click()] * (MAX_OBJECTS + 1),
         'too many objects: 4 new beside 0 tracked, at most 3 in all (tracking.max_objects)'),
