@@ -67,7 +67,7 @@ class ImageInput:
         self.refused = 0
         self._is_refusing = False
         self._refusal = ''
-        self._said: set[str] = set()
+        self._refused: set[str] = set()
         self._said_at_s: dict[str, float] = {}
         self._newest: tuple[FrameHeader, int] | None = None
         self._heard_at_s = time.monotonic()
@@ -136,11 +136,11 @@ class ImageInput:
         except TrackerError as error:
             self.refused += 1
             self._refusal, self._is_refusing = str(error), True
-            self._say_once(f'an image of {self.topic} is refused: {error}')
+            self._refuse_once(f'an image of {self.topic} is refused: {error}')
             return
         self._is_refusing = False
         if not header.stamp_ns:
-            self._say_once('images have stamp 0: they are looked up by their receive time')
+            self._refuse_once('images have stamp 0: they are looked up by their receive time')
         self._report(arrival)
 
     def _converted(self, msg: Image | CompressedImage) -> RawImage | EncodedImage:
@@ -161,11 +161,11 @@ class ImageInput:
         elif arrival.outcome is Outcome.DROPPED and self._may_say('dropped'):
             self._logger.warning(f'frame dropped: {arrival.reason}')
 
-    def _say_once(self, sentence: str) -> None:
+    def _refuse_once(self, sentence: str) -> None:
         # One kind of fault differs from frame to frame only in its numbers.
         kind = re.sub(r'\d+', '0', sentence)
-        if kind not in self._said:
-            self._said.add(kind)
+        if kind not in self._refused:
+            self._refused.add(kind)
             self._logger.warning(sentence)
 
     def _may_say(self, kind: str) -> bool:

@@ -219,6 +219,7 @@ def test_each_kind_of_refusal_is_said_once(camera):
     here.input.on_image(odd)
     refusals = here.log.of('warn')
     assert len(refusals) == 2 and not here.images
+    assert refusals[0].startswith(f'an image of {here.topic} is refused: ')
     assert 'image has 144 bytes: step 24 and height 1' in refusals[0]
     assert "encoding '32FC1' is not accepted: use one of rgb8, bgr8" in refusals[1]
 

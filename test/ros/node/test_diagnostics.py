@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from node_rig import click, NodeRig
+from node_rig import ask, click, NodeRig
 import pytest
+from rcl_interfaces.msg import Log
 from ros_graph import TIMEOUT_S, wait_until
+from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
@@ -138,3 +140,102 @@ def test_a_frame_that_cannot_be_tracked_is_an_error_until_frames_go_through_agai
     # After a while without frames that is a warning.
     rig.wait_for_status(lambda status, _: status.level != ERROR)
     rig.close()
+
+
+@pytest.fixture(name='watch')
+def watch_fixture(graph):
+    rigs = []
+
+    def watch(namespace: str, *overrides: str) -> Watched:
+        rigs.append(Watched(graph, *overrides, namespace=namespace))
+        return rigs[-1]
+    yield watch
+    for rig in rigs:
+        rig.close()
+
+
+def test_a_worker_that_is_stuck_is_a_warning_and_a_line_until_results_come_again(watch):
+    rig = watch('stuck', 'frame_policy:=every')
+    rig.track()
+    assert ask(rig, click()).success
+    rig.track(3)
+    rig.predictor.gate.clear()
+    status, _ = rig.wait_for_status(lambda status, _: rig.send() and status.level == WARN)
+    assert status.message.startswith('no result for ')
+    assert status.message.endswith(
+        'although images come in: the worker is stuck in the tracking of a frame')
+    rig.wait_for_line('the worker is stuck in the tracking of a frame')
+    rig.predictor.gate.set()
+    rig.wait_for_status(lambda status, _: rig.send() and status.level == OK)
+    rig.wait_for_line('results come again', Log.INFO)
+    assert len(rig.lines('no result for ')) == 1
+
+
+def test_a_worker_that_died_is_an_error_and_goes_on_with_its_objects(watch):
+    rig = watch('dying', 'frame_policy:=every')
+    rig.track()
+    object_id = ask(rig, click(label='cup')).objects[0].id
+    rig.predictor.failures = [SystemExit(3)]
+    rig.send()
+    status, _ = rig.wait_for_status(lambda status, _: status.level == ERROR)
+    assert status.message.startswith('the worker died: unexpected SystemExit')
+    rig.wait_for_line('the worker died: unexpected SystemExit', Log.ERROR)
+    rig.wait_for_line('the worker is started again, with its 1 objects')
+    result = rig.result(rig.track())
+    assert [(each.id, each.label) for each in result.objects] == [(object_id, 'cup')]
+    rig.wait_for_status(lambda status, _: rig.send() and status.level == OK)
+
+
+def test_a_topic_that_nobody_publishes_is_named_on_diagnostics_in_the_log_and_to_prompts(watch):
+    rig = watch('alone')
+    rig.graph.node.destroy_publisher(rig.camera)
+    named = 'nobody publishes /alone/image: start the camera or remap image'
+    status, _ = rig.wait_for_status(lambda status, _: named in status.message)
+    assert status.level == WARN
+    rig.wait_for_line(named)
+    reply = ask(rig, click())
+    assert not reply.success
+    assert reply.message.startswith(f'no frame is buffered yet; {named}')
+
+
+def test_topics_that_could_have_been_meant_are_named(watch):
+    rig = watch('beside')
+    rig.graph.node.destroy_publisher(rig.camera)
+    other = rig.graph.publisher(Image, '/beside/image_raw', 1)
+    rig.wait_for_status(lambda status, _: '/beside/image_raw' in status.message)
+    rig.graph.node.destroy_publisher(other)
+
+
+def test_refused_images_are_counted_and_named_on_diagnostics_in_the_log_and_to_prompts(watch):
+    rig = watch('odd')
+
+    def send() -> bool:
+        rig.camera.publish(Image(encoding='8UC3', width=4, height=1, step=12, data=bytes(12)))
+        return True
+
+    named = "images of /odd/image are refused: image encoding '8UC3' is not accepted: use one of"
+    status, figures = rig.wait_for_status(lambda status, _: send() and named in status.message)
+    assert status.level == WARN and int(figures['images refused']) > 0
+    line = rig.wait_for_line("an image of /odd/image is refused: image encoding '8UC3'")
+    assert rig.lines('8UC3') == [line]
+    send()
+    reply = wait_until(lambda: send() and named in (said := ask(rig, click())).message and said)
+    assert not reply.success and reply.message.startswith('no frame is buffered yet; ')
+
+
+def test_a_disk_that_refuses_frames_is_a_warning_until_it_takes_them_again(watch, tmp_path):
+    frames = tmp_path / 'frames'
+    rig = watch('full', 'frame_policy:=every', f'buffer.directory:={frames}')
+    rig.track(2)
+    session = next(path.parent for path in frames.rglob('*.jpeg'))
+    aside = tmp_path / 'aside'
+    session.rename(aside)
+    # Where the session's folder was there can be none now.
+    session.write_text('in the way')
+    status, _ = rig.wait_for_status(lambda status, _: rig.send() and status.level == WARN)
+    assert 'cannot be written' in status.message and 'meanwhile they stay in memory' in (
+        status.message)
+    rig.wait_for_line('meanwhile they stay in memory', Log.ERROR)
+    session.unlink()
+    aside.rename(session)
+    rig.wait_for_status(lambda status, _: rig.send() and status.level == OK)
