@@ -122,14 +122,13 @@ def image_to_msg(pixels: UInt8Array, encoding: str, header: Header) -> Image:
     return _to_msg(pixels, encoding, header)
 
 
-def payload_from_msg(
-        msg: CompressedImage, max_pixels: int = MAX_PIXELS,
-        mono16_white: int = 65535) -> bytes | UInt8Array:
+def payload_from_msg(msg: CompressedImage, mono16_white: int = 65535,
+                     max_pixels: int = MAX_PIXELS) -> bytes | UInt8Array:
     """
     Return a JPEG payload as it is, any other picture, and a JPEG of a Bayer pattern, decoded.
 
-    :param max_pixels: of the largest picture that is accepted
     :param mono16_white: value of a pixel of a 16-bit grey PNG that becomes 255
+    :param max_pixels: of the largest picture that is accepted
     :returns: the bytes of a JPEG whose header is readable, or (height, width, 3) RGB uint8
     :raises FrameError: empty, damaged, or neither JPEG nor PNG
     """

@@ -161,12 +161,7 @@ def _process(
             prompts.check_frames(source.frame_count)
         clip = Clip(predictor, prompts, memories, config, context.log)
         frames = Timeline(job.path, settings.clock, context.log).frames(source.frames())
-        outputs = job.outputs
-        recording = Recording(
-            job.name, source.rate_hz, job.classes, outputs.content, context.log,
-            outputs.has_polygons,
-        )  # fmt: skip
-        with _sinks(job, recording) as sinks, ExitStack() as stack:
+        with _sinks(job, source.rate_hz, context.log) as sinks, ExitStack() as stack:
             if saved.resumed is not None:
                 context.log(Level.INFO, f'{job.name}: going on after frame {saved.resumed.index}')
             track = _tracking(clip, settings, predictor, context, saved, stack)
@@ -178,14 +173,17 @@ def _process(
     if not failed:
         saved.clear()
     seconds = time.monotonic() - begun_s
-    report = counts.report(job.name, saved.replayed_frames, seconds)
-    report = replace(report, damage=source.damage)
+    report = counts.report(job.name, saved.replayed_frames, seconds, source.damage)
     return Outcome(job.name, report, failed[0].error if failed else None, learnt, failed)
 
 
 @contextmanager
-def _sinks(job: SourceJob, recording: Recording) -> Iterator[SinkSet]:
-    sinks = SinkSet(job.outputs.plans(recording), recording.log)
+def _sinks(job: SourceJob, rate_hz: float | None, log: Log) -> Iterator[SinkSet]:
+    outputs = job.outputs
+    recording = Recording(
+        job.name, rate_hz, job.classes, outputs.content, log, outputs.has_polygons
+    )
+    sinks = SinkSet(outputs.plans(recording), log)
     try:
         yield sinks
     except BaseException:
@@ -263,14 +261,16 @@ class _Counts:
             self._labels[item.id] = item.label
             self._visible[item.id] += item.state is ObjectState.VISIBLE
 
-    def report(self, name: str, replayed: int, seconds: float) -> SourceReport:
+    def report(self, name: str, replayed: int, seconds: float, damage: str) -> SourceReport:
         """
         Return what came of a recording.
 
         :param replayed: frames that an earlier run had done
+        :param damage: what of it could not be read, as a sentence
         """
         visible = tuple(
             (f'{object_id} {self._labels[object_id]}'.strip(), self._visible[object_id])
             for object_id in sorted(self._labels)
         )
-        return SourceReport(name, self._frames, self._frames - replayed, seconds, visible)
+        computed = self._frames - replayed
+        return SourceReport(name, self._frames, computed, seconds, visible, damage)

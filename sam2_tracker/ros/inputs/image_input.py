@@ -146,7 +146,7 @@ class ImageInput:
     def _converted(self, msg: Image | CompressedImage) -> RawImage | EncodedImage:
         if isinstance(msg, Image):
             return RawImage(image_from_msg(msg, self._mono16_white()))
-        payload = payload_from_msg(msg, self._max_pixels, self._mono16_white())
+        payload = payload_from_msg(msg, self._mono16_white(), self._max_pixels)
         return EncodedImage(payload) if isinstance(payload, bytes) else RawImage(payload)
 
     def _report(self, arrival: Arrival) -> None:

@@ -165,10 +165,11 @@ def test_a_video_is_published_whole_in_rgb_with_steady_stamps(start, receiver, v
 
 def test_a_damaged_video_is_played_past_the_damage_and_says_so(start, receiver, video, tmp_path):
     content = bytearray(video.read_bytes())
-    start_of_third = content.index(b'movi')
+    chunk = content.index(b'movi')
     for _ in range(3):
-        start_of_third = content.index(b'00dc', start_of_third) + 4
-    content[start_of_third + 4 : start_of_third + 104] = bytes(100)
+        chunk = content.index(b'00dc', chunk) + 4
+    size = int.from_bytes(content[chunk : chunk + 4], 'little')
+    content[chunk + 4 : chunk + 4 + size] = bytes(size)
     path = tmp_path / 'damaged.avi'
     path.write_bytes(content)
     receiver.subscribe(Image, 'image')
