@@ -66,53 +66,51 @@ class Site:
         )
 
 
-def handler_of(site: Site) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = self.headers.get('Range')
-            site.asked.append(asked)
-            if site.raw:
-                self.send_raw()
-                return
-            start = int(re.findall(r'\d+', asked)[0]) if asked and site.ranges else 0
-            if site.status != 200:
-                self.send_error(site.status)
-            elif start >= len(site.content):
-                self.send_response(416)
-                self.send_header('Content-Range', f'bytes */{len(site.content)}')
-                self.end_headers()
-            else:
-                self.send_body(start)
+class Handler(BaseHTTPRequestHandler):
+    site: Site
 
-        def send_raw(self) -> None:
-            self.close_connection = True
-            self.wfile.write(site.raw)
-            with contextlib.suppress(OSError):
-                while site.endless and site.sent_bytes < PATIENCE_BYTES:
-                    site.sent_bytes += self.wfile.write(bytes(1 << 16))
-
-        def send_body(self, start: int) -> None:
-            total = len(site.content)
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header('Content-Range', f'bytes {start}-{total - 1}/{total}')
-            self.send_header('Content-Length', str(total - start))
+    def do_GET(self) -> None:
+        asked = self.headers.get('Range')
+        self.site.asked.append(asked)
+        start = int(re.findall(r'\d+', asked)[0]) if asked and self.site.ranges else 0
+        if self.site.raw:
+            self.send_raw()
+        elif self.site.status != 200:
+            self.send_error(self.site.status)
+        elif start >= len(self.site.content):
+            self.send_response(416)
+            self.send_header('Content-Range', f'bytes */{len(self.site.content)}')
             self.end_headers()
-            body = (
-                site.content[start : start + site.breaks.pop(0)]
-                if site.breaks
-                else site.content[start:]
-            )
-            middle = len(body) // 2
-            self.wfile.write(body[:middle])
-            site.may_finish.wait()
-            self.wfile.write(body[middle:])
-            self.close_connection = True
+        else:
+            self.send_body(start)
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def send_raw(self) -> None:
+        self.close_connection = True
+        self.wfile.write(self.site.raw)
+        with contextlib.suppress(OSError):
+            while self.site.endless and self.site.sent_bytes < PATIENCE_BYTES:
+                self.site.sent_bytes += self.wfile.write(bytes(1 << 16))
 
-    return Handler
+    def send_body(self, start: int) -> None:
+        total = len(self.site.content)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header('Content-Range', f'bytes {start}-{total - 1}/{total}')
+        self.send_header('Content-Length', str(total - start))
+        self.end_headers()
+        body = (
+            self.site.content[start : start + self.site.breaks.pop(0)]
+            if self.site.breaks
+            else self.site.content[start:]
+        )
+        middle = len(body) // 2
+        self.wfile.write(body[:middle])
+        self.site.may_finish.wait()
+        self.wfile.write(body[middle:])
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
@@ -120,7 +118,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     site = Site()
     site.may_finish.set()
-    with ThreadingHTTPServer(('127.0.0.1', 0), handler_of(site)) as server:
+    handler = type('SiteHandler', (Handler,), {'site': site})
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         site.url = f'http://127.0.0.1:{server.server_port}/{NAME}.pt'
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()

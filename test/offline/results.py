@@ -15,7 +15,7 @@ from sam2_tracker.core.types import (
     TrackedFrame,
     TrackedObject,
 )
-from sam2_tracker.offline.sinks.sink import Result
+from sam2_tracker.offline.sinks.sink import Result, Sink
 
 HW = (48, 64)
 
@@ -58,3 +58,9 @@ def result(number: int, hw: tuple[int, int] = HW) -> Result:
         frame, (tracked_object(1, 'cup', cup), tracked_object(2, '', ball)), (cup, ball), labels
     )
     return Result(number, stamp_ns + 5, tracked, jpeg_of(image))
+
+
+def fill(sink: Sink, count: int = 6) -> None:
+    for number in range(count):
+        sink.write(result(number))
+    sink.finish()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
 
 HW = (48, 64)
@@ -113,6 +114,9 @@ def test_what_is_no_picture_is_said_without_an_address_in_memory(folder):
         f'{folder}/3.jpg (frame 2): the image payload of 13 bytes, beginning with 6e 6f 74 '
         '20, is not a readable JPEG or PNG'
     )
+    with pytest.raises(FrameError) as undecodable:
+        jpeg.decode(b'not a picture')
+    assert ' object at 0x' not in f'{refused.value} {undecodable.value}'
 
 
 def test_an_empty_folder_is_refused(tmp_path):
