@@ -10,6 +10,7 @@ import time
 import traceback
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
@@ -36,6 +37,7 @@ class TrackerNode(LifecycleNodeMixin, Node):
         Node.__init__(self, 'sam2_tracker', **options)
         # The state can be asked for while a transition runs.
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        _refuse_unfit_transitions(self)
         self._cancelled = threading.Event()
         self._triggering = threading.Lock()
         self._is_starting = False
@@ -131,6 +133,24 @@ class TrackerNode(LifecycleNodeMixin, Node):
         if not self._cancelled.is_set():
             self.get_logger().error(f'{during} failed: {failure}{trace}')
         return TransitionCallbackReturn.FAILURE
+
+
+def _refuse_unfit_transitions(node: Node) -> None:
+    # Up to Jazzy, rclpy raises out of the callback instead, and whoever asked waits for ever.
+    service = next(service for service in node.services if service.srv_type is ChangeState)
+    change_state = service.callback
+
+    def on_change_state(
+        request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        try:
+            return change_state(request, response)
+        except rclpy_implementation.RCLError as error:
+            node.get_logger().error(f'transition {request.transition.id} is refused: {error}')
+            response.success = False
+            return response
+
+    service.callback = on_change_state
 
 
 def _goes_well(transition: Callable[[], TransitionCallbackReturn]) -> bool:
