@@ -147,12 +147,22 @@ class Drafter:
                 features, config
             )
         in_order = [prompted[position] for position in range(len(prompts))]
-        named = ids()
-        labels = self._label_image(target, in_order, named, config) if with_label_image else None
+        return self._draft(target, newest_index, in_order, ids(), with_label_image, config)
+
+    def _draft(
+        self,
+        target: PromptTarget,
+        newest_index: int,
+        prompted: Sequence[_Prompted],
+        ids: Sequence[int],
+        with_label_image: bool,
+        config: TrackingConfig,
+    ) -> PromptDraft:
+        labels = self._label_image(target, prompted, ids, config) if with_label_image else None
         objects = tuple(
             _object_draft(each, object_id, target.frame.stamp_ns, newest_index,
                           config.lost_after_s)
-            for each, object_id in zip(in_order, named, strict=True)
+            for each, object_id in zip(prompted, ids, strict=True)
         )
         shown = tuple(each.shown for each in objects)
         return PromptDraft(newest_index, objects, TrackedFrame(target.frame, shown, (), labels))
