@@ -221,7 +221,7 @@ def with_cover_first(folder: Path) -> Path:
     with av.open(str(path), 'w') as container:
         cover = container.add_stream('mjpeg', rate=25)
         cover.width, cover.height, cover.pix_fmt = 640, 480, 'yuvj420p'
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         video = container.add_stream('mpeg4', rate=25)
         video.width, video.height, video.pix_fmt = 96, 64, 'yuv420p'
         for stream, count in ((cover, 1), (video, 12)):
