@@ -47,6 +47,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Return a text for the log as `printable` does, its lines kept: a fault has a traceback."""
+    return '\n'.join(printable(line) for line in text.split('\n'))
+
+
 def shown(value: object) -> str:
     """Return a value as a message shows it: quoted if it is a text, cut short if it is long."""
     written = repr(value)

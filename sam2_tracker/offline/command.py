@@ -16,7 +16,7 @@ from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.core.process import spin_briefly, take_short_turns
-from sam2_tracker.core.text import printable
+from sam2_tracker.core.text import printable_lines
 from sam2_tracker.offline.arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.run.job import Job, plan_job
@@ -161,7 +161,7 @@ class Terminal:
         if level is Level.INFO and self._is_quiet:
             return
         prefix = '' if level is Level.INFO else f'{level.value}: '
-        tqdm.write(f'{prefix}{printable(sentence)}', file=sys.stderr)
+        tqdm.write(f'{prefix}{printable_lines(sentence)}', file=sys.stderr)
 
     def progress(self, name: str) -> Progress:
         """Return what shows a recording's progress: frames, frames a second, time left."""

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.text import printable, shown, text_fault
+from sam2_tracker.core.text import printable, printable_lines, shown, text_fault
 
 UNPRINTABLE = ['\ud800', 'a\udcffb', '\x1b[31mred', 'a\nb', 'a\0b', '\x9b2J', '\u202eabc',
                'a\u2028b', '\ufeffa', '\x7f']
@@ -44,3 +44,7 @@ def test_no_refusal_takes_over_a_terminal_whatever_it_quotes(text: str) -> None:
 def test_a_long_value_is_shown_cut_short() -> None:
     assert shown([1] * 1000) == f'[{"1, " * 66}1... (3000 characters)'
     assert shown('cup') == "'cup'"
+
+
+def test_a_traceback_keeps_its_lines_in_the_log_and_takes_over_no_terminal() -> None:
+    assert printable_lines('a fault:\n  line \x1b[2J\n\ttab') == 'a fault:\n  line \\x1b[2J\n\\ttab'

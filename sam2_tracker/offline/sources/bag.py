@@ -311,9 +311,9 @@ def _choose(path: Path, connections: list[Connection], topic: str) -> list[Conne
     if not topics:
         others = ', '.join(sorted({c.topic for c in connections})) or 'none at all'
         raise SourceError(f'bag {path} has no image topic with messages; its topics: {others}')
-    listed = '\n'.join(f'  {name}  {_describe(topics[name])}' for name in topics)
+    listed = '; '.join(f'{name} ({_describe(topics[name])})' for name in topics)
     trouble = f'has no image topic {topic!r}' if topic else f'has {len(topics)} image topics'
-    raise SourceError(f'bag {path} {trouble}: choose with --topic one of\n{listed}')
+    raise SourceError(f'bag {path} {trouble}: choose with --topic one of {listed}')
 
 
 def _describe(connections: list[Connection]) -> str:

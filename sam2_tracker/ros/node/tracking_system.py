@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from sam2_tracker.core.config import FramePolicy, NodeConfig
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.text import printable
+from sam2_tracker.core.text import printable_lines
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.image_input import ImageInput
@@ -176,7 +176,7 @@ def _log_to(logger: RcutilsLogger) -> Log:
     """Return the core's log function that writes to a ROS logger."""
 
     def write(level: Level, sentence: str) -> None:
-        sentence = printable(sentence)
+        sentence = printable_lines(sentence)
         # rcutils remembers a call site's level, so each level needs its own line.
         if level is Level.ERROR:
             logger.error(sentence)
