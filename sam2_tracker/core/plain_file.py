@@ -34,9 +34,10 @@ def read_whole(path: Path, most_bytes: int) -> bytes:
         _refuse_special(status)
         if status.st_size > most_bytes:
             raise OSError(f'it has {status.st_size} bytes: at most {most_bytes} are read')
-        content = file.read(most_bytes + 1)
-    if len(content) > most_bytes:
-        raise OSError(f'it grows while it is read, beyond {most_bytes} bytes')
+        # As much memory is set aside as is asked for, whatever is there.
+        content = file.read(status.st_size + 1)
+    if len(content) > status.st_size:
+        raise OSError(f'it grows while it is read, beyond its {status.st_size} bytes')
     return content
 
 
