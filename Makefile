@@ -30,7 +30,7 @@ test: setup  ## run every test that this machine can run; ROS=jazzy: those of RO
 	-@$(IN_WORKSPACE) python -m demo.fetch_clip
 	@WORKSPACE=$(WORKSPACE) tools/run_tests
 
-lint: setup  ## ruff with the ament linters' rules, and mypy
+lint: setup  ## ruff, flake8 as ament_flake8 runs it, and mypy
 	@$(IN_WORKSPACE) tools/run_lint
 
 docs: setup  ## write config/tracker.yaml and README's table of parameters from the settings

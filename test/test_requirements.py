@@ -20,7 +20,8 @@ PYTHONS = ('3.10', '3.11', '3.12', '3.13', '3.14')
 # The wheel of cv_bridge needs a NumPy that has no wheels for 3.14.
 PYTHONS_FOR_WHEELS = PYTHONS[:-1]
 # Pure Python that comes as source; everything else has to be there as a wheel.
-FROM_SOURCE = ('antlr4-python3-runtime', 'empy', 'iopath', 'sam2')
+FROM_SOURCE = (
+    'antlr4-python3-runtime', 'empy', 'flake8-blind-except', 'flake8-quotes', 'iopath', 'sam2')
 # An index that is slower than this counts as one that is not there.
 PATIENCE_S = 180.0
 AT_ONCE = 4
