@@ -47,4 +47,5 @@ def test_a_long_value_is_shown_cut_short() -> None:
 
 
 def test_a_traceback_keeps_its_lines_in_the_log_and_takes_over_no_terminal() -> None:
-    assert printable_lines('a fault:\n  line \x1b[2J\n\ttab') == 'a fault:\n  line \\x1b[2J\n\\ttab'
+    written = printable_lines('a fault:\n  line \x1b[2J\n\ttab')
+    assert written == 'a fault:\n  line \\x1b[2J\n\\ttab'

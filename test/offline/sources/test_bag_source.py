@@ -90,7 +90,8 @@ def test_reading_a_second_time_begins_at_the_first_frame(tmp_path: Path):
 
 def test_several_image_topics_are_listed_and_one_is_asked_for(tmp_path: Path):
     bag = write_bag(tmp_path / 'bag', [*raw_messages(2, '/left'), *raw_messages(3, '/right')])
-    with pytest.raises(StorageError, match=r'--topic one of /left \(Image, 2 messages\); /right \('):
+    listed = r'--topic one of /left \(Image, 2 messages\); /right \(Image, 3 messages\)'
+    with pytest.raises(StorageError, match=listed):
         BagSource(bag)
     assert BagSource(bag, '/right').frame_count == 3
     assert BagSource(bag, 'left').topic == '/left'
