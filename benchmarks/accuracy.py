@@ -15,10 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 import sys
 
-import numpy as np
-from numpy.typing import NDArray
-import torch
-
 from benchmarks.covered import cover, COVERED, LENGTH, score_covered
 from benchmarks.davis import Score, score_frames
 from benchmarks.figures import committed_figures, fallen_behind, RESULTS, target_table
@@ -26,11 +22,14 @@ from benchmarks.overlays import write_sheet
 from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Sequence
 from benchmarks.speed_of_engine import measure_fps
 from benchmarks.tracking import read_rgb, Run, run_engine
+import numpy as np
+from numpy.typing import NDArray
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_tracking_predictor
+import torch
 
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')

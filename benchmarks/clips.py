@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import io
 from pathlib import Path
 
+from benchmarks.tracking import Mask
 import numpy as np
 from PIL import Image
-
-from benchmarks.tracking import Mask
 from sam2_tracker.core.types import Prompt, UInt8Array
 
 HW = (480, 640)

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.davis import region_overlap
+from benchmarks.tracking import Track
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from benchmarks.davis import region_overlap
-from benchmarks.tracking import Track
 
 Mask = NDArray[np.bool_]
 LENGTH = 40

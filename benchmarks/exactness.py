@@ -15,11 +15,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from benchmarks.clips import boxes, overlap, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
+import numpy as np
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory
 from sam2_tracker.core.engine.predictor import Predictor

@@ -31,12 +31,11 @@ from pathlib import Path
 import shlex
 import subprocess
 
-import numpy as np
-from PIL import Image
-
 from benchmarks.clips import Clip
 from benchmarks.racing import Lap
 from benchmarks.tracking import Mask
+import numpy as np
+from PIL import Image
 from sam2_tracker.core.types import Prompt
 
 BEGINS_WITH = ('tensor', 'rgb', 'jpeg')

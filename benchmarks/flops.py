@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import functools
 
 from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.memory_attention import BatchAttention, fold_values
 from sam2_tracker.models.loader import build_stock_predictor
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 # With full memory: the prompted frame's map and six more, and 16 pointers in four tokens each.
 _MAPS = 7

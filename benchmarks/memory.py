@@ -24,14 +24,12 @@ import tempfile
 import threading
 import time
 
-import numpy as np
-import torch
-
 from benchmarks import stock
 from benchmarks.clips import boxes, jpeg, scene, write_clip
 from benchmarks.machine import parser_for, prepare, ROOT
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import slope
+import numpy as np
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, ModelConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
@@ -39,6 +37,7 @@ from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.models.loader import build_tracking_predictor
+import torch
 
 HW = (240, 320)
 PERIOD_NS = 33_333_333

@@ -24,12 +24,11 @@ import tempfile
 import time
 from typing import Any
 
-import numpy as np
-
 from benchmarks.clips import boxes, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import Spread, spread
+import numpy as np
 
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.02

@@ -16,19 +16,18 @@ import time
 from types import TracebackType
 from typing import Any
 
+from benchmarks.machine import ROOT
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from sensor_msgs.msg import Image, RegionOfInterest
-from std_msgs.msg import Header
-
-from benchmarks.machine import ROOT
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.qos import OUTPUT
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 15.0

@@ -22,14 +22,13 @@ import subprocess
 import sys
 import tempfile
 
+from benchmarks.machine import core_count, parser_for, prepare, ROOT
+from benchmarks.results import markdown, Result, save
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
-
-from benchmarks.machine import core_count, parser_for, prepare, ROOT
-from benchmarks.results import markdown, Result, save
 
 HW = (480, 640)
 BOX = (200, 150, 400, 350)

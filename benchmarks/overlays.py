@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.tracking import Track
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-from benchmarks.tracking import Track
 
 COLOURS = ((255, 80, 60), (60, 170, 255), (90, 230, 90), (250, 220, 60))
 SHEET_WIDTH = 380

@@ -19,12 +19,11 @@ import tempfile
 import threading
 import time
 
-import numpy as np
-
 from benchmarks.clips import boxes, HW, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import spread
+import numpy as np
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, ModelConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import RawImage

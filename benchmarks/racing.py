@@ -14,15 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 import time
 
-import numpy as np
-from numpy.typing import NDArray
-import torch
-
 from benchmarks.clips import Clip
 from benchmarks.machine import synchronise
 from benchmarks.tracking import Mask
 from benchmarks.ways import Session, Way
+import numpy as np
+from numpy.typing import NDArray
 from sam2_tracker.core.types import Prompt
+import torch
 
 MIB = 1024 ** 2
 

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from benchmarks.tracking import run_engine
+import numpy as np
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
 

@@ -20,18 +20,17 @@ import tempfile
 import time
 from typing import Any
 
-import numpy as np
-from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
 from benchmarks import stock, ways
 from benchmarks.clips import boxes, Clip, SHORTEST_CLIP, write_clip
 from benchmarks.flops import count_ours, count_work, Work
 from benchmarks.machine import parser_for, prepare, synchronise
 from benchmarks.results import markdown, Result, save
+import numpy as np
+from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.models.loader import build_predictor
+import torch
 
 STAGES = ('preprocess', 'encode', 'memory attention', 'heads', 'memory encoder', 'summarise')
 REST = 'rest'

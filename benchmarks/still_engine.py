@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from sam2_tracker.core.protocols import FrameMasks, MaskSummary, TrackStep
 from sam2_tracker.core.types import Box, Prompt, UInt8Array, Wanted
 

@@ -10,15 +10,13 @@ import io
 from pathlib import Path
 import time
 
+from benchmarks.machine import synchronise
+from benchmarks.tracking import Mask
 import numpy as np
 from PIL import Image
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2.utils.misc import load_video_frames
-import torch
-
-from benchmarks.machine import synchronise
-from benchmarks.tracking import Mask
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.features import MEAN, STD
 from sam2_tracker.core.types import Prompt, UInt8Array
@@ -27,6 +25,7 @@ from sam2_tracker.models.device import resolve_device
 from sam2_tracker.models.loader import build_stock_predictor, hydra_configs
 from sam2_tracker.models.weights import randomise
 from sam2_tracker.models.zoo import model_spec
+import torch
 
 # Left to grow with the stream, the first 15 frames would be encoded otherwise than in a clip.
 ENDLESS = 2 ** 31

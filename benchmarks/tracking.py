@@ -11,7 +11,6 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, Wanted

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 import functools
 import shutil
 
-from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
 from benchmarks import stock
 from benchmarks.clips import Clip
 from benchmarks.tracking import Mask
+from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, Wanted
 from sam2_tracker.models.loader import build_predictor
+import torch
 
 # Each frame's masks, one after the other.
 Session = Iterator[list[Mask]]

@@ -16,9 +16,6 @@ from pathlib import Path
 import sys
 import tempfile
 
-import numpy as np
-import torch
-
 from benchmarks.davis import region_overlap
 from benchmarks.sequences import DAVIS, load_sequence, make_prompt
 from benchmarks.sequences import Sequence as Clip
@@ -28,9 +25,11 @@ from demo.recording import Recording
 from demo.scene import Step
 from demo.session import record, Show, THREADS
 from demo.verify import mask_iou
+import numpy as np
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.types import BoolArray, Prompt
 from sam2_tracker.models.loader import build_tracking_predictor
+import torch
 
 
 def masks_through_node(clip: Clip, prompt: Prompt, model: str, output: Path) -> list[BoolArray]:

@@ -11,18 +11,21 @@ import threading
 import time
 from typing import Any, TypeVar
 
+from demo.pixels import label_image_from_msg, mask_from_msg, picture_from_msg
+from demo.processes import DemoError
+from demo.recording import Call, RecordedFrame
 from diagnostic_msgs.msg import DiagnosticArray
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
-from std_srvs.srv import Trigger
-
-from demo.pixels import label_image_from_msg, mask_from_msg, picture_from_msg
-from demo.processes import DemoError
-from demo.recording import Call, RecordedFrame
-from sam2_tracker.core.types import BoolArray, Prompt, TrackedObject, UInt8Array, UInt16Array
+from sam2_tracker.core.types import (  # noqa: I101
+    BoolArray,
+    Prompt,
+    TrackedObject,
+    UInt8Array,
+    UInt16Array,
+)
 from sam2_tracker.ros.messages import (
     prompt_to_msg,
     stamp_from_msg,
@@ -31,6 +34,8 @@ from sam2_tracker.ros.messages import (
 )
 from sam2_tracker_msgs.msg import TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 Received = TypeVar('Received')
 

@@ -12,10 +12,9 @@ from typing import Any
 
 import av
 import cv2
-import numpy as np
-
 from demo.recording import Recording
 from demo.scene import box_iou, HAND_BOXES
+import numpy as np
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import (
     Frame,

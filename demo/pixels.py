@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import numpy as np
+from sam2_tracker.core.types import BoolArray, UInt8Array, UInt16Array  # noqa: I101
 from sensor_msgs.msg import Image
-
-from sam2_tracker.core.types import BoolArray, UInt8Array, UInt16Array
 
 
 def label_image_from_msg(msg: Image) -> UInt16Array:

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-
-from sam2_tracker.core.types import (
+from sam2_tracker.core.types import (  # noqa: I101
     BoolArray,
     Box,
     ObjectState,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
 from sam2_tracker.core.types import Box, Prompt
 
 # The rest of bikes.mp4 is a montage of other shots.

@@ -12,13 +12,12 @@ import os
 from pathlib import Path
 import shutil
 
-from tqdm import tqdm
-
 from demo.operator_node import Operator, spinning
 from demo.processes import DemoError, RosProcess
 from demo.recording import Recording
 from demo.scene import Step
 from sam2_tracker.core.types import Prompt
+from tqdm import tqdm
 
 # The same everywhere, for results that are the same everywhere.
 THREADS = 1

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
 from sam2_tracker.core.types import BoolArray, Prompt
+import torch
 
 
 @torch.inference_mode()

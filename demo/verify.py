@@ -16,16 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 import sys
 
-import numpy as np
-from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
 from demo.recording import Call, load, Recording
 from demo.stock import stock_masks
+import numpy as np
+from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.types import BoolArray
 from sam2_tracker.models.loader import build_stock_predictor
+import torch
 
 # Results that were on their way when the answer to a prompt came.
 IN_FLIGHT = 6

@@ -17,13 +17,13 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import Image, RegionOfInterest
-
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
+from sensor_msgs.msg import Image, RegionOfInterest
 
 
 class Detector(Node):
+
     def __init__(self) -> None:
         super().__init__('detector')
         self.images, self.result, self.reply = deque(maxlen=60), TrackedObjects(), None

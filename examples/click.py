@@ -16,10 +16,9 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.utilities import remove_ros_args
 from rclpy.wait_for_message import wait_for_message
-from sensor_msgs.msg import Image
-
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts
+from sensor_msgs.msg import Image
 
 
 def click(x: float, y: float, label: str, output: str) -> str | None:

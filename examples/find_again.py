@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.engine.memory.file import load_fitting, save_memory
 from sam2_tracker.core.log import silent

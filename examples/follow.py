@@ -14,9 +14,8 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, qos_profile_sensor_data, QoSProfile
 from rclpy.utilities import remove_ros_args
-from sensor_msgs.msg import Image
-
 from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
+from sensor_msgs.msg import Image
 
 
 class Follower(Node):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.log import silent
 from sam2_tracker.core.prompts.file import FilePrompt

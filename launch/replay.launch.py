@@ -26,7 +26,6 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
-
 from sam2_tracker.core.config import FramePolicy
 
 # Time for the player's publishers and the tracker to find each other.

@@ -15,7 +15,6 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
-
 from sam2_tracker.core.config import PARAMETERS
 from sam2_tracker.core.settings import ParameterSpec, When
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-
 from reliability.mutations import mutate, mutate_tree, mutate_words
 from reliability.package_parts import FuzzedParts
 
@@ -48,9 +47,8 @@ def messages(parts: FuzzedParts, _: Path) -> Feed:
 
 
 def _feed_image(parts: FuzzedParts, random: Random) -> None:
-    from sensor_msgs.msg import Image
-
     from reliability.robot import to_bytes
+    from sensor_msgs.msg import Image
 
     encoding = random.choice([*parts.encodings, '', 'rgb16', 'jpeg', '8UC1', 'bayer_rggb16'])
     width, height = (random.choice(_SIDES) if random.random() < 0.7 else random.randrange(1, 200)
@@ -72,9 +70,8 @@ def _feed_image(parts: FuzzedParts, random: Random) -> None:
 
 def _prompt_message(random: Random) -> Any:
     from geometry_msgs.msg import Point
-    from sensor_msgs.msg import RegionOfInterest
-
     from sam2_tracker_msgs.msg import Prompt
+    from sensor_msgs.msg import RegionOfInterest
 
     message = Prompt(object_id=random.choice((0, 0, 1, 2, 65535)),
                      label=random.choice(('', 'cup', '\n', '\x1b[2J', 'L' * 300)))
@@ -195,9 +192,8 @@ def jpeg(parts: FuzzedParts, _: Path) -> Feed:
     seeds = _compressed_seeds()
 
     def feed(random: Random) -> None:
-        from sensor_msgs.msg import CompressedImage
-
         from reliability.robot import to_bytes
+        from sensor_msgs.msg import CompressedImage
 
         message = CompressedImage(format=random.choice(
             ('jpeg', 'png', '', 'rgb8; jpeg compressed bgr8', 'mono16; png compressed ')))

@@ -82,10 +82,9 @@ def _ingestion() -> Callable[[Any], Any]:
 
 
 def _save_one(path: Path) -> None:
-    import torch
-
     from sam2_tracker.core.engine.memory.file import save_memory, SavedObject
     from sam2_tracker.core.engine.memory.transfer import CondBank
+    import torch
 
     tensors = {'maps': torch.zeros(1, 64, 4, 4), 'pointers': torch.zeros(1, 256),
                'score_logits': torch.ones(1, 1)}

@@ -12,10 +12,9 @@ from typing import Any
 
 import av
 import numpy as np
+from reliability.pictures import HW, Picture, picture
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
-
-from reliability.pictures import HW, Picture, picture
 
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'

@@ -22,10 +22,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-from std_srvs.srv import SetBool, Trigger
-
 from reliability.pictures import encoded, HW, Picture, picture
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import (
@@ -35,6 +31,9 @@ from sam2_tracker_msgs.srv import (
     RemoveObject,
     SaveMemory,
 )
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
 
 NS_PER_S = 1_000_000_000
 PERIOD_S = 0.1
@@ -224,7 +223,7 @@ class Robot:
         return self.ask(AddPrompts, 'add_prompts', AddPrompts.Request(
             stamp=to_stamp(stamp_ns), prompts=list(prompts), **fields), timeout_s)
 
-    def list(self, timeout_s: float = ANSWER_S) -> Any:
+    def list(self, timeout_s: float = ANSWER_S) -> Any:  # noqa: A003
         """List the objects."""
         return self.ask(ListObjects, 'list_objects', ListObjects.Request(), timeout_s)
 

@@ -13,10 +13,9 @@ import signal
 import threading
 from typing import Any
 
-from sensor_msgs.msg import CompressedImage, Image
-
 from reliability.processes import Program
 from reliability.robot import click, Robot
+from sensor_msgs.msg import CompressedImage, Image
 
 MOST_OBJECTS = 3
 _ANSWER_S = 45.0

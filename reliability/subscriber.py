@@ -14,9 +14,8 @@ import time
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
-from sensor_msgs.msg import Image
-
 from sam2_tracker_msgs.msg import TrackedObjects
+from sensor_msgs.msg import Image
 
 
 def main() -> None:

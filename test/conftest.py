@@ -12,7 +12,6 @@ import sys
 
 from hypothesis import HealthCheck, settings
 import pytest
-
 from sam2_tracker.core.process import spin_briefly
 
 ROOT = Path(__file__).resolve().parent.parent

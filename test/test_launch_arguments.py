@@ -11,7 +11,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-
 from sam2_tracker.core.config import PARAMETERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +42,7 @@ class Described(SimpleNamespace):
 
 
 class Stub(ModuleType):
+
     def __getattr__(self, name: str) -> type[Described]:
         if name.startswith('__'):
             raise AttributeError(name)

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 
 import pytest
-
 from tools.machine import WHEELS_FILE
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / 'requirements'

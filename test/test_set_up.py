@@ -11,7 +11,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tools import environment, machine, set_up
 from tools.machine import MachineError, RosSource
 from tools.progress import CommandError, Runner

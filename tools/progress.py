@@ -71,7 +71,7 @@ class Runner:
         with ProgressLine() as progress, self.log_path.open('a', encoding='utf-8') as log:
             for line in _lines_with_ticks(process, progress.tick):
                 log.write(f'{line}\n')
-                tail = [*tail[1 - LINES_SHOWN_ON_FAILURE :], line]
+                tail = [*tail[1 - LINES_SHOWN_ON_FAILURE:], line]
                 progress.show(line)
             process.wait()
         return tail

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from training.data import Library, Picture, UInt8
 from training.sprites import draw_sprite, random_sprites, Sprite
 

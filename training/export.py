@@ -9,7 +9,6 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 import torch
-
 from training.model import CONFIG
 from training.tracking import SHARPENING
 

@@ -21,9 +21,8 @@ from queue import Full
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-import torch
-
 from sam2_tracker.models.nano.trunk import NanoTrunk
+import torch
 from training.clips import Clip, compose_clip, fair_objects
 from training.data import load_library, UInt8
 from training.pretrained import load_imagenet_weights

@@ -30,7 +30,7 @@ def mask_losses(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def overlaps(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """IoU of binarised (..., H, W) masks, 1 where both are empty."""
+    """Give the IoU of binarised (..., H, W) masks, 1 where both are empty."""
     guess, real = logits > 0, truth > 0.5
     either = (guess | real).sum((-2, -1))
     return torch.where(either > 0, (guess & real).sum((-2, -1)) / either.clamp(min=1), 1.0)

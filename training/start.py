@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 import torch
-
 from training.data import load_library, Picture
 from training.feed import IMAGENET_MEAN, IMAGENET_STD
 from training.matching import FeatureBasis, measure_basis, start_as_matcher

@@ -17,7 +17,6 @@ import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 import torch
 from torch.nn import functional
-
 from training import prompts
 from training.losses import frame_losses, overlaps
 from training.prompts import Points

@@ -18,7 +18,6 @@ import time
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 import torch
-
 from training.attention import plain_attention
 from training.feed import Feed, FeedRecipe
 from training.model import build_nano

@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 
 import numpy as np
-
 from reliability.pictures import encoded, picture, red_centre
 from reliability.robot import click, NS_PER_S
 from reliability.stage import Live, Stage
@@ -157,9 +156,8 @@ def texts_that_are_no_utf8(stage: Stage) -> None:
 @fault('camera', 'The clock (`use_sim_time`) and the stamps jump back, then are 0: the stream '
        'goes on.')
 def simulated_time_jumps(stage: Stage) -> None:
-    from rosgraph_msgs.msg import Clock
-
     from reliability.robot import to_stamp
+    from rosgraph_msgs.msg import Clock
 
     live = stage.live({'use_sim_time': True}, is_active=False)
     clock = live.robot.node.create_publisher(Clock, '/clock', 10)

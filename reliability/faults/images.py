@@ -13,7 +13,6 @@ import zlib
 
 import numpy as np
 import PIL.Image
-
 from reliability.pictures import encoded, picture
 from reliability.processes import usage
 from reliability.robot import to_bytes

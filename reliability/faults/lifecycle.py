@@ -14,7 +14,6 @@ from typing import Any
 import zipfile
 
 from lifecycle_msgs.msg import Transition
-
 from reliability.processes import executable, Program, usage
 from reliability.robot import click, Robot
 from reliability.stage import Live, Stage
@@ -119,6 +118,7 @@ def configure_fails(stage: Stage) -> None:
 
 
 class _Evil:
+
     def __init__(self, mark: Path) -> None:
         self._mark = mark
 

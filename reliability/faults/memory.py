@@ -16,7 +16,6 @@ import time
 from typing import Any
 
 import numpy as np
-
 from reliability.processes import offline_command
 from reliability.stage import ANSWER_S, Live, Stage
 from reliability.verdicts import DiedError, expect, fault, FrozeError, lied

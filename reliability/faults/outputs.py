@@ -17,14 +17,13 @@ import time
 import cv2
 import numpy as np
 import PIL.Image
-from rosbags.highlevel import AnyReader
-import yaml
-
 from reliability import disks, recordings
 from reliability.pictures import encoded, picture, write_folder
 from reliability.processes import Ended, offline_command
 from reliability.stage import finished_files, Stage
 from reliability.verdicts import expect, fault
+from rosbags.highlevel import AnyReader
+import yaml
 
 _LEAST_IOU = 0.99
 _MASK_TOPIC = '/sam2_tracker/object_1/mask'

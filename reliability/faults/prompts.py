@@ -10,7 +10,6 @@ import re
 
 import numpy as np
 import PIL.Image
-
 from reliability.faults.images import png_of_zeros
 from reliability.pictures import encoded
 from reliability.processes import Ended

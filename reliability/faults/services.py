@@ -14,12 +14,11 @@ import time
 from typing import Any
 
 from geometry_msgs.msg import Point
-from sensor_msgs.msg import Image, RegionOfInterest
-
 from reliability.robot import click, to_bytes
 from reliability.stage import Live, Stage
 from reliability.verdicts import expect, fault, FrozeError
 from sam2_tracker_msgs.msg import Prompt
+from sensor_msgs.msg import Image, RegionOfInterest
 
 _GAP_S = 3.0
 _CLIENTS = 50

@@ -12,14 +12,13 @@ import time
 
 import cv2
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin
-
 from reliability import recordings
 from reliability.pictures import picture, red_box
 from reliability.processes import Ended, executable
 from reliability.robot import Robot
 from reliability.stage import finished_files, Stage
 from reliability.verdicts import expect, fault, lied
+from rosbags.rosbag2 import StoragePlugin
 
 _FRAMES = 24
 _NOT_DECODED = r'decod|damaged|missing|lost|undecod|corrupt|skipped'

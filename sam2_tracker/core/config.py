@@ -78,7 +78,7 @@ class ModelConfig:
         choices=('auto', 'bfloat16', 'float32'),
         option=Option(),
     )
-    compile: str = setting(
+    compile: str = setting(  # noqa: A003
         'none',
         'What torch.compile compiles on configure: slower to start, faster frames.',
         choices=('none', 'encoder', 'full'),
@@ -280,7 +280,7 @@ class NodeConfig:
     """Everything that the node can be told, in the order of config/tracker.yaml."""
 
     model: ModelConfig = group(ModelConfig, prefix='')
-    input: InputConfig = group(InputConfig, prefix='')
+    input: InputConfig = group(InputConfig, prefix='')  # noqa: A003
     buffer: BufferConfig = group(BufferConfig)
     tracking: TrackingConfig = group(TrackingConfig)
     prompt: PromptConfig = group(PromptConfig)

@@ -9,7 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TYPE_CHECKING
 
-from sam2_tracker.core.types import BoolArray, Box, Prompt, UInt8Array, UInt16Array, Wanted
+from sam2_tracker.core.types import (  # noqa: I101
+    BoolArray,
+    Box,
+    Prompt,
+    UInt8Array,
+    UInt16Array,
+    Wanted,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self

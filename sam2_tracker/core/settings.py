@@ -44,7 +44,7 @@ class Option:
     :param checked: False where the loading of the model refuses a wrong value: exit code 5
     """
 
-    help: str = ''
+    help: str = ''  # noqa: A003
     metavar: str = ''
     flag: str = ''
     checked: bool = True

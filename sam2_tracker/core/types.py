@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: A005
 """What passes between the modules: frames, prompts and results."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import enum
 
 import numpy as np
 import numpy.typing as npt
-
 from sam2_tracker.core.errors import PromptError
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -114,7 +114,7 @@ class TrackedObject:
     :param catching_up: True until the replay of its newest prompt has reached the live frame
     """
 
-    id: int
+    id: int  # noqa: A003
     label: str
     state: ObjectState
     score: float

@@ -7,9 +7,8 @@ from __future__ import annotations
 import os
 import re
 
-import torch
-
 from sam2_tracker.core.errors import ModelError
+import torch
 
 
 def resolve_device(name: str) -> torch.device:

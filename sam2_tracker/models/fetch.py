@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 import sys
 
-from tqdm import tqdm
-
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.models.checkpoints import cache_directory, check_published
 from sam2_tracker.models.download import check_url, download, OpenProgress, Progress
 from sam2_tracker.models.zoo import model_spec, MODELS, ModelSpec
+from tqdm import tqdm
 
 EXAMPLE = """\
 example:

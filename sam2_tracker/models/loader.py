@@ -22,8 +22,6 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor, refuse_unknown
 from sam2_tracker.core.errors import ModelError
@@ -32,6 +30,7 @@ from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.device import is_out_of_memory, resolve_device, resolve_precision
 from sam2_tracker.models.weights import load_weights, randomise, read_weights
 from sam2_tracker.models.zoo import model_spec, ModelSpec
+import torch
 
 if TYPE_CHECKING:
     from sam2_tracker.core.engine.stream_predictor import StreamPredictor

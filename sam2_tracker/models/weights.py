@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 import pickle
 
-import torch
-from torch import nn
-
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.models.checkpoints import check_archive
+import torch
+from torch import nn
 
 # Width of the first layer and number of blocks tell the sizes of Hiera apart.
 _TRUNKS = {(96, 12): 'tiny', (96, 16): 'small', (112, 24): 'base_plus', (144, 48): 'large'}

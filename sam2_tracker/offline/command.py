@@ -10,8 +10,6 @@ import signal
 import sys
 from types import FrameType
 
-from tqdm import tqdm
-
 from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.plain_file import refuse_irreplaceable
@@ -26,6 +24,7 @@ from sam2_tracker.offline.run.run_job import JobRun, LocalProcessor, names_in
 from sam2_tracker.offline.run.run_source import counted, Outcome, Progress
 from sam2_tracker.offline.sinks.outputs import OUTPUTS
 from sam2_tracker.offline.sources.open_source import open_source
+from tqdm import tqdm
 
 
 class Terminated(KeyboardInterrupt):

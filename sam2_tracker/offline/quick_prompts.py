@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.prompts.mask_pictures import MaskPictures

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import supervision as sv
-
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, UInt8Array
 from sam2_tracker.render.palette import colour_rgb, HEX_COLOURS
+import supervision as sv
 
 _TRACE_FRAMES = 60
 _CAPTION_HEIGHT = 22
@@ -150,9 +149,9 @@ def _list_hidden(scene: UInt8Array, objects: tuple[TrackedObject, ...]) -> None:
         text = label_text(item)
         (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
         bottom = top + height + base + 4
-        panel = scene[top:bottom, 4 : width + height + 20]
+        panel = scene[top:bottom, 4:width + height + 20]
         panel[:] = panel // 4
-        panel[4:-4, 4 : 4 + height] = colour_rgb(item.id)[::-1]
+        panel[4:-4, 4:4 + height] = colour_rgb(item.id)[::-1]
         origin = (height + 14, bottom - base - 2)
         cv2.putText(
             scene, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA
@@ -174,7 +173,7 @@ def contact_sheet(
     tiles = [
         _tile(image, caption, tile_width) for image, caption in zip(images, captions, strict=True)
     ]
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    rows = [tiles[start:start + columns] for start in range(0, len(tiles), columns)]
     width = min(columns, len(tiles)) * (tile_width + _GAP) + _GAP
     heights = [max(tile.shape[0] for tile in row) + _GAP for row in rows]
     sheet = np.full((sum(heights) + _GAP, width, 3), 255, np.uint8)
@@ -182,7 +181,7 @@ def contact_sheet(
     for row, height in zip(rows, heights, strict=True):
         for column, tile in enumerate(row):
             left = _GAP + column * (tile_width + _GAP)
-            sheet[top : top + tile.shape[0], left : left + tile_width] = tile
+            sheet[top:top + tile.shape[0], left:left + tile_width] = tile
         top += height
     return sheet
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-
-from sam2_tracker.core.types import UInt8Array, UInt16Array
+from sam2_tracker.core.types import UInt8Array, UInt16Array  # noqa: I101
 
 # Neighbouring ids are far apart in hue, and none is close to grey or black.
 HEX_COLOURS = (

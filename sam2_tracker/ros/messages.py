@@ -22,14 +22,11 @@ from geometry_msgs.msg import Point
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
-from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
-from std_msgs.msg import Header
-
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.frames.jpeg import refuse_too_large
 from sam2_tracker.core.prompts.validation import check_point_count, check_prompt_count
-from sam2_tracker.core.types import (
+from sam2_tracker.core.types import (  # noqa: I101
     BoolArray,
     Box,
     Float32Array,
@@ -44,6 +41,8 @@ from sam2_tracker.offline.sources.image_decoding import is_mosaic, rgb_from_grey
 from sam2_tracker_msgs.msg import Prompt as PromptMsg
 from sam2_tracker_msgs.msg import TrackedObject as TrackedObjectMsg
 from sam2_tracker_msgs.msg import TrackedObjects as TrackedObjectsMsg
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import Header
 
 NS_PER_S = 1_000_000_000
 

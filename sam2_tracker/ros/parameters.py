@@ -14,7 +14,6 @@ from rcl_interfaces.msg import (
 )
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-
 from sam2_tracker.core.config import NodeConfig, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.settings import from_values, ParameterSpec, Value, When

@@ -11,7 +11,6 @@ from __future__ import annotations
 from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-
 from sam2_tracker.core.config import FramePolicy
 
 try:

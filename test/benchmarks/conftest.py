@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-import torch
-
 from benchmarks.machine import Conditions
 from benchmarks.results import Result
+import pytest
+import torch
 
 
 @pytest.fixture(autouse=True)

@@ -10,17 +10,16 @@ import gc
 import mmap
 from pathlib import Path
 
-import numpy as np
-import pytest
-import torch
-
 from benchmarks import exactness, memory, prompts, stages
 from benchmarks.flops import count_ours, count_work
 from benchmarks.memory import Point, to_curve
 from benchmarks.results import load_all, Result
+import numpy as np
+import pytest
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.models.loader import build_predictor
+import torch
 
 
 def only(folder: Path) -> Result:
@@ -45,6 +44,7 @@ def test_a_stage_is_the_sum_of_its_calls_and_the_rest_is_the_rest(
     monkeypatch.setattr(stages.time, 'perf_counter', lambda: now_s[0])
 
     class Model:
+
         def work(self) -> None:
             now_s[0] += 0.01
 

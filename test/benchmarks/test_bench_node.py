@@ -7,13 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
-import pytest
-from ros_lock import _one_run_at_a_time  # noqa: F401
-
 from benchmarks import node
 from benchmarks.results import load_all
 from benchmarks.still_engine import StillPredictor
+import numpy as np
+import pytest
+from ros_lock import _one_run_at_a_time  # noqa: F401
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, Wanted
 

@@ -9,16 +9,15 @@ import json
 from pathlib import Path
 import sys
 
-import numpy as np
-import pytest
-import torch
-
 from benchmarks import objects, ways
 from benchmarks.clips import boxes, Clip, lowest_overlap, overlap, write_clip
 from benchmarks.external import ExternalCommand, ExternalError, JobSettings, run_external
 from benchmarks.objects import Preparation, refusal, to_rows
 from benchmarks.racing import Course, gain, Lap, race
 from benchmarks.results import load_all
+import numpy as np
+import pytest
+import torch
 
 HW = (60, 80)
 SMALL = ['--image-size', '96', '--objects', '1', '--warm-up', '2', '--frames', '2',

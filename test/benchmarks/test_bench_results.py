@@ -11,14 +11,13 @@ from pathlib import Path
 import sys
 import time
 
-import pytest
-
 from benchmarks import report, targets
 from benchmarks.__main__ import ON_CPU, ON_CUDA, run, run_program, Table
 from benchmarks.machine import Conditions
 from benchmarks.machine import conditions as conditions_now
 from benchmarks.results import load_all, markdown, Result, save
 from benchmarks.spread import slope, spread
+import pytest
 
 PAGE = '# Page\n<!-- figures: memory -->\nold\n<!-- end of figures -->\nrest\n'
 

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-
 from benchmarks.covered import cover, COVERED, LENGTH, RETURNS, score_covered
 from benchmarks.tracking import Track
+import numpy as np
+import pytest
 
 MASK = np.zeros((60, 80), bool)
 MASK[20:40, 30:50] = True

@@ -9,12 +9,11 @@ import json
 from pathlib import Path
 import zipfile
 
+from benchmarks import davis
+from benchmarks.sequences import data_root
 import numpy as np
 from PIL import Image
 import pytest
-
-from benchmarks import davis
-from benchmarks.sequences import data_root
 
 TOLERANCE = 0.001
 

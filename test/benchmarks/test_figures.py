@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from benchmarks.figures import (
     committed_figures,
     fallen_behind,
@@ -14,6 +12,7 @@ from benchmarks.figures import (
     target_table,
     TARGETS,
 )
+import pytest
 
 TEXT = """# Results
 

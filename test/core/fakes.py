@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import zlib
 
 import numpy as np
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.protocols import FrameMasks, MaskSummary, TrackStep
 from sam2_tracker.core.types import (
@@ -248,7 +247,7 @@ def _mask(output: FakeOutput, video_hw: tuple[int, int]) -> BoolArray:
     if output.score > 0.5:
         height, width = video_hw
         y, x = output.token % (height - 4), output.token // height % (width - 4)
-        mask[y : y + 4, x : x + 4] = True
+        mask[y:y + 4, x:x + 4] = True
     return mask
 
 

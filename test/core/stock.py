@@ -19,14 +19,13 @@ from PIL import Image
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.modeling.memory_encoder import CXBlock
 from sam2.sam2_video_predictor import SAM2VideoPredictor
-import torch
-
 from sam2_tracker.core.engine.features import EncodedFrame
 from sam2_tracker.core.engine.mask_summary import upsample
 from sam2_tracker.core.engine.memory.object_memory import LowResMask, MemoryPolicy, ObjectMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, UInt8Array
+import torch
 
 CLIP_HW = (96, 144)
 CLIP_FRAMES = 34

@@ -8,7 +8,6 @@ from pathlib import Path
 import tracemalloc
 
 import pytest
-
 from sam2_tracker.core.plain_file import read_whole
 
 

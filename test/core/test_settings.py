@@ -10,13 +10,12 @@ import math
 from pathlib import Path
 
 import pytest
-import yaml
-
 from sam2_tracker.core.config import CoreConfig, MODEL_NAMES, NodeConfig, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.settings import from_values, group, ParameterSpec, setting, specs_of, When
 from sam2_tracker.models.zoo import MODELS
 from tools import docs
+import yaml
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()
 CONTRACT = (

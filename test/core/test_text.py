@@ -7,7 +7,6 @@ from __future__ import annotations
 import pickle
 
 import pytest
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.text import printable, printable_lines, shown, text_fault
 

@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from fakes import FakePredictor, image
 import numpy as np
-
 from sam2_tracker.core.config import (
     BufferConfig,
     CoreConfig,
@@ -52,7 +51,7 @@ class Gate:
         self._open.set()
         self.entered = threading.Event()
 
-    def set(self) -> None:
+    def set(self) -> None:  # noqa: A003
         self._open.set()
 
     def clear(self) -> None:

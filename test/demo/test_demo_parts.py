@@ -7,9 +7,6 @@ from pathlib import Path
 import zipfile
 
 import cv2
-import numpy as np
-import pytest
-
 from demo import fetch_clip, verify
 from demo.outputs import (
     annotated_pictures,
@@ -21,6 +18,8 @@ from demo.outputs import (
 )
 from demo.recording import Call, load, RecordedFrame, Recording, save
 from demo.scene import box_iou, FRAME_COUNT, HAND_BOXES, STEPS
+import numpy as np
+import pytest
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import Box, ObjectState, Prompt, TrackedObject
 
@@ -31,7 +30,7 @@ ID = 2
 
 def mask_at(index: int) -> np.ndarray:
     mask = np.zeros(HW, bool)
-    mask[40:80, 100 + 5 * index : 160 + 5 * index] = True
+    mask[40:80, 100 + 5 * index:160 + 5 * index] = True
     return mask
 
 
@@ -213,7 +212,7 @@ def test_one_pixel_that_differs_is_found(recording, monkeypatch):
 
 
 def refined(recording: Recording, catching_up: tuple[int, ...]) -> Recording:
-    """A recording with a second call on frame 4; some frames are marked as catching up."""
+    """Make a recording with a second call on frame 4; some frames are marked as catching up."""
     frames = tuple(
         recorded(index, catching_up=True) if index in catching_up else frame
         for index, frame in enumerate(recording.frames)

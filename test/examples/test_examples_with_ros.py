@@ -9,12 +9,11 @@ import re
 from typing import Any
 
 import cv2
+from demo.fetch_clip import VIDEO
+from demo.scene import box_iou, FIRST_FRAME, HAND_BOXES, LAST_FRAME
 import numpy as np
 import pytest
 from ros_lock import _one_run_at_a_time  # noqa: F401
-
-from demo.fetch_clip import VIDEO
-from demo.scene import box_iou, FIRST_FRAME, HAND_BOXES, LAST_FRAME
 from sam2_tracker.core.types import Box
 
 DOMAIN_ID = 47
@@ -34,10 +33,9 @@ def box_of(mask: np.ndarray) -> Box:
 def prompt_in(graph: Any, box: Box, preview_only: bool) -> Any:
     """Prompt the newest frame as soon as there is one."""
     from ros_graph import wait_until
-    from sensor_msgs.msg import RegionOfInterest
-
     from sam2_tracker_msgs.msg import Prompt
     from sam2_tracker_msgs.srv import AddPrompts
+    from sensor_msgs.msg import RegionOfInterest
 
     region = RegionOfInterest(
         x_offset=box.x, y_offset=box.y, width=box.width, height=box.height
@@ -120,9 +118,8 @@ def test_a_person_whom_a_detector_finds_is_tracked_and_is_not_prompted_twice(
     graph: Any, start: Any, data_dir: Path
 ) -> None:
     from ros_graph import wait_until
-    from sensor_msgs.msg import Image
-
     from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
+    from sensor_msgs.msg import Image
 
     clip = data_dir / 'train' / 'video' / 'sim-followme_run0'
     if not clip.is_dir():

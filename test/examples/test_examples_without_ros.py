@@ -12,11 +12,10 @@ import subprocess
 import sys
 
 import cv2
-import numpy as np
-import pytest
-
 from demo.fetch_clip import VIDEO
 from demo.scene import box_iou, FIRST_FRAME, HAND_BOXES
+import numpy as np
+import pytest
 from sam2_tracker.core.types import Box
 from sam2_tracker.offline.sources.video import VideoSource
 
@@ -114,6 +113,6 @@ def test_help_has_an_example(path: Path) -> None:
 def test_an_example_is_read_on_one_screen_and_listed(path: Path) -> None:
     source = path.read_text()
     docstring = ast.parse(source).body[0]
-    code = [line for line in source.splitlines()[docstring.end_lineno :] if line]
+    code = [line for line in source.splitlines()[docstring.end_lineno:] if line]
     assert 30 <= len(code) <= 60
     assert f'[{path.name}]({path.name})' in (ROOT / 'examples' / 'README.md').read_text()

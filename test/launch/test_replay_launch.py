@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402, I100
 """`ros2 launch sam2_tracker replay.launch.py`: a bag into the tracker, losing nothing."""
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ pytest.importorskip('rclpy', reason='launch files are tested on a ROS 2 installa
 from launched import Launched
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import DurabilityPolicy, QoSProfile
-
 from sam2_tracker_msgs.msg import TrackedObjects
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402, I100
 """`ros2 launch sam2_tracker tracker.launch.py` and its arguments."""
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ import time
 import zipfile
 
 import pytest
-
 from sam2_tracker.models import fetch, zoo
 from sam2_tracker.models.zoo import MODELS, ModelSpec
 
@@ -99,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header('Content-Length', str(total - start))
         self.end_headers()
         body = (
-            self.site.content[start : start + self.site.breaks.pop(0)]
+            self.site.content[start:start + self.site.breaks.pop(0)]
             if self.site.breaks
             else self.site.content[start:]
         )

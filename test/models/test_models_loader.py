@@ -12,12 +12,11 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('sam2')
 
-from hydra import compose, initialize_config_module  # noqa: E402
+from hydra import compose, initialize_config_module  # noqa: E402, I100
 from hydra.core.global_hydra import GlobalHydra  # noqa: E402
 from hydra.version import VersionBase  # noqa: E402
 from omegaconf import OmegaConf  # noqa: E402
 from sam2.sam2_video_predictor import SAM2VideoPredictor  # noqa: E402
-
 from sam2_tracker.core.config import ModelConfig  # noqa: E402
 from sam2_tracker.core.engine import batching  # noqa: E402
 from sam2_tracker.core.errors import ModelError  # noqa: E402
@@ -151,7 +150,7 @@ def test_the_weights_of_every_official_model_are_recognised(name):
 def test_a_damaged_checkpoint_is_refused(tiny_checkpoint, tmp_path):
     content = bytearray(tiny_checkpoint.read_bytes())
     start = content.index(b'PK\x03\x04')
-    content[start + 80 : start + 4000] = b'\xff' * 3920
+    content[start + 80:start + 4000] = b'\xff' * 3920
     path = tmp_path / 'damaged.pt'
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r'damaged\.pt'):

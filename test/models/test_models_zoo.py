@@ -7,7 +7,6 @@ from pathlib import Path
 import zipfile
 
 import pytest
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.models.checkpoints import (

@@ -10,8 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
@@ -19,6 +17,7 @@ from sam2_tracker.core.types import BoolArray, Prompt, UInt8Array, Wanted
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_predictor
 from sam2_tracker.models.nano.trunk import NanoTrunk, same_pad_conv
+import torch
 
 SIDE = 192
 NANO = ModelConfig(name='nano', device='cpu')

@@ -118,7 +118,7 @@ def split_bag(path: Path, parts: int, frames_each: int) -> Path:
     joined: dict[str, Any] = {}
     messages = raw_messages(parts * frames_each)
     for part in range(parts):
-        piece = messages[part * frames_each : (part + 1) * frames_each]
+        piece = messages[part * frames_each:(part + 1) * frames_each]
         folder = write_bag(path.parent / f'{path.name}_{part}', piece)
         info = yaml.load((folder / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
         (folder / f'{folder.name}.mcap').rename(path / f'{folder.name}.mcap')

@@ -48,9 +48,8 @@ def stock_model() -> Any:
 @pytest.fixture(scope='session')
 def predictor(stock_model: Any) -> Any:
     """Give our predictor with the same weights, looped: bit-identical."""
-    from stock import build, OURS
-
     from sam2_tracker.core.engine.predictor import Predictor
+    from stock import build, OURS
 
     model = build(target=OURS)
     model.load_state_dict(stock_model.state_dict())

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from bag_making import FIRST_NS, jpeg_of, picture, STEP_NS
 import numpy as np
-
 from sam2_tracker.core.types import (
     Box,
     Frame,
@@ -22,7 +21,7 @@ HW = (48, 64)
 
 def square(left: int, top: int, side: int = 12) -> np.ndarray:
     mask = np.zeros(HW, bool)
-    mask[top : top + side, left : left + side] = True
+    mask[top:top + side, left:left + side] = True
     return mask
 
 

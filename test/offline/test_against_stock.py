@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 import pytest
 from rosbags.highlevel import AnyReader
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.offline.command import main
 from sam2_tracker.offline.sources.bag import BagSource
@@ -64,10 +63,9 @@ def stock_logits(
     bag: Path, truth: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> list[np.ndarray]:
     """Give stock's logits on every frame, (3, height, width)."""
-    import torch
-
     from sam2_tracker.models.device import core_count_for_two
     from sam2_tracker.models.loader import build_stock_predictor
+    import torch
 
     torch.set_num_threads(core_count_for_two())
     frames = tmp_path_factory.mktemp('frames')
@@ -139,12 +137,11 @@ def test_the_bag_and_the_pngs_agree(out: Path, labels: list[np.ndarray]):
 def test_the_three_dogs_score_what_the_accuracy_benchmark_says(
     out: Path, truth: list[np.ndarray], data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from supervision import rle_to_mask
-
     from benchmarks.accuracy import measure_sequence
     from benchmarks.davis import score_frames
     from benchmarks.sequences import load_sequence
     from sam2_tracker.models.loader import build_tracking_predictor
+    from supervision import rle_to_mask
 
     height, width = truth[0].shape
     found = {number: [np.zeros((height, width), bool)] * FRAMES for number in OBJECTS}

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.settings import from_values, Option, setting

@@ -17,9 +17,8 @@ import numpy as np
 from PIL import Image
 import pytest
 from rosbags.rosbag2 import Reader
-from video_making import blank_packets, VideoKind, write_video
-
 from sam2_tracker.offline.command import main
+from video_making import blank_packets, VideoKind, write_video
 
 
 def test_a_run_writes_every_output_and_nothing_else(finished: dict[str, bytes]):

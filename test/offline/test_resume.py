@@ -15,7 +15,6 @@ from typing import Any
 
 from command_rig import content, FRAMES, outputs, whole_looking
 import pytest
-
 from sam2_tracker.offline.command import main
 
 # The command, which never gets beyond frame 5: the frames before were handed to all outputs.

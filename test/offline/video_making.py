@@ -43,7 +43,7 @@ def moving_square(number: int, size: tuple[int, int]) -> np.ndarray:
         [60 + x * 120 // width, 40 + y * 180 // height, 90 + (x + y) * 90 // (width + height)], -1
     ).astype(np.uint8)
     left = 4 + 2 * number
-    rgb[height // 4 : height // 2, left : left + width // 4] = (220, 40, 30)
+    rgb[height // 4:height // 2, left:left + width // 4] = (220, 40, 30)
     return rgb
 
 

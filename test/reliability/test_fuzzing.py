@@ -13,7 +13,6 @@ import sys
 import time
 
 import pytest
-
 from reliability import fuzz as fuzzing
 from reliability.fuzz import feed_one, report, Tally, TARGET_NAMES, Watched
 from reliability.mutations import mutate, mutate_tree, mutate_words

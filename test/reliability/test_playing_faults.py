@@ -11,7 +11,6 @@ import tempfile
 import time
 
 import pytest
-
 from reliability import disks
 from reliability.faults.__main__ import main, report, rows
 from reliability.playing import play_apart, play_here

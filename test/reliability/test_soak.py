@@ -9,7 +9,6 @@ import sys
 
 import numpy as np
 import pytest
-
 from reliability.soak import MAX_BYTES, soak
 from reliability.soak_bounds import Bounds, judge, Outcome, Row, Sample, slope
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import signal
 
 import pytest
-
 from reliability.faults.engine import Ordered
 from reliability.stage import Live, Stage
 from reliability.verdicts import DiedError, FrozeError, LiedError

@@ -1,11 +1,11 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import (
     Box,
@@ -37,7 +37,7 @@ def result(*objects: TrackedObject, index: int = 0, image=None) -> TrackedFrame:
         mask = np.zeros(HW, bool)
         if item.box is not None:
             mask[
-                item.box.y : item.box.y + item.box.height, item.box.x : item.box.x + item.box.width
+                item.box.y:item.box.y + item.box.height, item.box.x:item.box.x + item.box.width
             ] = True
         masks.append(mask)
     frame = Frame(index, 0, FrameHeader(0, ''), image, HW)

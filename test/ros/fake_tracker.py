@@ -20,10 +20,10 @@ from sam2_tracker.ros.stop_request import StopRequest
 if __name__ == '__main__':
     stop = StopRequest()
     from node_rig import FakeLoader, GatedPredictor
-
     from sam2_tracker.ros.node.tracker_process import run
 
     class HeldPredictor(GatedPredictor):
+
         def encode(self, image_rgb):
             hold = Path(os.environ.get('FAKE_HOLD', '/nowhere'))
             while hold.exists():
@@ -32,6 +32,7 @@ if __name__ == '__main__':
             return super().encode(image_rgb)
 
     class SlowLoader(FakeLoader):
+
         def __init__(self):
             super().__init__()
             self.predictor = HeldPredictor()

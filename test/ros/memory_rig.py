@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402, I100
 """A model without a network whose memories can be saved, and calls of the services that do it."""
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from node_rig import FakeLoader, GatedPredictor, NodeRig
-import torch
-
 from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker_msgs.srv import LoadMemory, SaveMemory
+import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))
 from fakes import FakeMemory, FakeOutput

@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402, I100
 """A tracker node in this process, on a model without a network."""
 
 from __future__ import annotations
@@ -15,9 +16,6 @@ import numpy as np
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros_graph import Graph, HELD_S, Inbox, TIMEOUT_S, wait_until
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
-
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
@@ -25,6 +23,8 @@ from sam2_tracker.ros.node.executor import Spinner
 from sam2_tracker.ros.node.tracker_node import TrackerNode
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))
 from fakes import FakePredictor

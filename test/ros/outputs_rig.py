@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import numpy as np
 from ros_graph import Graph, wait_until
-
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import (
     Box,
@@ -37,6 +36,7 @@ def tracked_frame(*object_ids: int, masks: bool = True, label_image: bool = True
 
 
 class Outputs:
+
     def __init__(self, graph: Graph, name: str) -> None:
         self.node = graph.node.__class__(name, context=graph.context)
         self.graph = graph

@@ -12,13 +12,12 @@ from geometry_msgs.msg import Point
 from node_rig import NodeRig
 import numpy as np
 from ros_graph import Graph
-from sensor_msgs.msg import RegionOfInterest
-from std_msgs.msg import Header
-from std_srvs.srv import Trigger
-
 from sam2_tracker.ros.messages import mask_to_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt, TrackedObject
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
+from sensor_msgs.msg import RegionOfInterest
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 HEIGHT, WIDTH = 48, 64
 MAX_FRAMES, LOOK_BACK, MAX_OBJECTS = 12, 4, 3

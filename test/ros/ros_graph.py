@@ -15,7 +15,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-
 from sam2_tracker.ros.qos import SERVICE
 
 TIMEOUT_S = 60.0

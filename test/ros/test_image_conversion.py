@@ -13,9 +13,6 @@ from hypothesis import strategies as st
 import numpy as np
 import PIL.Image
 import pytest
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.ros.messages import (
     ACCEPTED,
@@ -27,6 +24,8 @@ from sam2_tracker.ros.messages import (
     mask_to_msg,
     payload_from_msg,
 )
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 CONTRACT_ENCODINGS = (
     'rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16', 'bayer_rggb8', 'bayer_bggr8',

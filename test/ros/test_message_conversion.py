@@ -9,9 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from sensor_msgs.msg import Image, RegionOfInterest
-from std_msgs.msg import Header
-
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.types import Box, FrameHeader, ObjectState, Prompt, TrackedObject
 from sam2_tracker.ros.messages import (
@@ -29,6 +26,8 @@ from sam2_tracker.ros.messages import (
 )
 from sam2_tracker_msgs.msg import Prompt as PromptMsg
 from sam2_tracker_msgs.msg import TrackedObject as TrackedObjectMsg
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
 
 CUP = TrackedObject(
     id=7, label='cup', state=ObjectState.VISIBLE, score=0.75, box=Box(3, 4, 10, 20), area_px=120,

@@ -11,7 +11,6 @@ import pytest
 import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-
 from sam2_tracker.core.config import FramePolicy, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.settings import When
@@ -30,13 +29,14 @@ def ros():
 
 
 class Declared:
+
     def __init__(self, *overrides: str, unconfigured: bool = True) -> None:
         self.unconfigured = unconfigured
         arguments = ['--ros-args', *itertools.chain(*(('-p', text) for text in overrides))]
         self.node = Node(next(NAMES), cli_args=arguments, use_global_arguments=False)
         self.parameters = NodeParameters(self.node, lambda: self.unconfigured)
 
-    def set(self, **values: object):
+    def set(self, **values: object):  # noqa: A003
         changes = [Parameter(name.replace('__', '.'), value=value)
                    for name, value in values.items()]
         return self.node.set_parameters_atomically(changes)

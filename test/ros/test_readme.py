@@ -9,7 +9,6 @@ from pathlib import Path
 import re
 
 import pytest
-
 from sam2_tracker.models.zoo import MODELS
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()

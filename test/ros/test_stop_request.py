@@ -11,7 +11,6 @@ import threading
 import time
 
 import pytest
-
 from sam2_tracker.ros.stop_request import StopRequest
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -17,10 +17,9 @@ from ament_index_python.packages import get_package_prefix, PackageNotFoundError
 import numpy as np
 import pytest
 from ros_graph import Graph, wait_until
+from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-
-from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
@@ -128,7 +127,7 @@ class TestCamera:
         wait_until(self.publisher.get_subscription_count, what='a subscription to the camera')
 
     def centre(self, number: int) -> tuple[float, float]:
-        """Return the disc's centre (x, y) on a picture."""
+        """Return x and y of the disc's centre on a picture."""
         height, width = self.hw
         return width * (0.3 + 0.01 * (number % 30)), height * 0.5
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from training.clips import compose_clip, covered_frames, look, move_camera, promptable
 from training.data import cut_out, Library, Picture
 from training.sprites import draw_sprite, random_shape, random_sprites, Sprite

@@ -8,7 +8,6 @@ import pytest
 from sam2.modeling.sam2_base import SAM2Base
 import torch
 from torch.nn import functional
-
 from training.matching import (
     GRID,
     KEYS,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from training import prompts
 from training.prompts import NEGATIVE, PADDING, POSITIVE
 

@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402, I100
 """Learning, resuming and exporting, on one small clip."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from training.attention import plain_attention
 from training.losses import frame_losses, mask_losses, overlaps
 from training.model import build_nano

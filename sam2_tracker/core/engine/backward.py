@@ -15,8 +15,6 @@ from dataclasses import dataclass
 import math
 from typing import Any
 
-import torch
-
 from sam2_tracker.core.engine.memory.object_memory import (
     Entry,
     LowResMask,
@@ -25,6 +23,7 @@ from sam2_tracker.core.engine.memory.object_memory import (
 )
 from sam2_tracker.core.protocols import MaskOutput, Memory
 from sam2_tracker.core.types import Float32Array
+import torch
 
 # Frames 0, 1, 2, ... become ORIGIN, ORIGIN - 1, ORIGIN - 2, ...: positive, as SAM 2 wants them. It
 # reads memories at multiples of its stride, which are the same frames counted from either end only

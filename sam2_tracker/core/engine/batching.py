@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sam2.modeling.sam2_utils import get_1d_sine_pe
-import torch
-
 from sam2_tracker.core.engine.features import EncodedFrame
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory_attention import BatchAttention
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+import torch
 
 
 @dataclass(frozen=True, eq=False)

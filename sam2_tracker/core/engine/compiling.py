@@ -10,10 +10,9 @@ from dataclasses import fields, replace
 import os
 from pathlib import Path
 
-import torch
-
 from sam2_tracker.core.engine.batching import StepInputs, StepOutputs
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+import torch
 
 Step = Callable[[StepInputs], StepOutputs]
 # Objects with so many prompted frames get a graph of their own; others run as before.

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-import torch
-
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor, unread_position
 from sam2_tracker.core.protocols import FrameFeatures
 from sam2_tracker.core.types import UInt8Array
+import torch
 
 # SAM 2's own, those of ImageNet.
 MEAN = (0.485, 0.456, 0.406)

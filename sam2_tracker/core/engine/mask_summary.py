@@ -13,12 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
-
 from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import FrameMasks, MaskSummary
 from sam2_tracker.core.types import BoolArray, Box, UInt16Array, Wanted
+import torch
+from torch.nn import functional
 
 Counts = npt.NDArray[np.int64]
 

@@ -10,8 +10,6 @@ import contextlib
 from typing import Any
 
 import numpy as np
-import torch
-
 from sam2_tracker.core.engine.batching import BatchTracker, Job
 from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
 from sam2_tracker.core.engine.features import (
@@ -42,6 +40,7 @@ from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.protocols import FrameFeatures, FrameMasks, MaskOutput, Memory, TrackStep
 from sam2_tracker.core.types import MAX_POINTS, Prompt, UInt8Array, Wanted
+import torch
 
 _COMPILE = ('none', 'encoder', 'full')
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}

@@ -99,7 +99,7 @@ class FrameBuffer:
                 self._changed.notify_all()
         return arrival
 
-    def next(self, timeout_s: float | None = None) -> StoredFrame | None:
+    def next(self, timeout_s: float | None = None) -> StoredFrame | None:  # noqa: A003
         """
         Wait for the worker's next frame; it cannot be evicted until the following call.
 

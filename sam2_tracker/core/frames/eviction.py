@@ -185,7 +185,7 @@ class HeldFrames:
         held.on_disk = False
         self._count(held, 1)
 
-    def next(self) -> tuple[StoredFrame | None, list[HeldFrame]]:
+    def next(self) -> tuple[StoredFrame | None, list[HeldFrame]]:  # noqa: A003
         """
         Give the worker its next frame, None if there is none.
 

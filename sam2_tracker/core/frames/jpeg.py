@@ -18,7 +18,6 @@ import struct
 import cv2
 import numpy as np
 from PIL import Image
-
 from sam2_tracker.core.config import BufferConfig, FramePolicy, MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, one_line
 from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage

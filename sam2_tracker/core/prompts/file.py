@@ -12,7 +12,6 @@ import re
 from typing import Any
 
 import numpy as np
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import one_mask_in

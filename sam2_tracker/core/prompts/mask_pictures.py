@@ -11,7 +11,6 @@ import struct
 import zlib
 
 from PIL import Image
-
 from sam2_tracker.core.errors import one_line
 from sam2_tracker.core.plain_file import read_whole
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.types import BoolArray, UInt8Array
 

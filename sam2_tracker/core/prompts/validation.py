@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.types import (

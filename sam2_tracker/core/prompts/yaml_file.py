@@ -15,11 +15,10 @@ from pathlib import Path
 import re
 from typing import Any
 
-import yaml
-
 from sam2_tracker.core.errors import one_line, PromptError
 from sam2_tracker.core.plain_file import read_whole
 from sam2_tracker.core.text import shown
+import yaml
 
 # 10,000 entries of 400 characters; it takes some seconds to read.
 MOST_BYTES = 4 << 20

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.validation import size_text

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Log
 from sam2_tracker.core.protocols import FrameMasks, MaskOutput, MaskSummary, PredictorProtocol

@@ -59,7 +59,7 @@ class Track:
     carried_mask_hw: BoolArray | None = None
 
     @property
-    def id(self) -> int:
+    def id(self) -> int:  # noqa: A003
         """Return the object's id."""
         return self.shown.id
 

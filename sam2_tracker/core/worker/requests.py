@@ -154,7 +154,7 @@ class RequestQueue:
         self._unanswered: set[AnyTicket] = set()
         self._closed_because = 'the tracker has not been started'
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: A003
         """Begin to take requests."""
         self._deadlines.start()
         with self._lock:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.protocols import MaskOutput, TrackStep

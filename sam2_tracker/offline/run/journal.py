@@ -14,7 +14,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.prompts.file import FilePrompt

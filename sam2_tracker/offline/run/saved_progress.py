@@ -12,7 +12,6 @@ import time
 from typing import Any
 
 import numpy as np
-
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import (

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import numpy.typing as npt
-
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import BoolArray, Box, TrackedObject, Wanted
@@ -306,7 +305,7 @@ def _joined(outline: Polygon, part: Polygon) -> Polygon:
     """Insert a part where it is nearest to the outline."""
     distances = np.linalg.norm(outline[:, None].astype(np.float64) - part[None], axis=2)
     at, first = np.unravel_index(int(distances.argmin()), distances.shape)
-    around = np.concatenate([np.roll(part, -int(first), axis=0), part[first : first + 1]])
+    around = np.concatenate([np.roll(part, -int(first), axis=0), part[first:first + 1]])
     return np.concatenate([outline[: at + 1], around, outline[at:]])
 
 

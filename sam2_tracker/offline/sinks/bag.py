@@ -22,10 +22,9 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.log import Level, Log, silent
-from sam2_tracker.core.types import (
+from sam2_tracker.core.types import (  # noqa: I101
     BoolArray,
     Box,
     FrameHeader,
@@ -43,7 +42,6 @@ from sam2_tracker.offline.sources.bag import make_typestore
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
     from rosbags.typesys.store import Typestore
-
     from sam2_tracker.render.overlay import Overlay
 
 NODE = '/sam2_tracker'
@@ -53,7 +51,8 @@ TRACKED_OBJECTS = 'sam2_tracker_msgs/msg/TrackedObjects'
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 _OWN_TOPIC = re.compile(
-    f'{NODE}/(objects|label_image|object_[0-9]+/mask|annotated(/compressed)?|detections|label_info)'
+    f'{NODE}/(objects|label_image|object_[0-9]+/mask|annotated(/compressed)?|detections|'
+    'label_info)'
 )
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'

@@ -17,7 +17,6 @@ from rosbags.typesys import (
     Stores,
     TypesysError,
 )
-
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sources.bag import open_bag, readable
 

@@ -96,7 +96,7 @@ class OutputKind:
 
     option: str
     metavar: str
-    help: str
+    help: str  # noqa: A003
     sink: type[Sink]
     make: Callable[[Path, Recording], Sink]
     place: Place

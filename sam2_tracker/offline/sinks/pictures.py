@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 import cv2
 import numpy as np
 from PIL import Image
-
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.types import UInt8Array, Wanted
 from sam2_tracker.offline.sinks.sink import Result
@@ -75,19 +74,19 @@ def without_orientation(payload: bytes) -> bytes:
     """
     content = bytearray(payload)
     at = 2
-    while content[at : at + 1] == b'\xff' and at + 4 <= len(content):
+    while content[at:at + 1] == b'\xff' and at + 4 <= len(content):
         marker = content[at + 1]
         if marker == 0xFF:  # Any number of these may stand before a marker.
             at += 1
             continue
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             break
-        end = at + 2 + int.from_bytes(content[at + 2 : at + 4], 'big')
-        segment = content[at + 4 : end]
+        end = at + 2 + int.from_bytes(content[at + 2:at + 4], 'big')
+        segment = content[at + 4:end]
         if marker == _APP1 and segment.startswith(_EXIF):
-            content[at + 4 : end] = _EXIF + _without_tag(segment[len(_EXIF) :])
+            content[at + 4:end] = _EXIF + _without_tag(segment[len(_EXIF):])
         elif marker == _APP1 and segment.startswith(_XMP):
-            content[at + 4 : end] = _XMP_ORIENTATION.sub(rb'\g<1>1', segment)
+            content[at + 4:end] = _XMP_ORIENTATION.sub(rb'\g<1>1', segment)
         at = max(end, at + 2)
     return bytes(content)
 
@@ -96,11 +95,11 @@ def _without_tag(tiff: bytearray) -> bytearray:
     """Take the orientation out of a TIFF's first directory; its length stays."""
     order: Literal['big', 'little'] = 'big' if tiff[:2] == b'MM' else 'little'
     first = int.from_bytes(tiff[4:8], order) + 2
-    count = int.from_bytes(tiff[first - 2 : first], order)
+    count = int.from_bytes(tiff[first - 2:first], order)
     for at in range(first, first + count * _ENTRY_BYTES, _ENTRY_BYTES):
-        if int.from_bytes(tiff[at : at + 2], order) == _ORIENTATION and at < len(tiff):
+        if int.from_bytes(tiff[at:at + 2], order) == _ORIENTATION and at < len(tiff):
             end = first + count * _ENTRY_BYTES + 4  # Behind it lies the next directory's place.
-            moved = tiff[at + _ENTRY_BYTES : end] + bytes(_ENTRY_BYTES)
+            moved = tiff[at + _ENTRY_BYTES:end] + bytes(_ENTRY_BYTES)
             fewer = (count - 1).to_bytes(2, order)
             whole = tiff[: first - 2] + fewer + tiff[first:at] + moved + tiff[end:]
             return whole if len(whole) == len(tiff) else tiff
@@ -155,7 +154,6 @@ class AnnotatedVideo:
 
     def __init__(self, path: Path, rate_hz: float, log: Log = silent) -> None:
         import av
-
         from sam2_tracker.render.overlay import Overlay
 
         self._overlay = Overlay()

@@ -25,7 +25,6 @@ from rosbags.rosbag2.storage_mcap import McapReader
 from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
-
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.offline.errors import SourceError
@@ -78,7 +77,7 @@ class _WholeSqlite3Reader(Sqlite3Reader):
         super().__init__(path)
         self._merged: TemporaryDirectory[str] | None = None
 
-    def open(self) -> None:
+    def open(self) -> None:  # noqa: A003
         """Open the file, or its copy."""
         path = Path(str(self.path))
         _refuse_unfinished(path)

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, one_line
 from sam2_tracker.core.frames import jpeg

@@ -53,7 +53,7 @@ class SourceKind:
 
     what: str
     fits: Callable[[Path], bool]
-    open: Callable[[Path, SourceOptions, Log], Source]
+    open: Callable[[Path, SourceOptions, Log], Source]  # noqa: A003
     has_topics: bool = False
 
 

@@ -12,7 +12,6 @@ import time
 
 import cv2
 import numpy as np
-
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.log import Level, Log, silent

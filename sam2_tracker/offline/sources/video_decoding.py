@@ -20,7 +20,6 @@ from av.stream import Disposition
 from av.video.reformatter import Interpolation, VideoReformatter
 import cv2
 import numpy as np
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.types import UInt8Array
 

@@ -19,10 +19,6 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-from std_srvs.srv import Trigger
-
 from sam2_tracker.core.errors import ConfigError, FrameError, one_line
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.log import Level, Log
@@ -34,6 +30,9 @@ from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, NS_PER_S, stamp
 from sam2_tracker.ros.parameters import declare_checked
 from sam2_tracker.ros.qos import has_arrived, image_topic
 from sam2_tracker.ros.stop_request import StopRequest
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 
 # Later than this, and the source is slower than its own rate: its clock is set anew.
 MAX_LATE_NS = NS_PER_S // 2

@@ -15,8 +15,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
-
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
@@ -28,6 +26,7 @@ from sam2_tracker.ros.qos import (
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
 )
+from sensor_msgs.msg import CompressedImage, Image
 
 # A publisher that appears later is fitted to after at most so long.
 REVIEW_PERIOD_S = 0.5

@@ -15,7 +15,6 @@ from geometry_msgs.msg import PointStamped
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-
 from sam2_tracker.core.config import PromptConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame

@@ -11,7 +11,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import BufferStatistics
 from sam2_tracker.core.worker.statistics import StageLatency

@@ -15,7 +15,6 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
-
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.ros.node.engine import ModelLoader, Sam2Loader
 from sam2_tracker.ros.node.tracking_system import TrackingSystem

@@ -17,7 +17,6 @@ from typing import NoReturn
 import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
-
 from sam2_tracker.core.errors import ConfigError, one_line
 from sam2_tracker.core.process import keep_freed_memory, spin_briefly, take_short_turns
 from sam2_tracker.ros.node.engine import ModelLoader

@@ -9,7 +9,6 @@ import traceback
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
-
 from sam2_tracker.core.config import FramePolicy, NodeConfig
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.text import printable_lines

@@ -13,7 +13,6 @@ import traceback
 
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import TrackedFrame, Wanted
 from sam2_tracker.ros.messages import header_to_msg

@@ -18,9 +18,6 @@ import cv2
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.messages import (
@@ -32,6 +29,8 @@ from sam2_tracker.ros.messages import (
 )
 from sam2_tracker.ros.qos import LATCHED, OUTPUT, without_event_callbacks
 from sam2_tracker_msgs.msg import TrackedObjects
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 if TYPE_CHECKING:
     from sam2_tracker.render.overlay import Overlay

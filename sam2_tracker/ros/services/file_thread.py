@@ -14,7 +14,6 @@ import threading
 from typing import TypeVar
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
-
 from sam2_tracker.core.text import printable
 from sam2_tracker.core.worker.requests import answer, Ticket
 

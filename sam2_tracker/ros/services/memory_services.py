@@ -16,7 +16,6 @@ from typing import Protocol, TYPE_CHECKING
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-
 from sam2_tracker.core.errors import StorageError, TrackerError
 from sam2_tracker.core.protocols import Memory, PredictorProtocol
 from sam2_tracker.core.text import is_printable

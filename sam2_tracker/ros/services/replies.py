@@ -13,7 +13,6 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
-
 from sam2_tracker.core.errors import ModelError, StorageError, TrackerError
 from sam2_tracker.core.worker.requests import Ticket
 

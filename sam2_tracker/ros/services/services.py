@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from std_srvs.srv import SetBool, Trigger
-
 from sam2_tracker.core.errors import FrameError, TrackerError
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
@@ -24,6 +22,7 @@ from sam2_tracker.ros.messages import (
 from sam2_tracker.ros.qos import SERVICE
 from sam2_tracker.ros.services.replies import done, refused, Replies
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
+from std_srvs.srv import SetBool, Trigger
 
 
 class TrackerServices:

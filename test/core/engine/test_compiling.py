@@ -13,9 +13,6 @@ from dataclasses import astuple
 from functools import cache, partial
 
 import pytest
-from stock import differing, disc_mask, read_clip, Stream
-import torch
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine import compiling
 from sam2_tracker.core.engine import predictor as predictor_module
@@ -25,6 +22,8 @@ from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.models.loader import build_predictor
+from stock import differing, disc_mask, read_clip, Stream
+import torch
 
 
 @pytest.fixture(scope='module')

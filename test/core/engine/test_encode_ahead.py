@@ -8,13 +8,12 @@ import threading
 
 import numpy as np
 import pytest
-from stock import CLIP_FRAMES, disc_xy, points, read_clip
-import torch
-
 from sam2_tracker.core.engine.features import EncodeAhead, EncodedFrame
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import UInt8Array
+from stock import CLIP_FRAMES, disc_xy, points, read_clip
+import torch
 
 
 def picture(grey: int = 0) -> UInt8Array:

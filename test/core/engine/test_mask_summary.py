@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-
 from sam2_tracker.core.engine.mask_summary import fill_holes, summarise_masks, upsample
 from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import MaskSummary
 from sam2_tracker.core.types import Box, Wanted
+import torch
 
 HW = (8, 12)
 

@@ -8,15 +8,14 @@ import copy
 
 import pytest
 from sam2.modeling.sam.transformer import RoPEAttention
-from stock import CLIP_HW, disc_mask
-import torch
-
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine import memory_attention
 from sam2_tracker.core.engine.memory_attention import attend, BatchAttention, fold_values
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.models.loader import build_predictor
+from stock import CLIP_HW, disc_mask
+import torch
 
 
 @pytest.fixture
@@ -54,6 +53,7 @@ def test_rotations_that_sam2_made_on_a_gpu_are_moved_to_the_model(attention):
         moves, here = [], attention.freqs_cis
 
         class OnGpu(torch.Tensor):
+
             def to(self, device):
                 moves.append(device)
                 return here

@@ -16,8 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import pytest
 from safetensors.torch import save_file
-import torch
-
 from sam2_tracker.core.engine.memory.file import (
     FORMAT,
     load_fitting,
@@ -28,6 +26,7 @@ from sam2_tracker.core.engine.memory.file import (
 )
 from sam2_tracker.core.engine.memory.transfer import CondBank
 from sam2_tracker.core.errors import ModelError, StorageError, TrackerError
+import torch
 
 SIDE, WIDTH = 4, 8
 

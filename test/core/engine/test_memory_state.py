@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import pytest
-from stock import CLIP_HW, differing, disc_xy, points, Stream
-import torch
-
 from sam2_tracker.core.engine.memory.transfer import state_of
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import ModelError
+from stock import CLIP_HW, differing, disc_xy, points, Stream
+import torch
 
 STOP = 24
 END = 32
@@ -70,7 +69,7 @@ def state_fixture(predictor, encoded):
 def test_a_state_that_lacks_something_is_refused(predictor, state, lost):
     with pytest.raises(ModelError, match='cannot be read'):
         predictor.restored(CLIP_HW, {name: tensor for name, tensor in state.items()
-                                      if lost not in f'.{name}'})
+                                     if lost not in f'.{name}'})
 
 
 @pytest.mark.parametrize('name', ['cond.0.obj_ptr', 'cond.first.0.obj_ptr', 'other.0.0.obj_ptr',

@@ -8,13 +8,12 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from stock import CLIP_HW, differing, disc_mask, disc_xy, points, Stream
-from test_stock_memory import skip_missing_maps
-import torch
-
 from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
+from stock import CLIP_HW, differing, disc_mask, disc_xy, points, Stream
+from test_stock_memory import skip_missing_maps
+import torch
 
 TOLERANCE = 1e-4
 

@@ -8,6 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.models.loader import build_predictor, build_stock_predictor
 from stock import (
     box,
     CLIP_FRAMES,
@@ -20,10 +23,6 @@ from stock import (
     StockSession,
     Stream,
 )
-
-from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.models.loader import build_predictor, build_stock_predictor
 
 END = CLIP_FRAMES
 # A correction on a past frame, and the newest frame then.

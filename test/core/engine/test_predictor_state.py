@@ -9,6 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.memory.stock import StockMemory
+from sam2_tracker.core.engine.memory.transfer import CondBank
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.errors import FrameError, ModelError, PromptError
+from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
+from sam2_tracker.core.types import MAX_POINTS, Prompt
+from sam2_tracker.models.loader import build_predictor
 from stock import (
     box,
     build,
@@ -23,15 +31,6 @@ from stock import (
     Stream,
 )
 import torch
-
-from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.memory.stock import StockMemory
-from sam2_tracker.core.engine.memory.transfer import CondBank
-from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.errors import FrameError, ModelError, PromptError
-from sam2_tracker.core.protocols import PredictorProtocol, TrackStep
-from sam2_tracker.core.types import MAX_POINTS, Prompt
-from sam2_tracker.models.loader import build_predictor
 
 
 def test_the_predictor_is_what_the_tracker_asks_for(predictor):

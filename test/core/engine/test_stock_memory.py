@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from stock import CLIP_FRAMES, CLIP_HW, differing, disc_mask, disc_xy, points, StockSession, Stream
-import torch
-
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
 from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Prompt
+from stock import CLIP_FRAMES, CLIP_HW, differing, disc_mask, disc_xy, points, StockSession, Stream
+import torch
 
 END = CLIP_FRAMES
 LOOK_BACK = 6

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from camera import Open, opened
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.frames.buffer import FrameBuffer
 

@@ -14,7 +14,6 @@ import time
 from camera import flush, opened, PATIENCE_S, payload, picture, process, SECOND_NS, send_raw
 import numpy as np
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.core.frames import buffer as buffer_module

@@ -9,7 +9,6 @@ from pathlib import Path
 from camera import header, HW, numbers, Open, opened, payload, process, SECOND_NS, send, send_all
 import numpy as np
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.stored_frame import EncodedImage, Outcome, RawImage

@@ -10,7 +10,6 @@ from camera import HW, Open, payload, process, SECOND_NS, send, send_all
 from hypothesis import settings, strategies
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
 import pytest
-
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.buffer import FrameBuffer
@@ -217,7 +216,7 @@ class EveryMachine(RuleBasedStateMachine):
             self.held.refused(unwritten[at % len(unwritten)])
 
     @rule()
-    def next(self) -> None:
+    def next(self) -> None:  # noqa: A003
         before, self.in_work = self.in_work, None
         stored, gone = self.held.next()
         if stored is None:

@@ -16,7 +16,6 @@ import tempfile
 
 from camera import begin_session, flush, opened, payload, process, send, send_all
 import pytest
-
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.frames.files import SessionFolder
 

@@ -10,7 +10,6 @@ from camera import flush, header, Open, payload, picture, process, send_raw
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import jpeg

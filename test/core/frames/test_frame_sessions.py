@@ -19,7 +19,6 @@ from camera import (
     send_all,
 )
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import sessions as sessions_module

@@ -11,7 +11,6 @@ from camera import header, payload, picture, process
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.config import BufferConfig, FramePolicy
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage, RawImage

@@ -17,7 +17,6 @@ import sys
 from camera import begin_session, flush, header, opened, payload, picture, process, send, send_all
 import numpy as np
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.frames import buffer as buffer_module

@@ -12,7 +12,6 @@ import threading
 
 from camera import HW, numbers, opened, payload, process, SECOND_NS, send, send_all
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.buffer import FrameBuffer

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 from camera import flush, header, HW, opened, PATIENCE_S, payload, picture, process, send_all
 import numpy as np
 import pytest
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, StorageError, UnansweredError
 from sam2_tracker.core.frames import buffer as buffer_module

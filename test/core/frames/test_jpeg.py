@@ -11,7 +11,6 @@ from hypothesis import given, settings, strategies
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import jpeg
 

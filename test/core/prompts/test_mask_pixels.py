@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.core.prompts.mask_pixels import masks_in, one_mask_in

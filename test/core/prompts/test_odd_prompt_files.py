@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 

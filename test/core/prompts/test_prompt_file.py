@@ -11,12 +11,11 @@ from fakes import frame
 import numpy as np
 from PIL import Image
 import pytest
-from worker_rig import answer, running, WorkerRig
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import load_prompt_file, PromptFile
 from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.types import IdAllocator, ObjectState
+from worker_rig import answer, running, WorkerRig
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from dataclasses import replace
 from fakes import click
 import numpy as np
 import pytest
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.validation import is_renaming, validate_prompts
 from sam2_tracker.core.types import IdAllocator, MAX_POINTS, MAX_PROMPTS, Prompt

@@ -12,13 +12,12 @@ import random
 
 from fakes import click, FakeMemory, FakePredictor, frame
 import pytest
-from tracker_rig import Rig, token_of
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.tracking.drafting import PromptTarget
 import sam2_tracker.core.tracking.tracker
 from sam2_tracker.core.types import Prompt
+from tracker_rig import Rig, token_of
 
 LOOK_BACK = 9
 

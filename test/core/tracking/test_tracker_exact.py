@@ -13,9 +13,6 @@ from fakes import FakeFrames
 import numpy as np
 from PIL import Image
 import pytest
-from stock import CLIP_HW, disc_xy, points, read_clip, StockSession
-import torch
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.engine.mask_summary import upsample
 from sam2_tracker.core.tracking.drafting import PromptTarget
@@ -28,6 +25,8 @@ from sam2_tracker.core.types import (
     UInt8Array,
     Wanted,
 )
+from stock import CLIP_HW, disc_xy, points, read_clip, StockSession
+import torch
 
 # On shorter clips stock SAM 2 scales the ages of its pointers differently.
 LONG_ENOUGH = 16

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from fakes import click
 import pytest
-from tracker_rig import reference, Rig, token_of
-
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.tracking.look_back import LookBack
 from sam2_tracker.core.types import ObjectState
+from tracker_rig import reference, Rig, token_of
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from __future__ import annotations
 from fakes import click, frame
 import numpy as np
 import pytest
-from tracker_rig import Rig, token_of
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.types import ObjectState, Prompt
+from tracker_rig import Rig, token_of
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from __future__ import annotations
 from fakes import click, FakeMemory, frame
 import numpy as np
 import pytest
-from tracker_rig import ALL, mask_of, reference, Rig, token_of
-
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import ObjectState
+from tracker_rig import ALL, mask_of, reference, Rig, token_of
 
 
 @pytest.fixture

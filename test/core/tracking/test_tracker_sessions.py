@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from fakes import click, frame
 import pytest
-from tracker_rig import ALL, Rig
-
 from sam2_tracker.core.tracking.carry_over import same_aspect
 from sam2_tracker.core.types import ObjectState, Prompt
+from tracker_rig import ALL, Rig
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from dataclasses import replace
 
 from fakes import click, FakeMemory, frame
 import pytest
-from tracker_rig import reference, Rig, token_of
-
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.tracking.drafting import PromptTarget
+from tracker_rig import reference, Rig, token_of
 
 
 @pytest.fixture

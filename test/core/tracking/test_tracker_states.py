@@ -9,11 +9,10 @@ from dataclasses import replace
 
 from fakes import click, frame
 import pytest
-from tracker_rig import Rig
-
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.tracking.visibility import next_visibility, Visibility
 from sam2_tracker.core.types import ObjectState
+from tracker_rig import Rig
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from fakes import click, FakeFrames, FakeMemory, FakePredictor, frame
 import numpy as np
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.protocols import TrackStep

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import pytest
-
 from sam2_tracker.core.worker.statistics import percentile, Statistics
 
 
 class Clock:
+
     def __init__(self) -> None:
         self.now_s = 1000.0
 

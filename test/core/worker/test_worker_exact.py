@@ -14,9 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stock import box, CLIP_FRAMES, disc_mask, disc_xy, points, StockSession
-import torch
-
 from sam2_tracker.core.config import (
     BufferConfig,
     CoreConfig,
@@ -31,6 +28,8 @@ from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFra
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
+from stock import box, CLIP_FRAMES, disc_mask, disc_xy, points, StockSession
+import torch
 
 PATIENCE_S = 300.0
 END = CLIP_FRAMES

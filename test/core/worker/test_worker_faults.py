@@ -11,8 +11,6 @@ import time
 
 from fakes import click
 import pytest
-from worker_rig import answer, PATIENCE_S, running, WorkerRig
-
 from sam2_tracker.core.config import BufferConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.log import Level
@@ -20,6 +18,7 @@ from sam2_tracker.core.types import ObjectState
 from sam2_tracker.core.worker import loop
 from sam2_tracker.core.worker.loop import Backoff, MAX_DEATHS
 from sam2_tracker.core.worker.statistics import StageLatency
+from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 
 @pytest.fixture

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from fakes import click
 import pytest
-from worker_rig import answer, PATIENCE_S, running, WorkerRig
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.types import ObjectState, Prompt
+from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 
 @pytest.fixture

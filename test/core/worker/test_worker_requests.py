@@ -11,12 +11,11 @@ import time
 
 from fakes import click
 import pytest
-from worker_rig import answer, PATIENCE_S, running, WorkerRig
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError, TrackerError, WithdrawnError
 from sam2_tracker.core.worker.loop import REQUESTS_TURN_S
 from sam2_tracker.core.worker.requests import Deadlines, Ticket
+from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import time
 
 from fakes import click
 import pytest
-from worker_rig import answer, PATIENCE_S, running, WorkerRig
-
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.types import IdAllocator, ObjectState
+from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 
 @pytest.fixture

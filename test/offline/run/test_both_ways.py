@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.log import silent
@@ -186,9 +185,8 @@ def test_the_pass_back_equals_stocks_whatever_the_stride_of_the_memories(
     monkeypatch: pytest.MonkeyPatch,
     stride: int,
 ) -> None:
-    from stock import disc_xy, points
-
     from sam2_tracker.core.engine.predictor import Predictor
+    from stock import disc_xy, points
 
     for model in (stock_model, predictor.model):
         monkeypatch.setattr(model, 'memory_temporal_stride_for_eval', stride)

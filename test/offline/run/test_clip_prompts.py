@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bag_making import FIRST_NS, stamps
 import pytest
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts

@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from sam2_tracker.core.errors import ConfigError, PromptError
 from sam2_tracker.offline.arguments import parse
 from sam2_tracker.offline.errors import OutputError

@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.journal import Journal, was_interrupted
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bag_making import compressed_image, FIRST_NS, jpeg_of, raw_messages, STEP_NS, write_bag
 import pytest
-
 from sam2_tracker.offline.command import main
 
 FRAMES = 6
@@ -24,7 +23,7 @@ def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = []
     for number in range(3):
         messages = []
-        for index, picture in enumerate(pictures[number * FRAMES : (number + 1) * FRAMES]):
+        for index, picture in enumerate(pictures[number * FRAMES:(number + 1) * FRAMES]):
             stamp_ns = FIRST_NS + index * STEP_NS
             message = compressed_image(jpeg_of(picture), stamp_ns)
             messages.append(('/camera/compressed', stamp_ns, message))

@@ -8,13 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
-
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import ObjectState
 from sam2_tracker.offline.run import saved_progress
 from sam2_tracker.offline.run.clip import ClipState, KnownObject
 from sam2_tracker.offline.run.saved_progress import SavedProgress
+import torch
 
 
 class Recording:

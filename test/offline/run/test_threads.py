@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import threading
 
 import pytest
-
 from sam2_tracker.offline.run.threads import ReadAhead, WriteBehind
 
 

@@ -14,7 +14,6 @@ from results import HW, result
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader, StoragePlugin
-
 from sam2_tracker.core.errors import ConfigError, StorageError
 from sam2_tracker.offline.sinks.bag import BagContent, MessageFactory, ResultBag
 from sam2_tracker.offline.sources import bag as bag_types
@@ -107,7 +106,6 @@ def test_the_objects_topic_is_latched_as_the_live_one(tmp_path: Path):
 
 def test_ros_reads_the_messages_that_the_live_node_sends(needs_ros: None):
     from rclpy.serialization import deserialize_message
-
     from sam2_tracker.ros.messages import (
         header_to_msg,
         label_image_to_msg,

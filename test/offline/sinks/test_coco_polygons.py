@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from results import result
-
 from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, polygons
 
 

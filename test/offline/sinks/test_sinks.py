@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image, ImageOps
 import pytest
 from results import fill, HW, result
-
 from sam2_tracker.core.types import TrackedFrame
 from sam2_tracker.offline.sinks.annotations import (
     Classes,
@@ -81,7 +80,7 @@ def test_coco_masks_decode_to_the_objects_own_masks(tmp_path: Path):
         assert np.array_equal(decoded, mask)
         assert one['area'] == mask.sum()
         left, top, width, height = one['bbox']
-        assert mask[top : top + height, left : left + width].sum() == mask.sum()
+        assert mask[top:top + height, left:left + width].sum() == mask.sum()
 
 
 def test_the_official_coco_code_reads_the_masks(tmp_path: Path):
@@ -131,7 +130,7 @@ def test_the_video_has_every_frame_at_its_time_with_the_masks_drawn(tmp_path: Pa
     change = np.abs(pictures[0].astype(int) - plain).sum(axis=2)
     inside = result(0).tracked.masks[0]
     assert change[inside].mean() > 60
-    assert change[HW[0] // 2 + 10 :, HW[1] // 2 + 10 :].mean() < 30
+    assert change[HW[0] // 2 + 10:, HW[1] // 2 + 10:].mean() < 30
 
 
 @pytest.mark.parametrize('pause_s', [8 * 3600, 1_700_000_000], ids=['night', 'clock set'])

@@ -12,7 +12,6 @@ import stat
 from command_rig import small_disk
 import pytest
 from results import result
-
 from sam2_tracker.core.errors import ConfigError, StorageError
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, ObjectTable

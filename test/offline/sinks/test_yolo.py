@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 from results import fill, HW, result, square, tracked_object
-
 from sam2_tracker.offline.sinks.annotations import (
     Classes,
     one_polygon,

@@ -28,7 +28,6 @@ import numpy as np
 from PIL import Image
 import pytest
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
-
 from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.bag import BagSource

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from PIL import Image
 import pytest
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.offline.sources.image_decoding import ACCEPTED, rgb_from_image, rgb_from_payload
 
@@ -73,9 +72,8 @@ def test_row_padding_changes_nothing(encoding: str):
 def test_the_live_node_converts_to_the_same_pixels(encoding: str, needs_ros: None):
     import array
 
-    from sensor_msgs.msg import Image as RosImage
-
     from sam2_tracker.ros.messages import image_from_msg
+    from sensor_msgs.msg import Image as RosImage
 
     message = noise(encoding)
     live = RosImage(

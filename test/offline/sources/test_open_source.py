@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 import pytest
 from rosbags.rosbag2 import CompressionMode
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.open_source import open_source, SourceOptions

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bag_making import FIRST_NS, picture, stamps
 import pytest
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.log import Level
 from sam2_tracker.offline.sources.source import SourceFrame

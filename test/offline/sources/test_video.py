@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
@@ -15,7 +14,7 @@ HW = (48, 64)
 
 
 def picture(number: int) -> np.ndarray:
-    """A red picture (BGR) whose brightness tells its number."""
+    """Make a red BGR picture whose brightness tells its number."""
     image = np.zeros((*HW, 3), np.uint8)
     image[..., 2] = 40 + 10 * number
     return image
@@ -147,13 +146,14 @@ def test_a_webcam_is_read_until_it_stops_delivering(monkeypatch):
     pictures = [picture(0), picture(1)]
 
     class Camera:
+
         def __init__(self, index):
             assert index == 3
 
         def isOpened(self):
             return True
 
-        def set(self, *_):
+        def set(self, *_):  # noqa: A003
             return True
 
         def get(self, _):

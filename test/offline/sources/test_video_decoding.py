@@ -12,13 +12,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from video_making import blank_packets, moving_square, VideoKind, write_video
-
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.log import Level, silent
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.offline.sources.timeline import Clock, Timeline
 from sam2_tracker.offline.sources.video import VideoSource
+from video_making import blank_packets, moving_square, VideoKind, write_video
 
 FULL_RANGE, BT709, BT2020 = {'color_range': 2}, {'colorspace': 1}, {'colorspace': 9}
 B_FRAMES = {'bf': '3', 'g': '12'}
@@ -150,7 +149,7 @@ def test_a_frame_that_is_lost_without_an_error_is_missed_by_the_container_s_coun
     path = write_video(tmp_path, VideoKind('a.avi', 'mjpeg', 'yuvj420p', count=30))
     content = bytearray(path.read_bytes())
     chunk = content.index(b'00dc', content.index(b'00dc', len(content) // 3) + 4)
-    content[chunk : chunk + 8] = b'\xff' * 8
+    content[chunk:chunk + 8] = b'\xff' * 8
     path.write_bytes(content)
     frames, damage = read(path)
     assert len(frames) == 29
@@ -171,7 +170,7 @@ def test_pictures_of_which_parts_are_made_up_are_counted_and_the_same_each_time(
     path = write_video(tmp_path, kind)
     content = bytearray(path.read_bytes())
     start = content.index(b'mdat') + len(content) // 4
-    content[start : start + 40] = bytes(range(40))
+    content[start:start + 40] = bytes(range(40))
     path.write_bytes(content)
     (frames, damage), (again, _) = read(path), read(path)
     assert re.search(r'pictures? decoded in parts only|damaged packet', damage)
@@ -233,12 +232,12 @@ def with_cover_first(folder: Path) -> Path:
             container.mux(stream.encode())
     content = path.read_bytes()
     start = content.index(b'moov') - 4
-    size = struct.unpack('>I', content[start : start + 4])[0]
-    moov = content[start : start + size]
+    size = struct.unpack('>I', content[start:start + 4])[0]
+    moov = content[start:start + size]
     tags = moov.index(b'udta') - 4
     tracks = moov.index(b'trak') - 4
     moved = moov[:tracks] + moov[tags:] + moov[tracks:tags]
-    path.write_bytes(content[:start] + moved + content[start + size :])
+    path.write_bytes(content[:start] + moved + content[start + size:])
     return path
 
 

@@ -3,6 +3,7 @@
 """`video_source`: which frames it publishes, when each is due, and what it refuses."""
 
 from collections.abc import Iterator
+import contextlib
 import os
 from pathlib import Path
 import re
@@ -11,9 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-
-# isort: split
-import contextlib
 
 import cv2
 import numpy as np
@@ -24,10 +22,6 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_graph import TIMEOUT_S, wait_until
-from sensor_msgs.msg import CompressedImage, Image
-from std_srvs.srv import Trigger
-from tracker_runner import wait_until_it_handles_signals
-
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.ros.camera.video_source_node import (
@@ -36,6 +30,9 @@ from sam2_tracker.ros.camera.video_source_node import (
     Section,
     timed_frames,
 )
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
+from tracker_runner import wait_until_it_handles_signals
 
 DOMAIN_ID = 71
 ROOT = Path(__file__).parents[3]
@@ -43,7 +40,7 @@ HW = (48, 64)
 
 
 def picture(number: int) -> np.ndarray:
-    """A red picture (BGR) whose brightness tells its number."""
+    """Make a red BGR picture whose brightness tells its number."""
     image = np.zeros((*HW, 3), np.uint8)
     image[..., 2] = 40 + 10 * number
     return image
@@ -168,8 +165,8 @@ def test_a_damaged_video_is_played_past_the_damage_and_says_so(start, receiver, 
     chunk = content.index(b'movi')
     for _ in range(3):
         chunk = content.index(b'00dc', chunk) + 4
-    size = int.from_bytes(content[chunk : chunk + 4], 'little')
-    content[chunk + 4 : chunk + 4 + size] = bytes(size)
+    size = int.from_bytes(content[chunk:chunk + 4], 'little')
+    content[chunk + 4:chunk + 4 + size] = bytes(size)
     path = tmp_path / 'damaged.avi'
     path.write_bytes(content)
     receiver.subscribe(Image, 'image')

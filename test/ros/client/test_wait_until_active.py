@@ -1,5 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
+# flake8: noqa: E402, I100
 """`wait_until_active`, which holds back the bag of replay.launch.py."""
 
 from __future__ import annotations

@@ -9,10 +9,9 @@ from node_rig import ask, click
 import pytest
 from rcl_interfaces.msg import Log
 from ros_graph import wait_until
-from std_msgs.msg import Header
-
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
+from std_msgs.msg import Header
 
 DOMAIN_ID = 43
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)
@@ -23,6 +22,7 @@ def stamps(rig):
 
 
 class Clicker:
+
     def __init__(self, rig):
         self.rig = rig
         self.publisher = rig.graph.publisher(PointStamped, f'{rig.prefix}/clicked_point')

@@ -16,13 +16,12 @@ import PIL.Image
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_graph import wait_until
-from sensor_msgs.msg import CompressedImage, Image
-
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sam2_tracker.ros.qos import image_topic
+from sensor_msgs.msg import CompressedImage, Image
 
 DOMAIN_ID = 33
 RELIABLE = ReliabilityPolicy.RELIABLE
@@ -31,6 +30,7 @@ NAMES = (f'camera_{number}' for number in itertools.count())
 
 
 class Log:
+
     def __init__(self):
         self.lines: list[tuple[str, str]] = []
 
@@ -63,7 +63,7 @@ class Camera:
         self.config = InputConfig(**config)
         self.input = None
 
-    def open(self):
+    def open(self):  # noqa: A003
         self.input = ImageInput(self.node, self.config, self.append, lambda: 65535)
         return self
 

@@ -9,11 +9,10 @@ from node_rig import ask, click, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
 from ros_graph import TIMEOUT_S, wait_until
-from sensor_msgs.msg import Image
-from std_srvs.srv import SetBool
-
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
+from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 
 DOMAIN_ID = 38
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR

@@ -15,7 +15,6 @@ from node_rig import FakeLoader, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
-
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.log import silent
 from sam2_tracker.core.types import IdAllocator, Wanted
@@ -88,10 +87,11 @@ def test_results_that_cannot_be_published_are_an_error_until_one_can(rig, monkey
 
     def message_of(is_wanted: Callable[[bytes], bool]) -> str:
         # Messages of before do not count.
-        return next(status.message for status in inbox.wait_for(
+        array = inbox.wait_for(
             lambda array: any(is_wanted(status.level) and status.hardware_id == rig.prefix
-                              for status in array.status), len(inbox.messages)).status
-            if status.hardware_id == rig.prefix)
+                              for status in array.status), len(inbox.messages))
+        return next(status.message for status in array.status
+                    if status.hardware_id == rig.prefix)
 
     def convert(*_):
         raise KeyError('no such field')

@@ -11,13 +11,12 @@ import numpy as np
 from outputs_rig import HEADER_STAMP, HEIGHT, tracked_frame, WIDTH
 import pytest
 from ros_graph import wait_until
-from sensor_msgs.msg import CompressedImage, Image
-
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.outputs import publishers, topics
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
+from sensor_msgs.msg import CompressedImage, Image
 
 DOMAIN_ID = 32
 

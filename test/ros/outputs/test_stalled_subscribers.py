@@ -24,13 +24,12 @@ import pytest
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from ros_graph import TIMEOUT_S, wait_until
-from sensor_msgs.msg import Image
-
 from sam2_tracker.ros.camera.video_source_node import ACKNOWLEDGED_WITHIN_S
 from sam2_tracker.ros.outputs import publishers
 from sam2_tracker.ros.outputs.publishers import Outgoing, REPAIR_TIME_S
 from sam2_tracker.ros.outputs.topics import MaskOutput
 from sam2_tracker.ros.qos import has_arrived
+from sensor_msgs.msg import Image
 
 DOMAIN_ID = 45
 SUBSCRIBER = """
@@ -144,6 +143,7 @@ def test_a_subscriber_that_stalls_does_not_keep_an_interrupt_from_ending_a_sourc
 
 
 class Topic:
+
     def __init__(self, depth):
         self.qos_profile = QoSProfile(depth=depth)
 

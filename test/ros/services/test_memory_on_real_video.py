@@ -9,12 +9,11 @@ from node_rig import ask, NodeRig, SUCCESS
 import numpy as np
 from PIL import Image as Picture
 import pytest
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
-
 from sam2_tracker.ros.messages import image_to_msg, mask_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.node.engine import Sam2Loader
 from sam2_tracker_msgs.msg import Prompt
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 DOMAIN_ID = 67
 SEQUENCE = 'blackswan'
@@ -60,8 +59,8 @@ def mask_of(rig, object_id, pixels, number):
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width) > 0
 
 
-def test_an_object_that_one_node_learnt_is_found_by_the_next_in_the_same_scene(graph, tmp_path,
-                                                                             video):
+def test_an_object_that_one_node_learnt_is_found_by_the_next_in_the_same_scene(
+        graph, tmp_path, video):
     import torch
 
     torch.set_num_threads(1)

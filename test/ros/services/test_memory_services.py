@@ -21,12 +21,11 @@ from prompt_rig import listed
 import pytest
 from ros_graph import HELD_S, TIMEOUT_S, wait_until
 from safetensors.numpy import save_file
-from std_srvs.srv import SetBool, Trigger
-
 from sam2_tracker.core.engine.memory import file as memory_file
 from sam2_tracker.ros.messages import stamp_from_msg
 from sam2_tracker_msgs.msg import TrackedObject
 from sam2_tracker_msgs.srv import ListObjects, RemoveObject, SaveMemory
+from std_srvs.srv import SetBool, Trigger
 
 DOMAIN_ID = 66
 

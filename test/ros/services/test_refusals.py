@@ -26,11 +26,10 @@ from prompt_rig import (
 )
 import pytest
 from ros_graph import TIMEOUT_S
-from sensor_msgs.msg import Image, RegionOfInterest
-from std_srvs.srv import Trigger
-
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_srvs.srv import Trigger
 
 DOMAIN_ID = 41
 

@@ -12,7 +12,6 @@ import pytest
 from rclpy.node import Node
 from rclpy.task import Future
 from ros_graph import graph_in, wait_until
-
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.ros.node.executor import Spinner

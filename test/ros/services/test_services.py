@@ -22,11 +22,10 @@ from prompt_rig import (
 )
 import pytest
 from ros_graph import wait_until
-from std_srvs.srv import SetBool, Trigger
-
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
+from std_srvs.srv import SetBool, Trigger
 
 DOMAIN_ID = 35
 
@@ -201,10 +200,12 @@ def test_many_requests_at_once_are_all_answered(rig):
     object_id = ask_on(rig, click()).objects[0].id
     pending = [rig.graph.call_async(ListObjects, f'{rig.prefix}/list_objects')
                for _ in range(40)]
-    pending += [rig.graph.call_async(
-        AddPrompts, f'{rig.prefix}/add_prompts',
-        AddPrompts.Request(prompts=[click(object_id)],
-                           stamp=stamp_to_msg(rig.stamp_ns(rig.sent - 1))))
-        for _ in range(10)]
+    pending += [
+        rig.graph.call_async(
+            AddPrompts, f'{rig.prefix}/add_prompts',
+            AddPrompts.Request(prompts=[click(object_id)],
+                               stamp=stamp_to_msg(rig.stamp_ns(rig.sent - 1))))
+        for _ in range(10)
+    ]
     wait_until(lambda: all(future.done() for future in pending))
     assert all(future.result().success for future in pending)

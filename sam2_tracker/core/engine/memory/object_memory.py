@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TYPE_CHECKING
 
-import torch
-
 from sam2_tracker.core.engine.features import EncodedFrame
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.protocols import MaskOutput, Memory
+import torch
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam2.modeling.sam2_utils import select_closest_cond_frames
-
 from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory, Reading
 
 if TYPE_CHECKING:

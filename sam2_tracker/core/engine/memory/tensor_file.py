@@ -16,9 +16,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-import torch
-
 from sam2_tracker.core.plain_file import read_whole
+import torch
 
 # 1000 objects with 4 prompted frames of 0.5 MB each: the most tracked at once, as it comes.
 MOST_BYTES = 2 << 30

@@ -11,13 +11,12 @@ from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
-import torch
-from torch import nn
-
 from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.protocols import Memory
 from sam2_tracker.core.text import shown
+import torch
+from torch import nn
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
