@@ -240,13 +240,13 @@ class FrameWriter:
         :param frames: gives those that are to be in it, one by one, in the disk's thread
         :param wanted: asked at the end; if it is not, it is removed again
         """
-        def each() -> Generator[HeldFrame, None, None]:
-            for held in frames():
+        def each(found: Iterator[HeldFrame]) -> Generator[HeldFrame, None, None]:
+            for held in found:
                 self._disk.note_progress()
                 yield held
 
         def make() -> Path:
-            with closing(each()) as one_by_one:
+            with closing(each(frames())) as one_by_one:
                 path = self._files.snapshot(one_by_one)
             if not wanted():
                 shutil.rmtree(path, ignore_errors=True)

@@ -16,7 +16,7 @@ import tempfile
 
 from camera import begin_session, flush, opened, payload, process, send, send_all
 import pytest
-from sam2_tracker.core.errors import StorageError
+from sam2_tracker.core.errors import FrameError, StorageError
 from sam2_tracker.core.frames.files import SessionFolder
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -275,6 +275,12 @@ def test_snapshot_is_copied_where_the_file_system_has_no_links(
         snapshot = buffer.snapshot()
         assert (snapshot / '00000.jpeg').stat().st_nlink == 1
     assert (snapshot / '00000.jpeg').read_bytes() == payload(10)
+
+
+def test_snapshot_of_nothing_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as buffer, pytest.raises(FrameError, match='no frame is buffered yet'):
+        buffer.snapshot()
+    assert not list(tmp_path.iterdir())
 
 
 def test_snapshots_of_a_private_buffer_stay(temporary: Path) -> None:

@@ -13,6 +13,7 @@ from fakes import click
 import pytest
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError, TrackerError, WithdrawnError
+from sam2_tracker.core.frames.files import BufferDirectory
 from sam2_tracker.core.worker.loop import REQUESTS_TURN_S
 from sam2_tracker.core.worker.requests import Deadlines, Ticket
 from worker_rig import answer, PATIENCE_S, running, WorkerRig
@@ -312,6 +313,42 @@ def test_a_snapshot_has_the_buffered_frames(rig):
     rig.play(3)
     folder = answer(rig.worker.snapshot())
     assert len(list(folder.glob('*.jpeg'))) == 3
+
+
+@pytest.fixture
+def hung_disk(monkeypatch):
+    """Let a snapshot's folder be made only when this is set."""
+    answers, make = threading.Event(), BufferDirectory.open_snapshot
+
+    def wait_and_make(directory):
+        assert answers.wait(PATIENCE_S)
+        return make(directory)
+
+    monkeypatch.setattr(BufferDirectory, 'open_snapshot', wait_and_make)
+    yield answers
+    answers.set()
+
+
+def test_a_snapshot_that_waits_for_the_disk_keeps_neither_frames_nor_requests_waiting(
+    rig, hung_disk
+):
+    rig.play(3)
+    ticket = rig.worker.snapshot()
+    assert answer(rig.prompt(click())).objects[0].id == 1
+    rig.play(2, 3)
+    assert not ticket.done()
+    hung_disk.set()
+    assert len(list(answer(ticket).glob('*.jpeg'))) >= 3
+
+
+def test_a_snapshot_that_was_withdrawn_leaves_nothing(rig, hung_disk, tmp_path):
+    rig.play(1)
+    ticket = rig.worker.snapshot()
+    answer(rig.worker.list_objects())
+    assert ticket.withdraw('its time is up')
+    hung_disk.set()
+    assert rig.buffer.flush(PATIENCE_S)
+    assert not list(tmp_path.rglob('snapshot*'))
 
 
 def test_live_settings_apply_from_the_next_request_or_frame(rig):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from node_rig import ask, click
 import numpy as np
 from rcl_interfaces.msg import Log
+from ros_graph import wait_until
 from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 from sensor_msgs.msg import Image
@@ -156,8 +157,12 @@ def test_the_frames_lie_in_a_folder_per_session_and_a_users_pictures_stay(start,
     rig.track(12)
     rig.sent = 0
     rig.track(2)
-    folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
-    assert (folders[-1] / '00000.jpeg').exists() and (folders[-1] / '00001.jpeg').exists()
+
+    def names() -> list[str]:
+        newest = max(path for path in tmp_path.iterdir() if path.is_dir())
+        return sorted(path.name for path in newest.glob('*.jpeg'))
+
+    wait_until(lambda: names() == ['00000.jpeg', '00001.jpeg'])
     rig.node.trigger_deactivate()
     rig.node.trigger_cleanup()
     assert [path.name for path in tmp_path.rglob('*.jpeg')] == ['mine.jpeg']
