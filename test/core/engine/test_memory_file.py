@@ -73,7 +73,12 @@ def test_the_same_objects_are_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(('head', 'tensors', 'sentence'), [
     ({}, {'maps': torch.ones(2, WIDTH, SIDE)}, 'whose maps are torch.float32 of shape'),
     ({}, {'pointers': torch.ones(2, WIDTH, dtype=torch.int64)}, 'whose pointers are torch.int64'),
+    ({}, {'pointers': torch.ones(2, WIDTH).to(torch.float8_e4m3fn)}, 'are torch.float8_e4m3fn of'),
     ({}, {'maps': torch.full((2, WIDTH, SIDE, SIDE), torch.nan)}, 'maps are not all numbers'),
+    ({}, {'maps': torch.full((2, WIDTH, SIDE, SIDE), 3e38)},
+     r'maps go up to 3e\+38: at most 10000 is accepted'),
+    ({}, {'pointers': torch.full((2, WIDTH), -10001.0)}, r'pointers go up to 10001: at most'),
+    ({}, {'score_logits': torch.full((2, 1), 1e19)}, r'score_logits go up to 1e\+19: at most'),
     ({}, {'pointers': torch.ones(3, WIDTH)}, 'empty or differ in length'),
     ({'bank': {'model': 'abc', 'image_size': 'big'}}, {}, "image size 'big'"),
     ({'bank': {'model': 'abc', 'image_size': 64}}, {}, 'does not describe an object'),

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from sam2_tracker.core.engine.memory.transfer import state_of
+from sam2_tracker.core.engine.memory.transfer import LARGEST_VALUE, state_of
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import ModelError
 from stock import CLIP_HW, differing, disc_xy, points, Stream
@@ -52,6 +54,20 @@ def test_an_imported_object_goes_on_from_a_state_too(predictor, encoded):
     resumed.memories[1] = predictor.restored(CLIP_HW, state_of(stream.memories[1]))
     assert resumed.memories[1].cond_indices == stream.memories[1].cond_indices
     assert differing(on_from(resumed), on_from(stream)) == []
+
+
+@pytest.mark.parametrize('field', ['maps', 'pointers', 'score_logits'])
+def test_the_largest_values_that_files_may_have_still_give_numbers(predictor, encoded, field):
+    bank = predictor.export_cond(tracked(predictor, encoded).memories[1])
+    values = getattr(bank, field)
+    signs = torch.sign(torch.randn(values.shape, generator=torch.Generator().manual_seed(1)))
+    largest = (signs * LARGEST_VALUE).to(values.dtype)
+    stream = Stream(predictor, encoded)
+    stream.memories[1] = predictor.new_memory(CLIP_HW)
+    predictor.import_cond(stream.memories[1], replace(bank, **{field: largest}))
+    stream.track(0, 4)
+    assert all(bool(logits.isfinite().all()) for logits in stream.results.values())
+    assert 0 <= stream.memories[1].output(3).score <= 1
 
 
 def test_there_is_no_state_right_after_a_prompt(predictor, encoded):

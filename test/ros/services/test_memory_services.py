@@ -230,8 +230,8 @@ def test_a_load_that_cannot_be_done_in_time_is_answered_and_never_applied(hurrie
 
 def test_a_disk_that_hangs_is_not_waited_for_longer_than_for_anything_else(
         hurried, folder, monkeypatch):
-    mended, read = threading.Event(), memory_file.load_memory
-    monkeypatch.setattr(memory_file, 'load_memory',
+    mended, read = threading.Event(), memory_file.read_tensor_file
+    monkeypatch.setattr(memory_file, 'read_tensor_file',
                         lambda path: (mended.wait(HELD_S), read(path))[1])
     for reply in (load(hurried), save(hurried, 'mugs')):
         assert not reply.success

@@ -25,6 +25,10 @@ _BANK_FIELDS = ('maps', 'pointers', 'score_logits')
 # What later frames read of a frame; how its mask looked is not among it.
 _ENTRY_FIELDS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
 _KINDS = ('cond', 'tracked')
+_DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+# Measured with nano: what it learns is below 45, and scores are no numbers any more from about
+# 1e19 on, where a square is infinite in float32.
+LARGEST_VALUE = 10_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +139,15 @@ def fingerprint(model: nn.Module) -> str:
 
 def _refuse_unlikely(tensors: Mapping[str, torch.Tensor]) -> None:
     for name, dimensions in zip(_BANK_FIELDS, (4, 2, 2), strict=True):
-        if tensors[name].dim() != dimensions or not tensors[name].is_floating_point():
+        if tensors[name].dim() != dimensions or tensors[name].dtype not in _DTYPES:
             raise ModelError(f'object memory file whose {name} are {tensors[name].dtype} of '
                              f'shape {tuple(tensors[name].shape)}')
         if not bool(tensors[name].isfinite().all()):
             raise ModelError(f'object memory file whose {name} are not all numbers')
+        largest = float(tensors[name].abs().max()) if tensors[name].numel() else 0.0
+        if largest > LARGEST_VALUE:
+            raise ModelError(f'object memory file whose {name} go up to {largest:.6g}: at most '
+                             f'{LARGEST_VALUE:g} is accepted, far more than any model learns')
     if len({len(tensors[name]) for name in _BANK_FIELDS}) != 1 or not len(tensors['maps']):
         raise ModelError('object memory file whose tensors are empty or differ in length')
 
