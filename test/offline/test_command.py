@@ -118,6 +118,16 @@ def test_a_memory_that_cannot_be_written_is_an_output_that_cannot(
     assert (tmp_path / 'file' / 'memory.safetensors').exists()
 
 
+def test_other_files_in_a_folder_of_pictures_may_have_any_name(tmp_path: Path):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    (folder / 'notes\udcff.txt').write_text('no picture')
+    for number in range(2):
+        Image.new('RGB', (64, 48), (200, 30, 30)).save(folder / f'{number}.jpg')
+    options = ['--box', '10,10,40,40', '--csv', str(tmp_path / 'out.csv')]
+    assert main([str(folder), *options]) == 0
+
+
 def test_a_memory_is_not_written_to_a_pipe_and_that_is_said_before_anything_is_tracked(
     tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -214,8 +214,8 @@ def _of_files(path: Path) -> str:
     stats = [(file.name, file.stat()) for file in files if file.is_file()]
     return _hash(
         [
-            str(path.resolve()).encode(),
-            *(f'{name} {stat.st_size} {stat.st_mtime_ns}'.encode() for name, stat in stats),
+            os.fsencode(path.resolve()),
+            *(os.fsencode(f'{name} {stat.st_size} {stat.st_mtime_ns}') for name, stat in stats),
         ]
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.log import Level, Log, silent
+from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.offline.sources.image_decoding import (
     jpeg_in,
@@ -103,7 +104,7 @@ class FolderSource:
     :param rate_hz: frames a second, as pictures have no times
     :param mono16_white: value of a pixel of a 16-bit grey PNG that is white
     :param max_pixels: of the largest picture that is accepted
-    :raises FrameError: it is no folder, or has no pictures
+    :raises FrameError: it is no folder, has no pictures, or one whose name cannot be shown
     """
 
     # A damaged picture is refused.
@@ -128,6 +129,11 @@ class FolderSource:
         )
         if not self.pictures:
             raise FrameError(f'{path} has no pictures: {", ".join(PICTURE_SUFFIXES)} are read')
+        for picture in self.pictures:
+            fault = text_fault(picture.name)
+            if fault:
+                # Outputs have these names, and lists of them.
+                raise FrameError(f'{path}: the name of a picture {fault}')
         self.frame_count: int | None = len(self.pictures)
         stems = {picture.stem.casefold() for picture in self.pictures}
         # Outputs are called as pictures are, without their suffixes.

@@ -105,6 +105,13 @@ def test_pictures_have_their_names_unless_two_differ_only_in_suffix_or_case(fold
     assert {frame.file_name for frame in FolderSource(folder).frames()} == {''}
 
 
+@pytest.mark.parametrize('name', ['a\udcff.jpg', '\x1b[31m0.jpg', 'a\n.jpg'])
+def test_a_picture_whose_name_cannot_be_shown_is_refused(folder, name):
+    sorted(folder.iterdir())[0].rename(folder / name)
+    with pytest.raises(FrameError, match=r"the name of a picture '.* that cannot be printed"):
+        FolderSource(folder)
+
+
 def test_what_is_no_picture_is_said_without_an_address_in_memory(folder):
     (folder / '3.jpg').write_text('not a picture')
     with pytest.raises(FrameError) as refused:
