@@ -80,6 +80,8 @@ class Soak:
         self._robot.wait(lambda: self._robot.state(2.0) == 'active' or self._has_ended(), START_S)
         sent = self._folder / 'sent.txt'
         camera = self._module('reliability.soak_camera', sent, '--seed', self._seed)
+        self._robot.wait(lambda: (sent.exists() and sent.stat().st_size) or self._has_ended(),
+                         START_S)
         operator = Operator(self._robot, self._seed, self._buffer)
         subscribers = Subscribers(
             self._robot, lambda: self._module('reliability.subscriber', '/sam2_tracker',
