@@ -9,6 +9,8 @@ For example:
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -60,7 +62,14 @@ def argument_of(spec: ParameterSpec) -> DeclareLaunchArgument:
 
 
 def start_tracker(context: LaunchContext) -> list[Node]:
-    """Make the node's action; that takes the arguments' values, since only given ones count."""
+    """
+    Make the node's action; that takes the arguments' values, since only given ones count.
+
+    :raises FileNotFoundError: `params_file` is not there: launch would start with the defaults
+    """
+    params_file = context.launch_configurations['params_file']
+    if not Path(params_file).is_file():
+        raise FileNotFoundError(f'params_file {params_file!r} is not there, or is no file')
     given = {
         # A value like `1` or `off` would otherwise be taken for what it looks like.
         spec.name: ParameterValue(LaunchConfiguration(spec.name), value_type=type(spec.default))

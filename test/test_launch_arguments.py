@@ -96,6 +96,7 @@ def test_only_arguments_that_are_given_override_the_parameter_file(described):
     module = described('tracker.launch.py')
     given = dict.fromkeys(arguments(module), '')
     given |= {'device': 'cpu', 'autostart': 'false', 'use_sim_time': 'true'}
+    given['params_file'] = str(ROOT / 'config' / 'tracker.yaml')
     (node,) = module.start_tracker(SimpleNamespace(launch_configurations=given))
     _, overrides = node.parameters
     assert {name: value.value_type for name, value in overrides.items()} == {
@@ -109,3 +110,13 @@ def test_the_readme_lists_every_launch_argument(described):
     line = (ROOT / 'README.md').read_text().partition('Launch arguments: ')[2].partition('.')[0]
     listed = {name.strip(' `\n') for name in line.split(',')}
     assert listed == set(arguments(described('tracker.launch.py')))
+
+
+def test_a_params_file_that_is_missing_is_said_and_nothing_is_started(described, tmp_path):
+    start = described('tracker.launch.py').start_tracker
+    given = dict.fromkeys((*PARAMETERS, 'use_sim_time'), '')
+    context = SimpleNamespace(launch_configurations={**given, 'params_file': str(tmp_path / 'my')})
+    with pytest.raises(FileNotFoundError, match=r"params_file '.*my' is not there"):
+        start(context)
+    (tmp_path / 'my').touch()
+    assert len(start(context)) == 1

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import itertools
+from pathlib import Path
+import re
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -17,6 +20,7 @@ from rclpy.parameter import Parameter
 from sam2_tracker.core.config import NodeConfig, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.settings import from_values, ParameterSpec, Value, When
+import yaml
 
 
 def descriptor_of(spec: ParameterSpec) -> ParameterDescriptor:
@@ -76,12 +80,22 @@ class NodeParameters:
         self._values = {spec.name: declare_checked(node, spec) for spec in PARAMETERS.values()}
         self._config = from_values(NodeConfig, self._values)
         node.add_on_set_parameters_callback(self.on_set)
-        _warn_of_unknown(node)
+        # Humble has no such callback: there an integer that is set for a double stays one.
+        if hasattr(node, 'add_pre_set_parameters_callback'):
+            node.add_pre_set_parameters_callback(self.on_pre_set)
+        warn_of_unknown(node)
 
     @property
     def config(self) -> NodeConfig:
         """The settings as they are now."""
         return self._config
+
+    def on_pre_set(self, changes: Sequence[Parameter]) -> list[Parameter]:
+        """Make a double of an integer that is set for one, so that it is stored as such."""
+        return [
+            Parameter(each.name, Parameter.Type.DOUBLE, float(each.value))
+            if each.type_ == Parameter.Type.INTEGER and _is_double(each.name) else each
+            for each in changes]
 
     def on_set(self, changes: Sequence[Parameter]) -> SetParametersResult:
         """Accept or refuse a change, with the reason."""
@@ -106,7 +120,12 @@ class NodeParameters:
         return checked
 
 
-def _warn_of_unknown(node: Node) -> None:
+def _is_double(name: str) -> bool:
+    return name in PARAMETERS and PARAMETERS[name].type_name == 'double'
+
+
+def warn_of_unknown(node: Node) -> None:
+    """Name the overrides of parameters that the node does not have."""
     # rclpy ignores an override of a parameter that is never declared: a slip of the pen.
     overrides = getattr(node, '_parameter_overrides', {})
     unknown = [name for name in overrides
@@ -114,3 +133,43 @@ def _warn_of_unknown(node: Node) -> None:
     if unknown:
         node.get_logger().warning(
             f'unknown parameters are ignored: {", ".join(sorted(unknown))}')
+
+
+def refuse_unmatched_files(arguments: Sequence[str], node_name: str) -> None:
+    """
+    Make sure that every parameter file is about this node.
+
+    rclpy takes the defaults where none of a file's entries matches, without a word.
+
+    :param arguments: of the process
+    :param node_name: with its namespace
+    :raises ConfigError: a file has no entry for the node
+    """
+    for flag, path in itertools.pairwise(arguments):
+        if flag != '--params-file':
+            continue
+        try:
+            names = _entry_names(yaml.safe_load(Path(path).read_text()), '')
+        except (OSError, ValueError, yaml.YAMLError):
+            continue  # rclpy has read it in its own way.
+        if not any(_matches(name, node_name) for name in names):
+            there = f'it has {", ".join(names)}' if names else 'it has none at all'
+            raise ConfigError(
+                f'parameter file {path} has no entry for {node_name}: {there}; '
+                f'{node_name} or /** would be right')
+
+
+def _entry_names(tree: object, place: str) -> list[str]:
+    """Name the nodes that a parameter file has entries for; namespaces may be nested."""
+    if not isinstance(tree, dict):
+        return []
+    if 'ros__parameters' in tree:
+        return [place]
+    return [name for key, below in tree.items()
+            for name in _entry_names(below, f'{place}/{str(key).strip("/")}')]
+
+
+def _matches(entry_name: str, node_name: str) -> bool:
+    """Return whether an entry is for a node: `*` is one part of its name, `**` any number."""
+    pattern = re.escape(entry_name).replace(r'/\*\*', r'(/\w+)*').replace(r'/\*', r'/\w+')
+    return re.fullmatch(pattern, node_name) is not None

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from sam2_tracker.core.config import FramePolicy, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.settings import When
-from sam2_tracker.ros.parameters import NodeParameters
+from sam2_tracker.ros.parameters import NodeParameters, refuse_unmatched_files
 
 DOMAIN_ID = 31
 
@@ -53,6 +53,55 @@ def test_an_integer_is_taken_for_a_double_live():
     assert declared.set(annotate__opacity=1).successful
     assert declared.parameters.config.annotate.opacity == 1.0
     assert type(declared.parameters.config.annotate.opacity) is float
+
+
+@pytest.mark.skipif(not hasattr(Node, 'add_pre_set_parameters_callback'),
+                    reason='this rclpy stores values as they come')
+def test_an_integer_that_is_set_for_a_double_is_stored_as_a_double():
+    declared = Declared()
+    assert declared.set(annotate__opacity=1, buffer__max_frames=50).successful
+    stored = declared.node.get_parameter('annotate.opacity')
+    assert (stored.type_, stored.value) == (Parameter.Type.DOUBLE, 1.0)
+    assert declared.node.get_parameter('buffer.max_frames').type_ == Parameter.Type.INTEGER
+
+
+ENTRY = '{ros__parameters: {model: nano}}'
+
+
+@pytest.mark.parametrize('content, node_name', [
+    (f'sam2_tracker: {ENTRY}', '/sam2_tracker'),
+    (f'/sam2_tracker: {ENTRY}', '/sam2_tracker'),
+    (f'/**: {ENTRY}', '/arm/left/sam2_tracker'),
+    (f'/*: {ENTRY}', '/sam2_tracker'),
+    (f'/arm/sam2_tracker: {ENTRY}', '/arm/sam2_tracker'),
+    (f'/*/sam2_tracker: {ENTRY}', '/arm/sam2_tracker'),
+    (f'/**/sam2_tracker: {ENTRY}', '/arm/left/sam2_tracker'),
+    (f'arm: {{sam2_tracker: {ENTRY}}}', '/arm/sam2_tracker'),
+    (f'camera: {ENTRY}\nsam2_tracker: {ENTRY}', '/sam2_tracker')])
+def test_a_parameter_file_with_an_entry_for_the_node_is_taken(tmp_path, content, node_name):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(content)
+    refuse_unmatched_files(['--ros-args', '--params-file', str(path)], node_name)
+    # rclpy matches it as well.
+    namespace, _, name = node_name.rpartition('/')
+    node = Node(name, namespace=namespace, use_global_arguments=False,
+                cli_args=['--ros-args', '--params-file', str(path)])
+    assert node._parameter_overrides['model'].value == 'nano'
+    node.destroy_node()
+
+
+@pytest.mark.parametrize('content, there', [
+    (f'tracker: {ENTRY}', 'it has /tracker'),
+    (f'/arm/sam2_tracker: {ENTRY}\ncamera: {ENTRY}', 'it has /arm/sam2_tracker, /camera'),
+    (f'/*/sam2_tracker: {ENTRY}', r'it has /*/sam2_tracker'),
+    ('', 'it has none at all')])
+def test_a_parameter_file_without_an_entry_for_the_node_is_refused(tmp_path, content, there):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(content)
+    with pytest.raises(ConfigError) as raised:
+        refuse_unmatched_files(['--ros-args', '--params-file', str(path)], '/sam2_tracker')
+    assert str(raised.value) == (f'parameter file {path} has no entry for /sam2_tracker: {there}; '
+                                 '/sam2_tracker or /** would be right')
 
 
 @pytest.mark.parametrize('override, sentence', [

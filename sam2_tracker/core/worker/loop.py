@@ -26,7 +26,8 @@ from sam2_tracker.core.worker.statistics import Statistics, StatisticsSnapshot
 
 # Frames replayed per live frame for each object that catches up: D frames take D / 3 live ones.
 REPLAYS_PER_FRAME = 4
-# How long requests may keep a frame waiting; one step of a request is never cut short.
+# How long requests may keep a frame waiting, or as long as a frame takes if that is longer: so no
+# request takes twice as long for it. One step of a request is never cut short.
 REQUESTS_TURN_S = 0.1
 # A source that was closed gives nothing and does not wait either.
 EMPTY_SOURCE_PAUSE_S = 0.05
@@ -53,7 +54,7 @@ class WorkerLoop:
     """
     Takes turns, each of which is one step of a request, one frame or one slice of the replays.
 
-    Requests go first, but when they have taken `REQUESTS_TURN_S` a frame has its turn.
+    Requests go first, but when they have taken as long as a frame does a frame has its turn.
 
     :ivar paused: frames stay in the buffer; set by requests only
     :ivar objects: as they were after the newest turn; may be read from any thread
@@ -88,7 +89,7 @@ class WorkerLoop:
         self._replay_turn = _Turn('a replay', Backoff())
         self._request_turn = self._doing = _Turn('a request', Backoff())
         self._replays_due = self._empty_turns = 0
-        self._requests_took_s = 0.0
+        self._requests_took_s = self._frame_took_s = 0.0
         self._weighed_at_s = -math.inf
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -174,7 +175,7 @@ class WorkerLoop:
     def _turn(self) -> None:
         wait_s = self._frame_turn.backoff.wait_s(time.monotonic())
         may_track = not self.paused and wait_s == 0
-        if self._requests_took_s >= REQUESTS_TURN_S:
+        if self._requests_took_s >= max(REQUESTS_TURN_S, self._frame_took_s):
             self._requests_took_s = 0.0
             if may_track and self._process_next(at_once=True):
                 return
@@ -231,8 +232,9 @@ class WorkerLoop:
         except FrameError as error:
             self._statistics.failed()
             self._log(Level.ERROR, f'a frame is lost: {error}')
+        self._frame_took_s = time.monotonic() - begun_s
         if self.objects:
-            self._statistics.record('frame', time.monotonic() - begun_s)
+            self._statistics.record('frame', self._frame_took_s)
         self._frame_turn.backoff.succeeded()
         self.fault = self.death = ''
         self._deaths = 0

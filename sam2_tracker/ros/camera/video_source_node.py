@@ -27,7 +27,7 @@ from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.ros.camera.video_source_options import SPECS
 from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, NS_PER_S, stamp_to_msg
-from sam2_tracker.ros.parameters import declare_checked
+from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
 from sam2_tracker.ros.qos import has_arrived, image_topic
 from sam2_tracker.ros.stop_request import StopRequest
 from sensor_msgs.msg import CompressedImage, Image
@@ -58,7 +58,9 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
     except rclpy_implementation.RCLError as error:
         raise ConfigError(one_line(error)) from error
     try:
-        _play(VideoSourceNode(), stop)
+        node = VideoSourceNode()
+        refuse_unmatched_files(arguments, node.get_fully_qualified_name())
+        _play(node, stop)
     finally:
         rclpy.try_shutdown()
 
@@ -70,6 +72,7 @@ class VideoSourceNode(Node):
         super().__init__('video_source')
         for spec in SPECS:
             declare_checked(self, spec)
+        warn_of_unknown(self)
         self.source = _open_source(str(self.value('path')), self._say)
         compressed = self.value('image_transport') == 'compressed'
         topic = image_topic(self.resolve_topic_name('image'), str(self.value('image_transport')))
@@ -79,6 +82,7 @@ class VideoSourceNode(Node):
         self._to_msg = _compressed_msg if compressed else _raw_msg
         self._released = threading.Event()
         self.create_service(Trigger, '~/play', self.on_play)
+        self._say_what_is_published()
 
     def _say(self, level: Level, sentence: str) -> None:
         # rcutils remembers a call site's level, so each level needs its own line.
@@ -86,6 +90,14 @@ class VideoSourceNode(Node):
             self.get_logger().info(sentence)
         else:
             self.get_logger().warning(sentence)
+
+    def _say_what_is_published(self) -> None:
+        rate_hz = float(self.value('rate')) or self.source.rate_hz
+        kind = 'CompressedImage' if self._to_msg is _compressed_msg else 'Image'
+        self.get_logger().info(
+            f'publishing {self.value("path")} on {self._publisher.topic_name} '
+            f'(sensor_msgs/{kind}, {rate_hz:g} frames a second, {self.value("reliability")})'
+        )
 
     def value(self, name: str) -> Value:
         """Return a parameter."""

@@ -22,6 +22,7 @@ from sam2_tracker.core.process import keep_freed_memory, spin_briefly, take_shor
 from sam2_tracker.ros.node.engine import ModelLoader
 from sam2_tracker.ros.node.executor import Spinner
 from sam2_tracker.ros.node.tracker_node import TrackerNode
+from sam2_tracker.ros.parameters import refuse_unmatched_files
 from sam2_tracker.ros.stop_request import StopRequest
 
 # `ros2 launch` sends SIGTERM 5 s after SIGINT.
@@ -44,6 +45,7 @@ def run(arguments: Sequence[str], stop: StopRequest,
     try:
         rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = TrackerNode(loader)
+        refuse_unmatched_files(arguments, node.get_fully_qualified_name())
     except (ConfigError, rclpy_implementation.RCLError) as error:
         sys.stderr.write(f'tracker: {one_line(error)}\n')
         rclpy.try_shutdown()

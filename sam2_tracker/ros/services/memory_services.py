@@ -76,6 +76,7 @@ class MemoryServices:
         except TrackerError as error:
             return refused(self._logger, 'save_memory', error, response, FAULTS)
         response.object_ids = [each.object_id for each in found]
+        self._logger.info(f'saved {_listed(response.object_ids)} to {path}')
         return done(response, str(path))
 
     async def on_load_memory(self, request: LoadMemory.Request,
@@ -90,6 +91,7 @@ class MemoryServices:
         except TrackerError as error:
             return refused(self._logger, 'load_memory', error, response, FAULTS)
         response.object_ids = list(ids)
+        self._logger.info(f'loaded {path}: new {_listed(ids)}')
         return done(response)
 
 
@@ -209,6 +211,10 @@ class ObjectMemories:
             self._predictor.import_cond(memory, each.bank)
         return tuple(tracker.adopt(memory, each.label)
                      for memory, each in zip(memories, objects, strict=True))
+
+
+def _listed(object_ids: Sequence[int]) -> str:
+    return ', '.join(f'object {each}' for each in object_ids)
 
 
 def _refuse_doubles(object_ids: Sequence[int]) -> None:

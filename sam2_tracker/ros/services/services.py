@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from sam2_tracker.core.errors import FrameError, TrackerError
+from sam2_tracker.core.frames.stored_frame import format_stamp
+from sam2_tracker.core.prompts.validation import is_renaming
+from sam2_tracker.core.types import Prompt, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.messages import (
@@ -65,6 +68,8 @@ class TrackerServices:
             result = await self._replies.outcome(worker.add_prompts(wish))
         except TrackerError as error:
             return refused(self._logger, 'add_prompts', self._explained(error), response)
+        if not wish.preview_only:
+            self._logger.info(what_was_done(wish.prompts, result))
         response.stamp = stamp_to_msg(result.frame.stamp_ns)
         response.objects = [tracked_object_to_msg(tracked) for tracked in result.objects]
         if result.label_image is not None:
@@ -85,6 +90,7 @@ class TrackerServices:
         except TrackerError as error:
             return refused(self._logger, 'remove_object', error, response)
         self._forget(request.object_id)
+        self._logger.info(f'object {request.object_id} is removed')
         return done(response)
 
     async def on_list_objects(self, _: ListObjects.Request,
@@ -105,6 +111,7 @@ class TrackerServices:
             await self._replies.outcome(self._worker().reset())
         except TrackerError as error:
             return refused(self._logger, 'reset', error, response)
+        self._logger.info('reset: every object is removed')
         return done(response)
 
     async def on_pause(self, request: SetBool.Request,
@@ -114,6 +121,7 @@ class TrackerServices:
             await self._replies.outcome(self._worker().set_paused(request.data))
         except TrackerError as error:
             return refused(self._logger, 'pause', error, response)
+        self._logger.info('tracking is paused' if request.data else 'tracking goes on')
         return done(response, 'paused' if request.data else 'tracking')
 
     async def on_snapshot(self, _: Trigger.Request,
@@ -123,4 +131,17 @@ class TrackerServices:
             directory = await self._replies.outcome(self._worker().snapshot())
         except TrackerError as error:
             return refused(self._logger, 'snapshot', error, response)
+        self._logger.info(f'snapshot in {directory}')
         return done(response, str(directory))
+
+
+def what_was_done(prompts: Sequence[Prompt], result: TrackedFrame) -> str:
+    """Say in one line what became of a request's prompts."""
+    each = []
+    for prompt, shown in zip(prompts, result.objects, strict=True):
+        name = f'object {shown.id} ({shown.label})' if shown.label else f'object {shown.id}'
+        if is_renaming(prompt):
+            each.append(f'object {shown.id} is called {shown.label}')
+        else:
+            each.append(f'{name} is prompted again' if prompt.object_id else f'new {name}')
+    return f'{", ".join(each)}, on the frame of stamp {format_stamp(result.frame.stamp_ns)}'

@@ -151,6 +151,8 @@ def test_a_video_is_published_whole_in_rgb_with_steady_stamps(start, receiver, v
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output
     assert '8 frames in' in output
+    assert (f'publishing {video} on /camera/image (sensor_msgs/Image, 20 frames a second, '
+            'reliable)') in output
     assert {(msg.encoding, msg.header.frame_id) for msg in receiver.messages} == {('rgb8', 'lens')}
     assert [
         number_of(np.frombuffer(msg.data, np.uint8).reshape(*HW, 3)[..., 0])
@@ -158,6 +160,13 @@ def test_a_video_is_published_whole_in_rgb_with_steady_stamps(start, receiver, v
     ] == list(range(8))
     assert_steady(receiver.messages, 50_000_000)
     assert abs(time.time_ns() - stamp_ns(receiver.messages[-1])) < 60e9
+
+
+def test_parameters_that_it_does_not_have_are_named(start, video):
+    process = start(path=video, speed=2)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert 'unknown parameters are ignored: speed' in output
 
 
 def test_a_damaged_video_is_played_past_the_damage_and_says_so(start, receiver, video, tmp_path):
@@ -240,6 +249,7 @@ def test_a_held_source_goes_on_when_it_is_told_to(start, receiver, video):
 
 def test_an_interrupt_while_waiting_for_a_subscriber_ends_it(start, video):
     process = start('image:=nobody', path=video, wait_for_subscriber='true')
+    assert f'publishing {video} on /nobody' in process.stdout.readline()
     assert 'waiting for a subscriber of /nobody' in process.stdout.readline()
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)

@@ -48,6 +48,7 @@ class LifecycleStandIn:
         self.asked += 1
         inactive, active = State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE
         response.current_state.id = active if self.asked >= 3 else inactive
+        response.current_state.label = 'active' if self.asked >= 3 else 'inactive'
         return response
 
     def close(self) -> None:
@@ -65,8 +66,9 @@ def tracker() -> Iterator[LifecycleStandIn]:
 
 
 def test_wait_ends_when_the_tracker_becomes_active(tracker: LifecycleStandIn) -> None:
-    done = subprocess.run(COMMAND, env=ENVIRONMENT, timeout=60)
+    done = subprocess.run(COMMAND, env=ENVIRONMENT, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0
+    assert done.stdout == 'waiting until /sam2_tracker is active\n'
     # An answer that takes too long is asked for again.
     assert tracker.asked >= 3
 
@@ -75,7 +77,14 @@ def test_wait_gives_up_after_its_timeout_with_a_sentence() -> None:
     command = [*COMMAND, '--timeout', '0.5', '--ros-args', '-r', '__ns:=/nobody']
     done = subprocess.run(command, env=ENVIRONMENT, timeout=60, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == 'The tracker is not active after 0.5 s.\n'
+    assert done.stderr == 'There is no node /nobody/sam2_tracker that answers after 0.5 s.\n'
+
+
+def test_wait_says_what_the_node_is_instead(tracker: LifecycleStandIn) -> None:
+    tracker.asked = -1000
+    command = [*COMMAND, '--timeout', '3']
+    done = subprocess.run(command, env=ENVIRONMENT, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, '/sam2_tracker is inactive after 3 s.\n')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda sig: sig.name)

@@ -266,6 +266,16 @@ def test_a_parameter_file_that_is_missing_is_exit_code_2(tmp_path):
     assert 'missing.yaml' in ended.stderr and 'Traceback' not in ended.stderr
 
 
+def test_a_parameter_file_for_other_nodes_only_is_exit_code_2(tmp_path):
+    path = tmp_path / 'others.yaml'
+    path.write_text('/tracker: {ros__parameters: {frame_policy: every}}')
+    ended = run('--ros-args', '--params-file', str(path), '-r', '__ns:=/arm')
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == (
+        f'tracker: parameter file {path} has no entry for /arm/sam2_tracker: it has /tracker; '
+        '/arm/sam2_tracker or /** would be right')
+
+
 def test_an_argument_that_is_none_is_refused_with_the_usage():
     ended = run('--image', '/camera')
     assert ended.returncode == 2

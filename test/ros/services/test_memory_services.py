@@ -19,6 +19,7 @@ from node_rig import ask, click, NodeRig, SUCCESS, until_done
 import numpy as np
 from prompt_rig import listed
 import pytest
+from rcl_interfaces.msg import Log
 from ros_graph import HELD_S, TIMEOUT_S, wait_until
 from safetensors.numpy import save_file
 from sam2_tracker.core.engine.memory import file as memory_file
@@ -48,6 +49,8 @@ def test_objects_are_saved_and_found_again_by_another_node(rig, tracker, folder)
     ask(other, click(label='already there'))
     loaded = load(other)
     assert loaded.success and loaded.message == '' and list(loaded.object_ids) == [2, 3]
+    rig.wait_for_line(f'saved object 1, object 2 to {saved.message}', Log.INFO)
+    other.wait_for_line(f'loaded {saved.message}: new object 2, object 3', Log.INFO)
     other.track()
     assert [(each.id, each.label, each.state) for each in listed(other)] == [
         (1, 'already there', TrackedObject.VISIBLE), (2, 'cup', TrackedObject.VISIBLE),

@@ -21,7 +21,9 @@ from prompt_rig import (
     WIDTH,
 )
 import pytest
+from rcl_interfaces.msg import Log
 from ros_graph import wait_until
+from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
@@ -209,3 +211,30 @@ def test_many_requests_at_once_are_all_answered(rig):
     ]
     wait_until(lambda: all(future.done() for future in pending))
     assert all(future.result().success for future in pending)
+
+
+def test_each_success_leaves_one_line_in_the_log(rig):
+    before = len(rig.lines(''))
+
+    def said() -> list[str]:
+        return [line for line in rig.lines('')[before:] if 'object' in line or 'tracking' in line]
+
+    cup, ball = (each.id for each in ask_on(rig, click(label='cup'), click(x=40.0)).objects)
+    stamp = format_stamp(rig.stamp_ns(rig.sent - 1))
+    rig.wait_for_line(
+        f'new object {cup} (cup), new object {ball}, on the frame of stamp {stamp}', Log.INFO)
+    assert ask_on(rig, click(), preview_only=True).success
+    assert ask_on(rig, click(cup, x=30.0), Prompt(object_id=ball, label='ball')).success
+    rig.wait_for_line(
+        f'object {cup} (cup) is prompted again, object {ball} is called ball', Log.INFO)
+    assert rig.call(RemoveObject, 'remove_object', object_id=cup).success
+    rig.wait_for_line(f'object {cup} is removed', Log.INFO)
+    assert rig.call(SetBool, 'pause', data=True).success
+    rig.wait_for_line('tracking is paused', Log.INFO)
+    assert rig.call(SetBool, 'pause', data=False).success
+    rig.wait_for_line('tracking goes on', Log.INFO)
+    assert rig.call(Trigger, 'reset').success
+    rig.wait_for_line('reset: every object is removed', Log.INFO)
+    path = rig.call(Trigger, 'snapshot').message
+    rig.wait_for_line(f'snapshot in {path}', Log.INFO)
+    assert len(said()) == 6, said()
