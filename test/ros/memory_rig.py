@@ -19,6 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))
 from fakes import FakeMemory, FakeOutput
 
 WEIGHTS = 'a' * 64
+TOKEN_BYTES = 8
 
 
 class RememberingFake(GatedPredictor):
@@ -32,14 +33,16 @@ class RememberingFake(GatedPredictor):
         super().__init__()
         self.weights = WEIGHTS
         self.model = SimpleNamespace(image_size=self.image_size, backbone_stride=16, mem_dim=1,
-                                     hidden_dim=1)
+                                     hidden_dim=TOKEN_BYTES)
 
     def fingerprint(self) -> str:
         return self.weights
 
     def export_cond(self, memory: FakeMemory) -> CondBank:
         side = self.image_size // self.model.backbone_stride
-        rows = [[float(seen.token)] for _, seen in sorted(memory.cond.items())]
+        # A file has no values as large as a token.
+        rows = [list(seen.token.to_bytes(TOKEN_BYTES, 'little'))
+                for _, seen in sorted(memory.cond.items())]
         maps = torch.ones(len(rows), 1, side, side)
         return CondBank(maps, torch.tensor(rows, dtype=torch.float64), torch.ones(len(rows), 1),
                         self.weights, self.image_size)
@@ -47,7 +50,8 @@ class RememberingFake(GatedPredictor):
     def import_cond(self, memory: FakeMemory, bank: CondBank) -> None:
         assert not memory.cond
         for row, pointer in enumerate(bank.pointers):
-            memory.cond[row - len(bank)] = FakeOutput(int(pointer), 0.9)
+            token = int.from_bytes(bytes(pointer.int().tolist()), 'little')
+            memory.cond[row - len(bank)] = FakeOutput(token, 0.9)
 
 
 class RememberingLoader(FakeLoader):
