@@ -3,5 +3,6 @@
 """
 Objects from frame to frame: their states, prompts on past frames, replays, changes of size.
 
-Nothing here runs a model, waits, or knows of threads and clocks.
+Nothing here imports a model (the predictor is given to it), waits, or knows of threads and
+clocks.
 """

@@ -3,5 +3,6 @@
 """
 The thread that owns the model, what it does with each frame, and the requests that reach it.
 
-Only it calls the tracker, and it imports no model: predictor and frame buffer are given to it.
+In the node only it calls the tracker, and it imports no model: predictor and frame buffer are
+given to it.
 """
