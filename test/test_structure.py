@@ -31,8 +31,8 @@ MAY_IMPORT = {
     'render': {'core'},
     'models': {'core'},
     'offline': {'core', 'render', 'models'},
-    'ros': {'core', 'render', 'models', 'offline'},
-    'web': {'core'},
+    'ros': {'core', 'render', 'models', 'offline', 'web'},
+    'web': {'core', 'render'},
 }
 ROS_PACKAGE = re.compile(r'(rcl|ros|ament|launch|cv_bridge|tf2|message_filters|\w+_(msgs|srvs)$)')
 NOT_ROS = {'rosbags'}

@@ -169,3 +169,11 @@ def test_a_double_that_is_no_number_is_refused(value):
 def test_an_unknown_device_is_refused(value):
     with pytest.raises(ConfigError, match='auto, cpu, cuda or cuda:N is expected'):
         PARAMETERS['device'].check(value)
+
+
+def test_live_settings_are_where_changes_take_effect() -> None:
+    live = {name for name, spec in PARAMETERS.items() if spec.when is When.LIVE}
+    # Read each time that it is used; the groups are passed on whole.
+    assert {name for name in live if name.split('.')[0] not in {'tracking', 'annotate'}} == {
+        'image_max_value'
+    }
