@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from camera import HW, Open, payload, process, SECOND_NS, send, send_all
+from camera import flush, HW, Open, payload, process, SECOND_NS, send, send_all
 from hypothesis import settings, strategies
 from hypothesis.stateful import invariant, precondition, rule, RuleBasedStateMachine
 import pytest
@@ -151,6 +151,7 @@ def test_unreadable_frame_is_thrown_out_and_counted_as_lost(open_buffer: Open,
     with pytest.raises(FrameError, match='cannot be decoded'):
         buffer.frame(stored, 0)
     assert held(buffer) == [11]
+    flush(buffer)
     assert not list(tmp_path.rglob('00000.jpeg'))
     assert buffer.statistics.lost == 1
     assert process(buffer, 0).number == 1

@@ -100,7 +100,7 @@ def test_the_offline_command_finds_what_a_node_learnt(graph, tmp_path, video):
         (tmp_path / 'clip' / name).symlink_to(video / 'JPEGImages' / SEQUENCE / name)
     options = ['--load-memory', saved, '--masks', str(tmp_path / 'masks'), '--quiet']
     assert main([str(tmp_path / 'clip'), *options]) == 0
-    mask = np.asarray(Picture.open(tmp_path / 'masks' / 'clip' / '00001.png')) == 1
+    mask = np.asarray(Picture.open(tmp_path / 'masks' / 'clip' / '00005.png')) == 1
     _, truth = picture(video, 5)
     assert (mask & truth).sum() / (mask | truth).sum() > LEAST_OVERLAP
 
