@@ -52,6 +52,11 @@ def printable_lines(text: str) -> str:
     return '\n'.join(printable(line) for line in text.split('\n'))
 
 
+def counted(number: int, noun: str) -> str:
+    """Say how many there are of something."""
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
+
+
 def shown(value: object) -> str:
     """Return a value as a message shows it: quoted if it is a text, cut short if it is long."""
     written = repr(value)

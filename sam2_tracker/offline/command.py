@@ -14,14 +14,14 @@ from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.core.process import spin_briefly, take_short_turns
-from sam2_tracker.core.text import printable_lines
+from sam2_tracker.core.text import counted, printable_lines
 from sam2_tracker.offline.arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.run.job import Job, plan_job
 from sam2_tracker.offline.run.journal import fingerprint_of, Journal, was_interrupted
 from sam2_tracker.offline.run.ray_processor import RayProcessor
 from sam2_tracker.offline.run.run_job import JobRun, LocalProcessor, names_in
-from sam2_tracker.offline.run.run_source import counted, Outcome, Progress
+from sam2_tracker.offline.run.run_source import Outcome, Progress
 from sam2_tracker.offline.sinks.outputs import OUTPUTS
 from sam2_tracker.offline.sources.open_source import open_source
 from tqdm import tqdm

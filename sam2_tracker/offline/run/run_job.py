@@ -10,11 +10,11 @@ from typing import Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.text import counted
 from sam2_tracker.offline.errors import OutputError, SourceError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
 from sam2_tracker.offline.run.journal import Journal
 from sam2_tracker.offline.run.run_source import (
-    counted,
     Outcome,
     Progress,
     run_source,

@@ -89,11 +89,6 @@ class SourceReport:
         return self.computed / self.seconds if self.seconds else 0.0
 
 
-def counted(number: int, noun: str) -> str:
-    """Say how many there are of something."""
-    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
-
-
 @dataclass(frozen=True)
 class RunContext:
     """

@@ -21,6 +21,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 import cv2
 import numpy as np
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.text import counted
 from sam2_tracker.core.types import UInt8Array
 
 if TYPE_CHECKING:
@@ -197,21 +198,17 @@ class _Damage:
         found = []
         if self._bad_packets:
             first = '' if self._first_s is None else f' (the first at {self._first_s:.3f} s)'
-            found.append(f'{_counted(self._bad_packets, "damaged packet")}{first}')
+            found.append(f'{counted(self._bad_packets, "damaged packet")}{first}')
         if self._bad_pictures:
-            found.append(f'{_counted(self._bad_pictures, "picture")} decoded in parts only')
+            found.append(f'{counted(self._bad_pictures, "picture")} decoded in parts only')
         if self._ended:
             found.append(f'reading ended with {self._ended!r}')
         is_whole = self._pictures >= self._expected
         if is_whole and not found:
             return ''
         of = '' if is_whole else f' of the {self._expected} that it should have'
-        found.append(f'{_counted(self._pictures, "frame")}{of} read')
+        found.append(f'{counted(self._pictures, "frame")}{of} read')
         return f'{path} is damaged: {", ".join(found)}'
-
-
-def _counted(number: int, noun: str) -> str:
-    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
 
 
 def _packets(

@@ -9,6 +9,7 @@ Another such topic is a class here, or in a module of its own beside this one, a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from geometry_msgs.msg import PointStamped
@@ -40,7 +41,7 @@ def prompt_topics_of(node: Node, config: PromptConfig, worker: Callable[[], Work
     return topics
 
 
-class PromptTopic:
+class PromptTopic(ABC):
     """
     A subscription whose messages are prompts, from construction to `close`.
 
@@ -58,9 +59,9 @@ class PromptTopic:
         self._subscription = node.create_subscription(
             kind, topic, self.on_message, 10, callback_group=MutuallyExclusiveCallbackGroup())
 
+    @abstractmethod
     def on_message(self, msg: object) -> None:
         """Prompt what the message says."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Take no more prompts."""

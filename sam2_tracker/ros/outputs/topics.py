@@ -9,6 +9,7 @@ A new output is a class here, or in a module of its own beside this one, and a l
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 import threading
 from types import ModuleType
@@ -48,7 +49,7 @@ JPEG_QUALITY = 90
 SCORE_THRESHOLD = 0.5
 
 
-class Output:
+class Output(ABC):
     """
     One output, on one topic or several, for as long as the node lives.
 
@@ -59,22 +60,22 @@ class Output:
         """Say which costly parts of a result the subscribers need just now."""
         return NOTHING
 
+    @abstractmethod
     def publishers(self) -> tuple[Publisher, ...]:
         """Return those whose messages have to arrive where nothing may be lost."""
-        raise NotImplementedError
 
+    @abstractmethod
     def publish(self, tracked: TrackedFrame, header: Header) -> None:
         """
         Publish one result, as far as somebody subscribes.
 
         :param header: of the source image, for every message
         """
-        raise NotImplementedError
 
-    def forget(self, object_id: int) -> None:
+    def forget(self, object_id: int) -> None:  # noqa: B027 most need none
         """Remove what belongs to one object alone; most outputs have nothing of that kind."""
 
-    def clear(self) -> None:
+    def clear(self) -> None:  # noqa: B027 most need none
         """Remove what belongs to any object; only while nothing is published."""
 
 
@@ -92,9 +93,9 @@ class TopicOutput(Output):
         self._needs = needs
         self._publisher = node.create_publisher(kind, name, qos)
 
+    @abstractmethod
     def message(self, tracked: TrackedFrame, header: Header) -> Any:
         """Convert a result to the message, None if there is nothing to say."""
-        raise NotImplementedError
 
     def is_due(self) -> bool:
         """Tell whether a message would be published: whether somebody subscribes."""
