@@ -34,7 +34,6 @@ def _bombs() -> dict[str, str]:
 
 
 BAD_VALUES = {
-    'a date that is none': 'frame: 0, label: 2024-13-45, points: [[1, 1]]',
     'a tag of int': 'frame: !!int abc, points: [[1, 1]]',
     'a tag of timestamp': 'frame: 0, label: !!timestamp foo, points: [[1, 1]]',
     'a tag of bool': 'frame: 0, label: !!bool foo, points: [[1, 1]]',
@@ -73,7 +72,7 @@ def _refused(ended: Ended, what: str) -> None:
     expect(ended.peak_mib < _MOST_MIB, f'{what}: {ended.peak_mib:.0f} MiB were taken')
 
 
-@fault('B6', f'{len(BAD_VALUES) + len(BAD_FILES)} prompts files with bad dates, tags, numbers of '
+@fault('B6', f'{len(BAD_VALUES) + len(BAD_FILES)} prompts files with bad tags, numbers of '
        'thousands of digits, nesting: each refused with a sentence.', limit_s=150.0)
 def bad_prompts_files(stage: Stage) -> None:
     stage.clip(2)
@@ -81,6 +80,14 @@ def bad_prompts_files(stage: Stage) -> None:
         _refused(_with(stage, f'prompts:\n- {{{entry}}}\n'), what)
     for what, content in BAD_FILES.items():
         _refused(_with(stage, content), what)
+
+
+@fault('B6', 'A label like a date that is none: a text like any other, and the name in the table.')
+def label_like_a_date(stage: Stage) -> None:
+    stage.clip(2)
+    ended = _with(stage, 'prompts:\n- {frame: 0, label: 2024-13-45, points: [[48, 60]]}\n')
+    expect(ended.code == 0, f'exit code {ended.code}: {ended.last_words[:100]}')
+    expect('2024-13-45' in (stage.folder / 'out.csv').read_text(), 'the label is another one')
 
 
 @fault('B6', '`prompts:` twice: refused with the line, not half of it dropped.')

@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 
 from sam2_tracker.core.errors import PromptError, TrackerError
-from sam2_tracker.core.log import Level
+from sam2_tracker.core.log import Level, silent
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.core.text import counted, printable_lines
@@ -113,7 +113,9 @@ def _process(job: Job, request: Request, terminal: Terminal) -> list[Outcome]:
     from sam2_tracker.models.checkpoints import find_checkpoint
 
     weights = find_checkpoint(job.settings.model)
-    journal = Journal(job.journal_folder, fingerprint_of(job, weights), terminal.log)
+    # who asked that nothing be kept need not hear that nothing could be
+    log = terminal.log if job.settings.save_every_s else silent
+    journal = Journal(job.journal_folder, fingerprint_of(job, weights), log)
     outcomes: list[Outcome] = []
     try:
         journal.begin(request.resume)

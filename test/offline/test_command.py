@@ -226,12 +226,21 @@ def test_what_a_full_disk_keeps_from_being_resumed_is_said_and_the_run_goes_on(
     tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
 ):
     arguments = [str(bags[0]), '--prompts', str(prompts), '--csv', str(tmp_path / 'out.csv')]
-    for every in ('0', '1e-9'):
-        with small_disk(4000):
-            assert main([*arguments, '--overwrite', '--save-every', every]) == 0
-        said = capsys.readouterr().err
-        assert 'warn: ' in said and '--resume would ' in said and 'error' not in said
-        assert list(content(tmp_path)) == ['out.csv']
+    with small_disk(4000):
+        assert main([*arguments, '--save-every', '1e-9']) == 0
+    said = capsys.readouterr().err
+    assert 'warn: ' in said and '--resume would ' in said and 'error' not in said
+    assert list(content(tmp_path)) == ['out.csv']
+
+
+def test_a_run_that_was_told_to_keep_nothing_says_nothing_of_what_it_could_not_keep(
+    tmp_path: Path, bags: list[Path], prompts: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments = [str(bags[0]), '--prompts', str(prompts), '--csv', str(tmp_path / 'out.csv')]
+    with small_disk(4000):
+        assert main([*arguments, '--save-every', '0']) == 0
+    assert 'resume' not in capsys.readouterr().err
+    assert list(content(tmp_path)) == ['out.csv']
 
 
 @pytest.mark.parametrize('direction', ['forward', 'both'])
