@@ -24,7 +24,6 @@ KEYS = (*WHEN, 'source', 'object', 'label', 'points', 'point_labels', 'box', 'ma
 # What stands behind them is taken as it is written.
 TEXTS = ('source', 'label', 'mask')
 STAMP = re.compile(r'([0-9]{1,10})(?:\.([0-9]{1,9}))?')
-MOST_PROMPTS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +77,6 @@ def load_prompt_file(path: Path) -> PromptFile:
     entries = content.get('prompts') if isinstance(content, dict) else None
     if not isinstance(entries, LinedList):
         raise PromptError(f"{path}: has no list 'prompts:' at the top")
-    if len(entries) > MOST_PROMPTS:
-        raise PromptError(f'{path}: has {len(entries)} prompts: at most {MOST_PROMPTS} are taken')
     masks = MaskPictures()
     return PromptFile(
         path,

@@ -20,12 +20,17 @@ from sam2_tracker.core.plain_file import read_whole
 from sam2_tracker.core.text import shown
 import yaml
 
-# 10,000 entries of 400 characters; it takes some seconds to read.
+# 10,000 entries of 400 characters.
 MOST_BYTES = 4 << 20
+# A list that grows beyond is refused there, before the rest costs seconds of parsing.
+MOST_ITEMS = 10_000
 # A prompts file has five: its mapping, the list, an entry, its points, a point.
 DEEPEST = 16
 # What a 64-bit integer takes in any case.
 MOST_DIGITS = 18
+
+# the same events; libyaml's take a tenth of the time, and are in every wheel of PyYAML
+_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 _TAG = 'tag:yaml.org,2002:'
 _NULL = re.compile(r'~|null|Null|NULL|')
@@ -60,7 +65,7 @@ def load_yaml(path: Path, text_keys: Collection[str] = ()) -> Any:
         raise PromptError(f'{path}: cannot be read: {error}') from error
     reader = _Reader(path, text_keys)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=_LOADER):
             reader.take(event)
     except yaml.YAMLError as error:
         raise PromptError(f'{path}: is not YAML: {one_line(error)}') from error
@@ -132,8 +137,13 @@ class _Reader:
             self._open[-1].key is None)
 
     def _note_line(self, line: int) -> None:
-        if self._open and isinstance(self._open[-1], LinedList):
-            self._open[-1].lines.append(line)
+        if not self._open or not isinstance(self._open[-1], LinedList):
+            return
+        lines = self._open[-1].lines
+        if len(lines) == MOST_ITEMS:
+            raise self._refusal(
+                line, f'a list of more than {MOST_ITEMS} items: at most {MOST_ITEMS} are taken')
+        lines.append(line)
 
     def _put(self, line: int, event: yaml.ScalarEvent) -> None:
         if self._is_at_key():
