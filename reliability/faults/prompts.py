@@ -85,7 +85,7 @@ def bad_prompts_files(stage: Stage) -> None:
 @fault('B6', 'A label like a date that is none: a text like any other, and the name in the table.')
 def label_like_a_date(stage: Stage) -> None:
     stage.clip(2)
-    ended = _with(stage, 'prompts:\n- {frame: 0, label: 2024-13-45, points: [[48, 60]]}\n')
+    ended = _with(stage, 'prompts:\n- {frame: 0, label: 2024-13-45, points: [[48, 60]]}\n', 60.0)
     expect(ended.code == 0, f'exit code {ended.code}: {ended.last_words[:100]}')
     expect('2024-13-45' in (stage.folder / 'out.csv').read_text(), 'the label is another one')
 

@@ -80,7 +80,8 @@ def one(folder: Path, entry: str) -> FilePrompt:
      ', line 2 (prompt 1): points 0 is not a list of [x, y]'),
     (f'prompts:\n- {{frame: 0, points: [{"[1, a], " * 9000}]}}\n',
      ", line 2 (prompt 1): points [[1, 'a'], [1, 'a'], "),
-    (f'prompts:\n{ENTRY * 10_001}', ', line 10002: a list of more than 10000 items: at most 10000 are taken'),
+    (f'prompts:\n{ENTRY * 10_001}',
+     ', line 10002: a list of more than 10000 items: at most 10000 are taken'),
     ('prompts: [' + ' ' * (4 << 20), f': cannot be read: it has {(4 << 20) + 10} bytes: at most'),
 ])
 def test_what_would_be_lost_run_or_grow_is_refused_in_a_sentence(
