@@ -344,7 +344,7 @@ class FrameBuffer:
                 disk_bytes=self._held.disk_bytes, memory_bytes=self._held.memory_bytes,
                 skipped=self._held.skipped, storage_failures=self._writer.failures,
                 sessions=self._intake.sessions_begun,
-                trouble=self._writer.trouble)
+                trouble=self._writer.trouble, oldest_stamp_ns=self._held.oldest_stamp_ns)
 
     def close(self) -> str:
         """

@@ -360,6 +360,15 @@ class HeldFrames:
         return [held.stored for held in self._frames.values()
                 if held.stored.session.number in live]
 
+    @property
+    def oldest_stamp_ns(self) -> int | None:
+        """Return the stamp of the oldest frame of the newest session, None without a frame."""
+        newest = next(reversed(self._frames.values()), None)
+        if newest is None:
+            return None
+        return next(held.stored.stamp_ns for held in self._frames.values()
+                    if held.stored.session == newest.stored.session)
+
     def by_index(self, index: int) -> StoredFrame | None:
         """Return a processed frame of the session that the worker is in."""
         key = self._by_index.get(index)

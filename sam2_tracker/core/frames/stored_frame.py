@@ -127,6 +127,8 @@ class BufferStatistics:
     :param storage_failures: failed writes and deletions
     :param sessions: sessions begun
     :param trouble: why frames stay in memory and do not come to disk, '' if they do
+    :param oldest_stamp_ns: of the oldest frame of the newest session that is held: the oldest
+        that a new object can be prompted on; None without a frame
     """
 
     received: int = 0
@@ -141,6 +143,7 @@ class BufferStatistics:
     storage_failures: int = 0
     sessions: int = 0
     trouble: str = ''
+    oldest_stamp_ns: int | None = None
 
 
 def format_stamp(stamp_ns: int) -> str:

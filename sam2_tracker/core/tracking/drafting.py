@@ -170,11 +170,12 @@ class Drafter:
     def _check_look_back(self, target: PromptTarget, track: Track | None, prompt: Prompt) -> None:
         if track is None or track.newest_memory is None or is_renaming(prompt):
             return
-        if target.index < self._look_back.oldest_index:
+        oldest_ns = self._look_back.oldest_stamp_ns
+        if oldest_ns is not None and target.index < self._look_back.oldest_index:
             raise PromptError(
                 f'object {track.id}: a refinement can go back {self._look_back.frames} processed '
                 f'frames (tracking.look_back_frames), to stamp '
-                f'{format_stamp(self._look_back.oldest_stamp_ns)}; '
+                f'{format_stamp(oldest_ns)}; '
                 f'{format_stamp(target.frame.stamp_ns)} is older'
             )
 

@@ -49,9 +49,9 @@ class LookBack:
         return min(max(round(_LOOK_BACK_S * 1e9 / period_ns), _MIN_FRAMES), _MAX_FRAMES)
 
     @property
-    def oldest_stamp_ns(self) -> int:
-        """Return the stamp of the oldest frame that a refinement may go back to."""
-        return self._stamps[0][1]
+    def oldest_stamp_ns(self) -> int | None:
+        """Return the stamp of the oldest frame that a refinement may go back to, None if none."""
+        return self._stamps[0][1] if self._stamps else None
 
     @property
     def stamps_by_index(self) -> dict[int, int]:

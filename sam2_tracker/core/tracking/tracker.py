@@ -81,6 +81,11 @@ class Tracker:
         return self._features.nbytes + sum(track.nbytes for track in self._roster)
 
     @property
+    def oldest_refinable_ns(self) -> int | None:
+        """Return the stamp of the oldest frame that takes a refinement, None before the first."""
+        return self._look_back.oldest_stamp_ns
+
+    @property
     def catching_up(self) -> bool:
         """Return whether there is something to replay."""
         return any(track.replay is not None for track in self._roster)

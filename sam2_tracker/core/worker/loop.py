@@ -58,6 +58,8 @@ class WorkerLoop:
 
     :ivar paused: frames stay in the buffer; set by requests only
     :ivar objects: as they were after the newest turn; may be read from any thread
+    :ivar oldest_refinable_ns: stamp of the oldest frame that then took a refinement, None before
+        the first frame
     :ivar state_bytes: held on the device, at most a second ago
     :ivar fault: the newest unexpected error, '' once frames go through again
     :ivar death: what ended the thread, '' once frames go through again
@@ -75,6 +77,7 @@ class WorkerLoop:
         self.requests = RequestQueue(timeout_s, self._wake)
         self.paused = False
         self.objects: tuple[TrackedObject, ...] = ()
+        self.oldest_refinable_ns: int | None = None
         self.state_bytes = 0
         self.fault = self.death = ''
         self._deaths = 0
@@ -169,6 +172,7 @@ class WorkerLoop:
             try:
                 self._turn()
                 self.objects = self._tracker.objects()
+                self.oldest_refinable_ns = self._tracker.oldest_refinable_ns
             except Exception as error:  # noqa: BLE001  A stream outlives a frame that fails.
                 self._report_fault(error)
 

@@ -50,6 +50,8 @@ class WorkerReport:
 
     :param catching_up: objects whose newest prompt is being replayed
     :param waiting_prompts: requests whose frame is still to be tracked
+    :param oldest_refinable_ns: stamp of the oldest frame that takes a refinement, None before the
+        first
     :param state_bytes: held for objects and features on the device; up to a second old
     :param fault: the newest unexpected error in one sentence, '' once frames go through again
     :param death: what ended the worker's thread, '' once frames go through again
@@ -61,6 +63,7 @@ class WorkerReport:
     objects: int
     catching_up: int
     waiting_prompts: int
+    oldest_refinable_ns: int | None
     state_bytes: int
     fault: str
     death: str = ''
@@ -252,6 +255,7 @@ class Worker:
             len(objects),
             sum(each.catching_up for each in objects),
             self._prompts.waiting_count,
+            self._loop.oldest_refinable_ns,
             self._loop.state_bytes,
             self._loop.fault,
             self._loop.death,

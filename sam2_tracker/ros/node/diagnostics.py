@@ -12,7 +12,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.frames.stored_frame import BufferStatistics
+from sam2_tracker.core.frames.stored_frame import BufferStatistics, format_stamp
 from sam2_tracker.core.worker.statistics import StageLatency
 from sam2_tracker.core.worker.worker import WorkerReport
 from sam2_tracker.ros.inputs.image_input import ImageInput
@@ -217,11 +217,17 @@ def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
         'buffer waiting': str(buffered.waiting),
         'buffer disk MiB': f'{buffered.disk_bytes / MIB:.1f}',
         'buffer memory MiB': f'{buffered.memory_bytes / MIB:.1f}',
+        'oldest buffered stamp': _stamp(buffered.oldest_stamp_ns),
+        'oldest refinable stamp': _stamp(report.oldest_refinable_ns),
         'device memory MiB': f'{report.state_bytes / MIB:.1f}',
         'objects': str(report.objects),
         'objects catching up': str(report.catching_up),
         'prompts waiting': str(report.waiting_prompts),
         'paused': str(report.paused).lower()}
+
+
+def _stamp(stamp_ns: int | None) -> str:
+    return '' if stamp_ns is None else format_stamp(stamp_ns)
 
 
 def _latency_figures(latencies: tuple[StageLatency, ...]) -> dict[str, str]:

@@ -176,6 +176,15 @@ def test_every_gives_all_frames_of_a_session_before_the_next_begins(tmp_path: Pa
         assert (statistics.lost, statistics.skipped, statistics.dropped) == (0, 0, 0)
 
 
+def test_the_oldest_stamp_is_that_of_the_newest_session(tmp_path: Path) -> None:
+    with opened(tmp_path, EVERY) as buffer:
+        assert buffer.statistics.oldest_stamp_ns is None
+        send_all(buffer, [5, 6])
+        assert buffer.statistics.oldest_stamp_ns == buffer.oldest().stamp_ns == 5 * 10**9
+        begin_session(buffer, 1)
+        assert buffer.statistics.oldest_stamp_ns == buffer.oldest().stamp_ns == 10**9
+
+
 def test_frames_of_the_old_session_stay_until_the_worker_leaves_it(tmp_path: Path) -> None:
     with opened(tmp_path, EVERY) as buffer:
         send_all(buffer, [5, 6])

@@ -9,6 +9,7 @@ from node_rig import ask, click, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
 from ros_graph import TIMEOUT_S, wait_until
+from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
 from sensor_msgs.msg import Image
@@ -67,7 +68,8 @@ def test_the_name_is_the_nodes_full_name(shared):
     'state', 'fps in', 'fps out', 'frames in', 'frames out', 'frames skipped', 'frames dropped',
     'frames lost', 'images refused', 'latency p50 ms', 'latency p95 ms', 'stage encode p50 ms',
     'stage track p95 ms', 'stage publish p50 ms', 'buffer frames', 'buffer waiting',
-    'buffer disk MiB', 'device memory MiB', 'objects', 'objects catching up', 'paused'])
+    'buffer disk MiB', 'oldest buffered stamp', 'oldest refinable stamp', 'device memory MiB',
+    'objects', 'objects catching up', 'paused'])
 def test_every_figure_of_the_contract_is_there(shared, key):
     _, figures = shared.wait_for_status(lambda *_: True) if not shared.mine() else (
         None, values(shared.mine()[-1]))
@@ -82,6 +84,23 @@ def test_the_figures_are_those_of_the_stream(shared):
     assert (figures['objects'], figures['state']) == ('1', 'active')
     assert figures['frames lost'] == '0' and figures['buffer frames'] == '7'
     assert 0 < float(figures['latency p50 ms']) <= float(figures['latency p95 ms']) < 5000
+
+
+def test_the_oldest_stamps_say_how_far_back_prompts_are_taken(graph):
+    rig = Watched(graph, 'frame_policy:=every', 'buffer.max_frames:=8',
+                  'tracking.look_back_frames:=4', namespace='reach')
+    _, figures = rig.wait_for_status(lambda _, each: each['state'] == 'active')
+    assert (figures['oldest buffered stamp'], figures['oldest refinable stamp']) == ('', '')
+    rig.track()
+    assert rig.call(AddPrompts, 'add_prompts', prompts=[click()]).success
+    rig.track(11)
+    _, figures = rig.wait_for_status(lambda _, each: each['frames out'] == '12')
+    oldest, refinable = (figures[f'oldest {what} stamp'] for what in ('buffered', 'refinable'))
+    assert [oldest, refinable] == [format_stamp(rig.stamp_ns(number)) for number in (4, 7)]
+    for number, object_id, is_taken in ((3, 0, False), (4, 0, True), (6, 1, False), (7, 1, True)):
+        reply = ask(rig, click(object_id), stamp_ns=rig.stamp_ns(number), preview_only=True)
+        assert (reply.success and reply.stamp == stamp_to_msg(rig.stamp_ns(number))) is is_taken
+    rig.close()
 
 
 def test_it_comes_once_a_second(shared):
