@@ -71,6 +71,9 @@ class Memory(Protocol):
     def rewind(self, frame_index: int) -> None:
         """Forget what was tracked after a frame; prompts there stay."""
 
+    def forget_prompts(self, frame_index: int) -> None:
+        """Forget the prompts on a frame and its result: it is as if no tracking had come to it."""
+
     def prune(self, newest_index: int, look_back: int) -> None:
         """
         Forget what no frame from `newest_index - look_back` on can read any more.

@@ -123,6 +123,11 @@ class FakeMemory:
         self.tracked = {t: out for t, out in self.tracked.items() if t <= frame_index}
         self.passed = {t for t in self.passed if t <= frame_index or t in self.cond}
 
+    def forget_prompts(self, frame_index: int) -> None:
+        for held in (self.cond, self.tracked, self.inputs):
+            held.pop(frame_index, None)
+        self.passed.discard(frame_index)
+
     def prune(self, newest_index: int, look_back: int) -> None:
         self.oldest = newest_index - look_back
         self.tracked = {t: out for t, out in self.tracked.items() if t >= self.oldest - MAPS}
@@ -201,7 +206,7 @@ class FakePredictor:
 
     def _track_one(self, memory: FakeMemory, index: int, features: FakeFeatures) -> FakeOutput:
         assert memory.cond, 'tracked without a prompt'
-        memory.passed.add(index)
+        memory.passed |= {index, *(t for t in memory.cond if 0 <= t < index)}
         if index in memory.cond:
             return memory.cond[index]
         token = _token('track', features.picture, memory.read(index))

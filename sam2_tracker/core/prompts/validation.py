@@ -26,6 +26,7 @@ def validate_prompts(
     known_ids: Collection[int],
     max_objects: int,
     nameable_ids: Collection[int] = (),
+    clear_previous: bool = False,
 ) -> tuple[Prompt, ...]:
     """
     Return the prompts of one request with their boxes clipped to the image.
@@ -34,6 +35,7 @@ def validate_prompts(
     :param known_ids: the objects that there are
     :param max_objects: most objects at a time
     :param nameable_ids: ids that may be named although there is no such object yet
+    :param clear_previous: a prompt with a known id and nothing else takes back its prompts
     :raises PromptError: for the first thing that is wrong; then nothing may be done
     """
     if not prompts:
@@ -48,6 +50,7 @@ def validate_prompts(
             source_hw,
             _name(prompt, position, len(prompts)),
             is_new=prompt.object_id not in known_ids,
+            clear_previous=clear_previous,
         )
         for position, prompt in enumerate(prompts, start=1)
     )
@@ -95,17 +98,22 @@ def check_point_count(count: int, name: str) -> None:
 
 def is_renaming(prompt: Prompt) -> bool:
     """Return whether a prompt names an object and gives a label and nothing else."""
-    return prompt.object_id != 0 and bool(prompt.label) and _is_bare(prompt)
+    return prompt.object_id != 0 and bool(prompt.label) and is_bare(prompt)
 
 
 def validate_prompt(
-    prompt: Prompt, source_hw: tuple[int, int], name: str = 'prompt', is_new: bool = True
+    prompt: Prompt,
+    source_hw: tuple[int, int],
+    name: str = 'prompt',
+    is_new: bool = True,
+    clear_previous: bool = False,
 ) -> Prompt:
     """
     Return one prompt with its box clipped to the image.
 
     :param name: how messages call it
-    :param is_new: there is no such object yet, so a label alone is not enough
+    :param is_new: there is no such object yet, so neither a label alone nor nothing is enough
+    :param clear_previous: nothing is enough for a known object: its prompts are taken back
     :raises PromptError: for the first thing that is wrong
     """
     _check_label(prompt.label, name)
@@ -113,7 +121,7 @@ def validate_prompt(
         raise PromptError(f'{name}: a mask goes with neither points nor a box; give it alone')
     _check_points(prompt, source_hw, name)
     _check_mask(prompt, source_hw, name)
-    if _is_bare(prompt) and (is_new or not prompt.label):
+    if is_bare(prompt) and (is_new or not (prompt.label or clear_previous)):
         raise PromptError(f'{name}: the prompt is empty; give points, a box or a mask')
     if prompt.box_xyxy is None:
         return prompt
@@ -126,7 +134,8 @@ def _check_label(label: str, name: str) -> None:
         raise PromptError(f'{name}: its label {fault}')
 
 
-def _is_bare(prompt: Prompt) -> bool:
+def is_bare(prompt: Prompt) -> bool:
+    """Return whether a prompt has neither points nor a box nor a mask."""
     return not len(prompt.points_xy) and prompt.box_xyxy is None and prompt.mask_hw is None
 
 

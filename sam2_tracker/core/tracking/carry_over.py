@@ -12,6 +12,7 @@ from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.validation import size_text
 from sam2_tracker.core.protocols import FrameFeatures, Memory, PredictorProtocol
+from sam2_tracker.core.tracking.given_prompts import GivenPrompt
 from sam2_tracker.core.tracking.results import summarised
 from sam2_tracker.core.tracking.track import Track
 from sam2_tracker.core.tracking.visibility import object_name, VisibilityHistory
@@ -49,7 +50,7 @@ def carry_over(
             continue  # Lost before.
         if track.memory is not None and track.memory.last_index is None:
             track.replay = None
-            track.pictures.clear()
+            track.forget_prompts()
             continue
         mask_hw = None
         if same_aspect(before_hw, after_hw):
@@ -65,7 +66,7 @@ def carry_over(
             )
             continue
         track.memory, track.replay, track.carried_mask_hw = None, None, mask_hw
-        track.pictures.clear()
+        track.forget_prompts()
         track.history = VisibilityHistory()
 
 
@@ -79,7 +80,7 @@ def _carry_unseen(
     """Let an object that is hidden go on by its memory: there is no mask to prompt it with."""
     before = track.history.before(newest_index + 1)
     track.memory, track.replay = predictor.taught(memory, after_hw), None
-    track.pictures.clear()
+    track.forget_prompts()
     track.history = VisibilityHistory()
     if before is not None:
         track.history.record(-1, before)
@@ -104,6 +105,7 @@ def take_up_carried(
             prompt = Prompt(track.id, mask_hw=track.carried_mask_hw)
             predictor.prompt(memory, frame.index, features, prompt, False)
             track.memory, track.carried_mask_hw = memory, None
+            track.given = (GivenPrompt(frame.index, prompt, carried=True),)
 
 
 def _last_mask(

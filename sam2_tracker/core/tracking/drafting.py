@@ -12,7 +12,7 @@ import functools
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.stored_frame import format_stamp
-from sam2_tracker.core.prompts.validation import is_renaming
+from sam2_tracker.core.prompts.validation import is_bare, is_renaming
 from sam2_tracker.core.protocols import (
     FrameFeatures,
     MaskOutput,
@@ -21,8 +21,10 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
+from sam2_tracker.core.tracking.given_prompts import GivenPrompt, place_of_picture
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import summaries_of, summarised
+from sam2_tracker.core.tracking.taking_back import TakingBack, TakingBackDrafter
 from sam2_tracker.core.tracking.track import nothing_shown, shown_object, state_on, Track
 from sam2_tracker.core.tracking.visibility import VisibilityHistory
 from sam2_tracker.core.types import (
@@ -61,17 +63,26 @@ class ObjectDraft:
     What one prompt would do.
 
     :param place: the number of the prompted frame in this object's own sequence
-    :param picture_stamp_ns: the stamp of the picture that stands in there, None if none does
     :param memory: a fork with the prompt in it, None for a renaming
     :param history: its states, up to the prompted frame
     :param shown: the object on the prompted frame
+    :param given: the prompt as it is to be remembered, None for a renaming
+    :param taking_back: instead of a prompt: those on the frame are taken back
     """
 
     place: int
-    picture_stamp_ns: int | None
     memory: Memory | None
     history: VisibilityHistory
     shown: TrackedObject
+    given: GivenPrompt | None = None
+    taking_back: TakingBack | None = None
+
+    @property
+    def replayed_after(self) -> int | None:
+        """Return the frame after which the object is replayed, None for a renaming."""
+        if self.taking_back is not None:
+            return self.taking_back.redoing.start - 1
+        return None if self.memory is None else self.place
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +105,12 @@ class _Prompted:
 
     label: str
     place: int
-    picture_stamp_ns: int | None
     memory: Memory | None
     history: VisibilityHistory
     output: MaskOutput | None
     summary: MaskSummary | None
+    given: GivenPrompt | None = None
+    taking_back: TakingBack | None = None
 
 
 class Drafter:
@@ -110,6 +122,7 @@ class Drafter:
         self._predictor = predictor
         self._features = features
         self._look_back = look_back
+        self._taking_back = TakingBackDrafter(predictor, features, look_back)
 
     def steps(
         self,
@@ -194,14 +207,36 @@ class Drafter:
         if track is not None and is_renaming(prompt):
             output = None if track.memory is None else track.memory.output(target.index)
             summary = None if output is None else self._summary(target, output, config)
-            return _Prompted(label, target.index, None, None, history, output, summary)
+            return _Prompted(label, target.index, None, history, output, summary)
+        if track is not None and is_bare(prompt):
+            return self._take_back(target, track, features, config)
         place, memory = self._fork(target, newest_index, track, features)
-        picture_stamp_ns = (
-            target.frame.stamp_ns if target.stands_in or (place != target.index) else None
-        )
+        picture = target.frame if target.stands_in or place != target.index else None
         output = self._predictor.prompt(memory, place, features(), prompt, clear_previous)
         summary = self._summary(target, output, config)
-        return _Prompted(label, place, picture_stamp_ns, memory, history, output, summary)
+        given = GivenPrompt(place, prompt, clear_previous, picture)
+        return _Prompted(label, place, memory, history, output, summary, given)
+
+    def _take_back(
+        self,
+        target: PromptTarget,
+        track: Track,
+        features: Callable[[], FrameFeatures],
+        config: TrackingConfig,
+    ) -> _Prompted:
+        place = place_of_picture(track.pictures, target.frame.stamp_ns)
+        if place is None and not target.stands_in and target.index not in track.pictures:
+            place = target.index
+        taking_back, output = self._taking_back.draft(track, target.frame, place, features)
+        return _Prompted(
+            track.shown.label,
+            taking_back.place,
+            taking_back.memory,
+            taking_back.history,
+            output,
+            None if output is None else self._summary(target, output, config),
+            taking_back=taking_back,
+        )
 
     def _summary(
         self, target: PromptTarget, output: MaskOutput, config: TrackingConfig
@@ -231,8 +266,12 @@ class Drafter:
             track.pictures.get(place) == target.frame.stamp_ns
             or (place == target.index and not target.stands_in)
         )
+        waits = track.replay is not None and track.replay.redoing is not None
         # An imported memory has its prompted frames before frame 0.
         if not is_tracked and min(memory.cond_indices, default=place) < place:
+            self._predictor.track([TrackStep(memory, place, features())])
+        elif waits and place in memory.cond_indices:
+            # When its turn comes, the prompts there before it will have settled.
             self._predictor.track([TrackStep(memory, place, features())])
         return place, memory
 
@@ -243,9 +282,9 @@ class Drafter:
         A place is the nearest in time that does not hold a prompt on another picture.
         """
         stamp_ns = target.frame.stamp_ns
-        for index, picture_stamp_ns in track.pictures.items():
-            if picture_stamp_ns == stamp_ns:
-                return index
+        place = place_of_picture(track.pictures, stamp_ns)
+        if place is not None:
+            return place
         if not target.stands_in and target.index not in track.pictures:
             return target.index
         stamps = self._look_back.stamps_by_index
@@ -278,9 +317,10 @@ class Drafter:
 def _object_draft(
     prompted: _Prompted, object_id: int, stamp_ns: int, newest_index: int, lost_after_s: float
 ) -> ObjectDraft:
-    catching_up = prompted.memory is not None and prompted.place < newest_index
+    redone = prompted.taking_back is not None and prompted.taking_back.redoing.again > 0
+    catching_up = redone or (prompted.memory is not None and prompted.place < newest_index)
     if prompted.summary is None:
-        shown = nothing_shown(object_id, prompted.label, ObjectState.UNKNOWN)
+        shown = nothing_shown(object_id, prompted.label, ObjectState.UNKNOWN, catching_up)
     else:
         visibility = state_on(
             prompted.history, prompted.place, stamp_ns, prompted.summary, lost_after_s
@@ -289,5 +329,6 @@ def _object_draft(
             object_id, prompted.label, prompted.summary, visibility, catching_up
         )
     return ObjectDraft(
-        prompted.place, prompted.picture_stamp_ns, prompted.memory, prompted.history, shown
+        prompted.place, prompted.memory, prompted.history, shown, prompted.given,
+        prompted.taking_back
     )

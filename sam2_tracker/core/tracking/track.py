@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.validation import known_objects
 from sam2_tracker.core.protocols import MaskSummary, Memory
+from sam2_tracker.core.tracking.given_prompts import GivenPrompt, pruned, Redoing
 from sam2_tracker.core.tracking.visibility import next_visibility, Visibility, VisibilityHistory
 from sam2_tracker.core.types import BoolArray, IdAllocator, ObjectState, TrackedObject
 
@@ -26,6 +28,9 @@ class Replay:
     :param start: the oldest frame prompted
     :param position: the newest frame replayed
     :param shown: the object there
+    :param redoing: what is done again, where prompts were taken back: further prompts then wait
+        for their turn, and `base` only answers what they look like
+    :param agenda: prompts that are still to be given; those of a group in one go
     """
 
     base: Memory
@@ -35,6 +40,18 @@ class Replay:
     start: int
     position: int
     shown: TrackedObject
+    redoing: Redoing | None = None
+    agenda: deque[tuple[GivenPrompt, ...]] = field(default_factory=deque)
+
+    @property
+    def due(self) -> tuple[GivenPrompt, ...]:
+        """Return the prompts whose turn has come: all their frames were tracked up to now."""
+        if not self.agenda:
+            return ()
+        group = self.agenda[0]
+        is_due = self.position >= max(each.place for each in group)
+        # Without a prompt there is nothing to track by.
+        return group if is_due or not self.memory.cond_indices else ()
 
 
 @dataclass(eq=False)
@@ -49,6 +66,8 @@ class Track:
     :param replay: a prompt that catches up, None otherwise; `memory` goes on meanwhile
     :param pictures: for frames on which another picture stands in, that picture's stamp
     :param carried_mask_hw: its mask, to be prompted with on the next frame
+    :param given: its prompts within the look-back, oldest first
+    :param is_fresh: nothing was tracked since the newest of them
     """
 
     shown: TrackedObject
@@ -57,6 +76,8 @@ class Track:
     replay: Replay | None = None
     pictures: dict[int, int] = field(default_factory=dict)
     carried_mask_hw: BoolArray | None = None
+    given: tuple[GivenPrompt, ...] = ()
+    is_fresh: bool = False
 
     @property
     def id(self) -> int:  # noqa: A003
@@ -86,6 +107,15 @@ class Track:
         """Give it a display name."""
         self.shown = replace(self.shown, label=label)
 
+    def remember(self, given: GivenPrompt | None, in_one_go: bool) -> GivenPrompt:
+        """Note a prompt that was given, and the picture that stands in for its frame."""
+        assert given is not None
+        if given.picture is not None:
+            self.pictures[given.place] = given.picture.stamp_ns
+        noted = replace(given, in_one_go=in_one_go)
+        self.given += (noted,)
+        return noted
+
     def settle(self) -> None:
         """Let a replay that has reached the newest frame take over."""
         assert self.replay is not None
@@ -97,8 +127,13 @@ class Track:
         """Forget everything but the name: listed as LOST until removed or prompted again."""
         self.memory, self.replay, self.carried_mask_hw = None, None, None
         self.history = VisibilityHistory()
-        self.pictures.clear()
+        self.forget_prompts()
         self.shown = nothing_shown(self.id, self.shown.label, ObjectState.LOST)
+
+    def forget_prompts(self) -> None:
+        """Let none be taken back any more: their frames are gone, or did not take them."""
+        self.pictures.clear()
+        self.given, self.is_fresh = (), False
 
     def prune(self, newest_index: int, oldest_index: int) -> None:
         """Forget what neither tracking nor a prompt within the look-back can read."""
@@ -108,6 +143,8 @@ class Track:
         if self.replay is not None:
             oldest_needed = min(oldest_index, self.replay.start)
             self.replay.base.prune(newest_index, newest_index - oldest_needed)
+        else:
+            self.given = pruned(self.given, oldest_index)
         self.history.prune(oldest_index)
         for index in [index for index in self.pictures if index < oldest_index]:
             del self.pictures[index]

@@ -113,7 +113,9 @@ class Tracker:
         self._look_back.add(frame.index, frame.stamp_ns)
         self._features.forget_before(self._look_back.oldest_index)
         for track in self._roster:
-            if track.replay is not None and track.memory is not None:
+            if track.replay is None:
+                track.is_fresh = False
+            elif track.memory is not None:
                 track.replay.base.adopt(frame.index, track.memory)
             track.prune(frame.index, self._look_back.oldest_index)
 
@@ -177,7 +179,7 @@ class Tracker:
 
         Its value is the draft; where that is older than the newest frame it is a preview only.
         """
-        valid = self.validate(target.frame.source_hw, prompts, nameable_ids)
+        valid = self.validate(target.frame.source_hw, prompts, nameable_ids, clear_previous)
 
         def ids() -> list[int]:
             new_ids = iter(self._roster.next_ids(sum(each.object_id == 0 for each in valid)))
@@ -194,6 +196,7 @@ class Tracker:
         source_hw: tuple[int, int],
         prompts: Sequence[Prompt],
         nameable_ids: Collection[int] = (),
+        clear_previous: bool = False,
     ) -> tuple[Prompt, ...]:
         """
         Return the prompts with their boxes clipped.
@@ -202,8 +205,8 @@ class Tracker:
         :raises PromptError: if one of them is not valid
         """
         return validate_prompts(
-            prompts, source_hw, self._roster.by_id.keys(), self._config.max_objects, nameable_ids
-        )
+            prompts, source_hw, self._roster.by_id.keys(), self._config.max_objects, nameable_ids,
+            clear_previous)
 
     def commit(self, draft: PromptDraft) -> None:
         """
@@ -213,9 +216,9 @@ class Tracker:
         """
         if draft.newest_index != self._next_index - 1:
             raise ValueError('the draft is older than the newest frame')
-        places = [each.place for each in draft.objects if each.memory is not None]
-        if places:
-            self._catch_up.hold(self._roster, min(places))
+        starts = [start for each in draft.objects if (start := each.replayed_after) is not None]
+        if starts:
+            self._catch_up.hold(self._roster, min(starts))
         for each in draft.objects:
             self._commit_object(each, draft.newest_index)
         self._catch_up.hold(self._roster)
@@ -224,8 +227,6 @@ class Tracker:
         track = self._roster.enter(draft.shown.id, draft.shown.label)
         if draft.memory is None:
             return
-        if draft.picture_stamp_ns is not None:
-            track.pictures[draft.place] = draft.picture_stamp_ns
         before = track.shown.state
         self._catch_up.begin(track, draft, newest_index)
         announce(track.shown, before, self._config.lost_after_s, self._log)

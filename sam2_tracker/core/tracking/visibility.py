@@ -62,6 +62,11 @@ class VisibilityHistory:
         """Return an independent copy."""
         return VisibilityHistory(self._by_index)
 
+    def rewind(self, index: int) -> None:
+        """Forget the frames after one."""
+        for later in [known for known in self._by_index if known > index]:
+            del self._by_index[later]
+
     def prune(self, oldest_index: int) -> None:
         """Forget the frames before the one that precedes the oldest refinable."""
         for index in [index for index in self._by_index if index < oldest_index - 1]:

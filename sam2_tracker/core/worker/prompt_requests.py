@@ -82,7 +82,8 @@ class PromptAnswers:
             stored = self._find(request.stamp_ns)
             waits = self._is_ahead(stored) and not self._needs_no_turn(request)
             if waits:
-                self._tracker.validate(stored.source_hw, request.prompts)
+                self._tracker.validate(
+                    stored.source_hw, request.prompts, clear_previous=request.clear_previous)
         except TrackerError as refusal:
             ticket.fail(refusal)
             return

@@ -10,7 +10,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from sam2_tracker.core.errors import FrameError, TrackerError
 from sam2_tracker.core.frames.stored_frame import format_stamp
-from sam2_tracker.core.prompts.validation import is_renaming
+from sam2_tracker.core.prompts.validation import is_bare, is_renaming
 from sam2_tracker.core.types import Prompt, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
@@ -142,6 +142,8 @@ def what_was_done(prompts: Sequence[Prompt], result: TrackedFrame) -> str:
         name = f'object {shown.id} ({shown.label})' if shown.label else f'object {shown.id}'
         if is_renaming(prompt):
             each.append(f'object {shown.id} is called {shown.label}')
+        elif is_bare(prompt):
+            each.append(f'prompts of {name} are taken back')
         else:
             each.append(f'{name} is prompted again' if prompt.object_id else f'new {name}')
     return f'{", ".join(each)}, on the frame of stamp {format_stamp(result.frame.stamp_ns)}'

@@ -28,18 +28,37 @@ class Plain:
 
     model: FakePredictor
     memory: FakeMemory = field(default_factory=lambda: FakeMemory((48, 64)))
+    done: list[tuple] = field(default_factory=list)
 
     def features(self, index: int):
         return self.model.encode(frame(index).image_rgb)
 
     def prompt(self, index: int, prompt: Prompt, clear: bool, newest: int) -> None:
+        self.done.append(('prompt', index, prompt, clear, newest))
         self.model.prompt(self.memory, index, self.features(index), prompt, clear)
         self.memory.rewind(index)
         for later in range(index + 1, newest + 1):
-            self.track(later)
+            self._step(later)
 
     def track(self, index: int) -> None:
+        self.done.append(('track', index))
+        if self.memory.cond:
+            self._step(index)
+
+    def _step(self, index: int) -> None:
         self.model.track([TrackStep(self.memory, index, self.features(index))])
+
+    def prompted(self) -> set[int]:
+        return {index for what, index, *_ in self.done if what == 'prompt'}
+
+    def take_back(self, index: int) -> None:
+        """Be an object that never had the prompts on a frame."""
+        done, self.done, self.memory = self.done, [], FakeMemory((48, 64))
+        for what, *values in done:
+            if what == 'track':
+                self.track(*values)
+            elif values[0] != index:
+                self.prompt(*values)
 
 
 class Churn:
@@ -50,7 +69,8 @@ class Churn:
         self.patient = patient
         self.rig = Rig(look_back_frames=LOOK_BACK, max_objects=6)
         self.plain: dict[int, Plain] = {}
-        self.refused = 0
+        self.refused = self.taken_back = 0
+        self.refusals: list[str] = []
 
     @property
     def newest(self) -> int:
@@ -62,7 +82,7 @@ class Churn:
             plain.track(self.newest)
 
     def prompt(self) -> None:
-        object_id = self.random.choice([0, *self.plain, 999])
+        object_id = self.random.choice([0, *self.plain, *self.plain, *self.plain, 999])
         index = self.random.randint(max(0, self.newest - LOOK_BACK - 2), self.newest)
         clear = self.random.random() < 0.3
         prompt = click(object_id, x=self.random.choice([5, 9, 20, 500]))
@@ -73,6 +93,23 @@ class Churn:
             return
         plain = self.plain.setdefault(result.objects[0].id, Plain(FakePredictor()))
         plain.prompt(index, prompt, clear, self.newest)
+        if self.patient:
+            self.rig.catch_up()
+
+    def take_back(self) -> None:
+        object_id = self.random.choice([*self.plain, 999])
+        prompted = self.plain[object_id].prompted() if object_id in self.plain else ()
+        recent = [index for index in prompted if index >= self.newest - LOOK_BACK - 1]
+        index = self.random.choice([self.newest, *recent, *recent])
+        try:
+            self.rig.prompt(index, Prompt(object_id), clear=True)
+        except PromptError as error:
+            if index in prompted and len(prompted) > 1 and index >= self.newest - LOOK_BACK:
+                self.refusals.append(str(error))
+            return
+        assert index in prompted
+        self.taken_back += 1
+        self.plain[object_id].take_back(index)
         if self.patient:
             self.rig.catch_up()
 
@@ -92,8 +129,9 @@ class Churn:
         self.step()
         for _ in range(count):
             self.random.choices(
-                [self.step, self.prompt, self.remove, self.reset, self.rig.tracker.catch_up],
-                [8, 6, 1.5, 0.1, 3],
+                [self.step, self.prompt, self.take_back, self.remove, self.reset,
+                 self.rig.tracker.catch_up],
+                [8, 6, 3, 1, 0.1, 3],
             )[0]()
 
     def tokens(self) -> dict[int, tuple[int, int]]:
@@ -114,7 +152,9 @@ def test_after_any_requests_every_object_is_as_in_a_plain_session(seed):
         tokens = churn.tokens()
         assert all(ours == plain for ours, plain in tokens.values()), tokens
         assert [each.id for each in churn.rig.tracker.objects()] == sorted(churn.plain)
-    assert churn.refused > 5
+    assert churn.refused > 5 and churn.taken_back > 3
+    assert all('look_back_frames' in each for each in churn.refusals), churn.refusals
+    assert len(churn.refusals) < churn.taken_back
 
 
 @pytest.mark.parametrize('seed', range(8))

@@ -122,6 +122,23 @@ def test_clear_previous_starts_an_object_over_on_that_frame(rig):
     assert (again.box, again.area) == (fresh.box, fresh.area)
 
 
+def test_an_id_alone_with_clear_previous_takes_its_prompts_on_that_frame_back(rig):
+    object_id = ask_on(rig, click()).objects[0].id
+    rig.track()
+    before = ask_on(rig, click(object_id, x=40.0), preview_only=True).objects[0]
+    given = ask_on(rig, click(object_id, x=40.0))
+    assert given.objects[0] == before and given.success
+    taken = rig.call(AddPrompts, 'add_prompts', stamp=given.stamp, clear_previous=True,
+                     prompts=[Prompt(object_id=object_id)])
+    assert taken.success and taken.stamp == given.stamp
+    assert taken.objects[0].id == object_id and taken.objects[0].box != before.box
+    rig.wait_for_line(f'prompts of object {object_id} are taken back', Log.INFO)
+    again = rig.call(AddPrompts, 'add_prompts', stamp=given.stamp, clear_previous=True,
+                     prompts=[Prompt(object_id=object_id)])
+    assert not again.success and 'has no prompts that can be taken back' in again.message
+    assert listed(rig)[0].id == object_id
+
+
 def test_a_preview_answers_with_masks_and_tracks_nothing(rig):
     before = listed(rig)
     reply = ask_on(rig, click(), click(), preview_only=True, with_label_image=True)

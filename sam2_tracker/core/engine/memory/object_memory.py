@@ -239,6 +239,14 @@ class ObjectMemory:
         """Forget the result on one frame, so that a prompt there is not hinted at by it."""
         self.tracked.pop(frame_index, None)
 
+    def forget_prompts(self, frame_index: int) -> None:
+        """Forget the prompts on a frame and its result: it is as if no tracking had come to it."""
+        by_frame = (self.cond, self.tracked, self.unsettled, self.frames_tracked,
+                    self.state['point_inputs_per_obj'][0], self.state['mask_inputs_per_obj'][0],
+                    self.state['cached_features'])
+        for held in by_frame:
+            held.pop(frame_index, None)
+
     def hold_features(self, frame_index: int, features: EncodedFrame) -> None:
         """Let SAM 2 find a frame's features; dropped when its memory is encoded."""
         self.state['cached_features'][frame_index] = features.as_cached()
