@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,9 +61,13 @@ class StillPredictor:
     """A predictor whose every mask is the same square in the middle of the picture."""
 
     image_size = 64
+    graph_counts = None
 
     def __init__(self) -> None:
         self._shown: dict[tuple[int, int], FrameMasks] = {}
+
+    def record_only_if(self, condition: Callable[[], bool]) -> None:
+        """Record nothing."""
 
     def warm_up(self) -> None:
         """Do nothing."""

@@ -18,7 +18,7 @@ from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2.utils.misc import load_video_frames
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.engine.features import MEAN, STD
+from sam2_tracker.core.engine.preprocessing import MEAN, STD
 from sam2_tracker.core.types import Prompt, UInt8Array
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.device import resolve_device

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 import functools
+from functools import partial
 import shutil
 
 from benchmarks import stock
@@ -14,6 +15,8 @@ from benchmarks.clips import Clip
 from benchmarks.tracking import Mask
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.graphs.recorder import CudaRecorder
+from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, Wanted
@@ -92,11 +95,10 @@ def all_ways(setting: Setting, loop: bool = True) -> list[Way]:
     if setting.is_cuda:
         ways += [_stock_clip(setting, 'encoder'), _stock_clip(setting, 'vos_optimized')]
     if loop:
-        ways.append(_ours(setting, batched=False, compiled='none'))
-    ways.append(_ours(setting, batched=True, compiled='none'))
+        ways.append(ours(setting, batched=False))
+    ways.append(ours(setting, batched=True))
     if setting.is_cuda:
-        ways += [_ours(setting, batched=True, compiled='encoder'),
-                 _ours(setting, batched=True, compiled='full')]
+        ways.append(ours(setting, batched=True, records=False))
     return ways
 
 
@@ -106,10 +108,17 @@ def _stock_model(setting: Setting, compiled: str) -> SAM2VideoPredictor:
 
 
 @functools.cache
-def _predictor(setting: Setting, batched: bool, compiled: str) -> Predictor:
+def predictor_of(setting: Setting, batched: bool, records: bool = True) -> Predictor:
+    """
+    Build this engine's predictor, once.
+
+    :param records: replay CUDA graphs, on CUDA
+    """
     config = replace(setting.model, precision=setting.precision)
     model = build_predictor(config, 4, random_weights=setting.random_weights)
-    predictor = Predictor(model, setting.precision, batched=batched, compile=compiled)
+    recorder = (partial(CudaRecorder, model.device) if records and model.device.type == 'cuda'
+                else None)
+    predictor = Predictor(model, setting.precision, batched=batched, graphs=Graphs(recorder))
     if setting.is_cuda:
         predictor.warm_up()
     return predictor
@@ -118,7 +127,7 @@ def _predictor(setting: Setting, batched: bool, compiled: str) -> Predictor:
 def forget_models() -> None:
     """Free all models."""
     _stock_model.cache_clear()
-    _predictor.cache_clear()
+    predictor_of.cache_clear()
 
 
 def autocast(setting: Setting) -> torch.autocast:
@@ -164,16 +173,21 @@ def _on_stream(setting: Setting, model: SAM2VideoPredictor, clip: Clip,
         yield masks
 
 
-def _ours(setting: Setting, batched: bool, compiled: str) -> Way:
+def ours(setting: Setting, batched: bool, records: bool = True) -> Way:
+    """
+    Return a way of this engine.
+
+    :param records: replay CUDA graphs, on CUDA
+    """
     def start(clip: Clip, prompts: Sequence[Prompt]) -> Session:
-        return track(_predictor(setting, batched, compiled), clip, prompts)
-    return Way(our_name(batched, compiled), 'rgb', start)
+        return track(predictor_of(setting, batched, records), clip, prompts)
+    return Way(our_name(batched, records), 'rgb', start)
 
 
-def our_name(batched: bool, compiled: str = 'none') -> str:
+def our_name(batched: bool, records: bool = True) -> str:
     """Name a way of this engine."""
     name = 'ours batched' if batched else 'ours looped'
-    return name if compiled == 'none' else f'{name}, compile {compiled}'
+    return name if records else f'{name}, no graphs'
 
 
 def track(predictor: Predictor, clip: Clip, prompts: Sequence[Prompt]) -> Session:

@@ -44,11 +44,7 @@ class FramePolicy(enum.Enum):
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """
-    Which model, and how it runs.
-
-    With `compile` full, `batching` auto batches on a CPU too.
-    """
+    """Which model, and how it runs."""
 
     name: str = setting(
         'nano',
@@ -78,12 +74,6 @@ class ModelConfig:
         choices=('auto', 'bfloat16', 'float32'),
         option=Option(),
     )
-    compile: str = setting(  # noqa: A003
-        'none',
-        'What torch.compile compiles on configure: slower to start, faster frames.',
-        choices=('none', 'encoder', 'full'),
-        option=Option(),
-    )
     image_size: int = setting(
         0,
         "Side in pixels of what the model sees, a multiple of 32; 0 for the model's own.",
@@ -95,6 +85,11 @@ class ModelConfig:
         'Several objects in one pass: faster with nano, exact but for rounding; auto: on CUDA.',
         choices=('auto', 'always', 'never'),
         option=Option('whether objects share a pass; auto: on CUDA'),
+    )
+    cuda_graphs: bool = setting(
+        True,
+        'Record what the GPU does and replay it: the same masks, faster; no effect on a CPU.',
+        option=Option(),
     )
 
 

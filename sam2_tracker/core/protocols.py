@@ -139,12 +139,40 @@ class FrameMasks:
     label_image: UInt16Array | None = None
 
 
+@dataclass(frozen=True)
+class GraphCounts:
+    """
+    What a predictor did with recordings of its work.
+
+    :param recorded: how many were made and found to give the very same results
+    :param replayed: how often one was used
+    :param evicted: how many made place for others
+    :param eager: how often there was none for the work
+    """
+
+    recorded: int = 0
+    replayed: int = 0
+    evicted: int = 0
+    eager: int = 0
+
+
 class PredictorProtocol(Protocol):
     """A segmentation model with memory. Not thread-safe: one thread owns it."""
 
     @property
     def image_size(self) -> int:
         """Return the side of the square that the model sees, in pixels."""
+
+    @property
+    def graph_counts(self) -> GraphCounts | None:
+        """Return what was recorded and replayed so far, None where nothing is."""
+
+    def record_only_if(self, condition: Callable[[], bool]) -> None:
+        """
+        Record nothing while a condition does not hold: it takes longer than a frame.
+
+        :param condition: asked from any thread
+        """
 
     def warm_up(self) -> None:
         """Run every stage once, so that the first frame is not slower than the rest."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+from functools import partial
 import gc
 import threading
 from typing import Any, TYPE_CHECKING
@@ -23,8 +24,11 @@ from omegaconf import DictConfig, OmegaConf
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.graphs.recorder import CudaRecorder
+from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.predictor import Predictor, refuse_unknown
 from sam2_tracker.core.errors import ModelError
+from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.device import is_out_of_memory, resolve_device, resolve_precision
@@ -55,11 +59,13 @@ _BATCHED = {'auto': None, 'always': True, 'never': False}
 _hydra_lock = threading.Lock()
 
 
-def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> Predictor:
+def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4,
+                             log: Log = silent) -> Predictor:
     """
     Build the model that the settings name, ready for a tracker.
 
     :param max_cond_frames: prompted frames that memory attention reads, 2 or more
+    :param log: is told what has to be done in a slower way
     :raises ModelError: unknown model or setting, checkpoint missing or damaged, no such device
     """
     refuse_unknown('batching', config.batching, _BATCHED)
@@ -69,7 +75,9 @@ def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4) -> P
     precision = resolve_precision(config.precision, device)
     name = 'bfloat16' if precision is torch.bfloat16 else 'float32'
     model = build_predictor(config, max_cond_frames)
-    return Predictor(model, name, _BATCHED[config.batching], compile=config.compile)
+    records = config.cuda_graphs and device.type == 'cuda'
+    graphs = Graphs(partial(CudaRecorder, device) if records else None, log)
+    return Predictor(model, name, _BATCHED[config.batching], graphs=graphs, log=log)
 
 
 def build_predictor(
@@ -182,7 +190,7 @@ def _settings(config: ModelConfig, max_cond_frames: int) -> dict[str, Any]:
         # Corrections on tracked frames would otherwise fade after 6 to 15 frames.
         'add_all_frames_to_correct_as_cond': True,
         'max_cond_frames_in_attn': max_cond_frames,
-        # Predictor compiles: it knows that a compiled encoder's output must be copied.
+        # The next picture's features would be written where this one's are.
         'compile_image_encoder': False,
     }
     if config.image_size:

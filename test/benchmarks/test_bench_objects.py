@@ -247,7 +247,6 @@ def test_the_ways_for_cuda_agree_too_with_the_compiler_left_out(
     result, = load_all(tmp_path)
     assert [row['way'] for row in result.rows] == [
         ways.CLIP, ways.STREAM, f'{ways.CLIP}, encoder compiled', ways.VOS_OPTIMIZED,
-        'ours looped', 'ours batched', 'ours batched, compile encoder',
-        'ours batched, compile full']
+        'ours looped', 'ours batched', 'ours batched, no graphs']
     assert 'ours over vos_optimized, 2' in result.figures
-    assert len(compiled) >= 8
+    assert len(compiled) >= 6

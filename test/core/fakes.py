@@ -11,13 +11,13 @@ only from the past, which makes no difference here), and the six tracked ones be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 import zlib
 
 import numpy as np
 from sam2_tracker.core.errors import FrameError
-from sam2_tracker.core.protocols import FrameMasks, MaskSummary, TrackStep
+from sam2_tracker.core.protocols import FrameMasks, GraphCounts, MaskSummary, TrackStep
 from sam2_tracker.core.types import (
     BoolArray,
     Box,
@@ -154,12 +154,22 @@ class FakeMemory:
 
 @dataclass
 class FakePredictor:
-    """:param failures: raised by the next steps, one each, before anything is changed."""
+    """
+    The model.
+
+    :param failures: raised by the next steps, one each, before anything is changed.
+    :ivar conditions: under which work might be recorded
+    """
 
     image_size: int = 64
     encoded: list[int] = field(default_factory=list)
     steps: list[list[int]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
+    graph_counts: GraphCounts | None = None
+    conditions: list[Callable[[], bool]] = field(default_factory=list)
+
+    def record_only_if(self, condition: Callable[[], bool]) -> None:
+        self.conditions.append(condition)
 
     def warm_up(self) -> None:
         pass

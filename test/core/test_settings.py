@@ -19,8 +19,8 @@ import yaml
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()
 CONTRACT = (
-    'model', 'checkpoint', 'device', 'precision', 'compile', 'image_size', 'batching',
-    'image_transport',
+    'model', 'checkpoint', 'device', 'precision', 'image_size', 'batching',
+    'cuda_graphs', 'image_transport',
     'image_reliability', 'image_max_value', 'image_max_pixels', 'frame_policy',
     'buffer.directory',
     'buffer.max_frames', 'buffer.max_bytes', 'buffer.jpeg_quality', 'buffer.max_side',

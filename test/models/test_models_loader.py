@@ -279,5 +279,3 @@ def test_objects_share_a_pass_as_the_setting_says(setting: str, passes: int,
 def test_a_setting_that_there_is_not_is_refused() -> None:
     with pytest.raises(ModelError, match="batching 'mostly' is none of auto, always, never"):
         build_tracking_predictor(replace(SMALL, batching='mostly'))
-    with pytest.raises(ModelError, match='batching has to be auto or always'):
-        build_tracking_predictor(replace(SMALL, batching='never', compile='full')).warm_up()

@@ -118,11 +118,11 @@ def test_without_options_the_settings_are_those_of_the_node():
 def test_every_option_reaches_its_setting():
     settings = parse([
         'clip.mp4', '--model', 'sam2_hiera_tiny', '--checkpoint', 'tiny.pt', '--device', 'cuda:1',
-        '--precision', 'float32', '--compile', 'full', '--batching', 'never',
+        '--precision', 'float32', '--batching', 'never', '--no-cuda-graphs',
         '--image-size', '512', '--max-objects', '3', '--max-cond-frames', '6', '--lost-after', '2',
         '--mask-threshold', '-1.5', '--fill-hole-area', '9']).settings
     assert settings.model == ModelConfig(
-        'sam2_hiera_tiny', Path('tiny.pt'), 'cuda:1', 'float32', 'full', 512, 'never')
+        'sam2_hiera_tiny', Path('tiny.pt'), 'cuda:1', 'float32', 512, 'never', cuda_graphs=False)
     assert settings.tracking == TrackingConfig(
         3, 6, lost_after_s=2.0, mask_threshold=-1.5, fill_hole_area=9)
     assert type(settings.tracking.lost_after_s) is float

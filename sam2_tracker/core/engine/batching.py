@@ -6,15 +6,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.graphs.recorder import Tensors
+from sam2_tracker.core.engine.graphs.replays import Replays, Work
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory_attention import BatchAttention
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 import torch
+
+# What is recorded before it comes: so many objects, each with so many prompted frames.
+_USUAL_OBJECTS = (4, 3, 2, 1)
+_USUAL_COND_FRAMES = (2, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +76,15 @@ class BatchTracker:
     would turn the fast attention kernels off.
 
     :param max_batch: largest number of objects in one pass
+    :param replays: where batches are recorded
     :ivar attention: how `forward` attends to memory
-    :ivar step: what runs a batch: `forward` or something compiled of it
     """
 
-    def __init__(self, model: StreamPredictor, max_batch: int) -> None:
+    def __init__(self, model: StreamPredictor, max_batch: int, replays: Replays) -> None:
         self._model = model
         self.attention = BatchAttention(model.memory_attention, model.device.type == 'cpu')
         self.max_batch = max_batch
-        self.step: Callable[[StepInputs], StepOutputs] = self.forward
+        self._replays = replays
 
     def track(self, jobs: Sequence[Job]) -> None:
         """Track all jobs and store the results in their memories."""
@@ -92,6 +98,42 @@ class BatchTracker:
                 together = [job for job, _ in batch]
                 inputs = self._inputs(together, [reading for _, reading in batch])
                 self._store(together, self.step(inputs))
+
+    def prepare(self, job: Job) -> None:
+        """
+        Record the batches that are usual.
+
+        :param job: of an object with one prompted frame, all windows full
+        """
+        one = self._inputs([job], [self._reading(job)])
+        # The largest first: the others share its inputs' memory.
+        for count in _USUAL_OBJECTS:
+            for cond_frames in _USUAL_COND_FRAMES:
+                if count <= self.max_batch:
+                    inputs = _repeated(_with_cond_frames(one, cond_frames), count)
+                    self._replays.prepare(*self._work(inputs))
+
+    def step(self, inputs: StepInputs) -> StepOutputs:
+        """Run a batch, from a recording where there is one for exactly this layout."""
+        if not inputs.is_one_frame:
+            return self.forward(inputs)
+        return StepOutputs(*self._replays(*self._work(inputs)))
+
+    def _work(self, inputs: StepInputs) -> tuple[str, Work, Tensors]:
+        """Return a batch as work on plain tensors, which hold one frame once for all objects."""
+        pointer_tokens = inputs.pointer_tokens
+
+        def forward(tensors: Tensors) -> Tensors:
+            *maps, position, memory, memory_position = tensors
+            count = memory.shape[1]
+            found = self.forward(StepInputs(
+                [each.expand(count, -1, -1, -1) for each in maps], position, memory,
+                memory_position, pointer_tokens))
+            return found.logits, found.score_logits, found.pointers, found.memory_maps
+
+        tensors = (*(each[:1] for each in inputs.maps), inputs.position, inputs.memory,
+                   inputs.memory_position)
+        return f'step, {pointer_tokens} pointer tokens', forward, tensors
 
     def read(self, jobs: Sequence[Job]) -> StepInputs:
         """Gather what the model needs for jobs of one layout."""
@@ -179,6 +221,27 @@ def _batch_features(jobs: Sequence[Job]) -> list[torch.Tensor]:
         return [tensor.expand(len(jobs), -1, -1, -1) for tensor in first.maps]
     return [torch.cat(tensors) for tensors in zip(*(job.features.maps for job in jobs),
                                                   strict=True)]
+
+
+def _repeated(one: StepInputs, count: int) -> StepInputs:
+    """Make a batch as of so many objects on one frame."""
+    return replace(one, maps=[each.expand(count, -1, -1, -1) for each in one.maps],
+                   memory=one.memory.expand(-1, count, -1).contiguous(),
+                   memory_position=one.memory_position.expand(-1, count, -1).contiguous())
+
+
+def _with_cond_frames(one: StepInputs, count: int) -> StepInputs:
+    """Make a batch as of an object with more prompted frames: what is in it does not matter."""
+    place = one.maps[-1].shape[-2] * one.maps[-1].shape[-1]
+    maps = len(one.memory) - one.pointer_tokens
+    pointer = one.maps[-1].shape[1] // one.memory.shape[-1]
+
+    def more(tokens: torch.Tensor) -> torch.Tensor:
+        return torch.cat([*[tokens[:place]] * (count - 1), tokens[:maps],
+                          *[tokens[maps:maps + pointer]] * (count - 1), tokens[maps:]])
+
+    return replace(one, memory=more(one.memory), memory_position=more(one.memory_position),
+                   pointer_tokens=one.pointer_tokens + (count - 1) * pointer)
 
 
 def _upload(numbers: list[list[int]], device: torch.device) -> torch.Tensor:

@@ -7,17 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+import threading
+from typing import Generic, TypeVar
 
-import numpy as np
-from PIL import Image
+from sam2_tracker.core.engine.graphs.replays import Replay
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor, unread_position
 from sam2_tracker.core.protocols import FrameFeatures
 from sam2_tracker.core.types import UInt8Array
 import torch
 
-# SAM 2's own, those of ImageNet.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+Result = TypeVar('Result')
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,74 +51,80 @@ def own_features(features: FrameFeatures) -> EncodedFrame:
     return features
 
 
-class Preprocessor:
-    """
-    Pixels to the encoder's input, bit-identical to stock SAM 2's over a folder of pictures.
-
-    :param side: side of the model's square input in pixels
-    """
-
-    def __init__(self, side: int, device: torch.device) -> None:
-        self._side = side
-        self._device = device
-        self._mean = torch.tensor(MEAN, dtype=torch.float32, device=device)[:, None, None]
-        self._std = torch.tensor(STD, dtype=torch.float32, device=device)[:, None, None]
-        # A tensor: CUDA multiplies by the reciprocal of a plain number, which rounds otherwise.
-        self._white = torch.tensor(255.0, device=device)
-
-    def __call__(self, image_rgb: UInt8Array) -> torch.Tensor:
-        """
-        Scale, upload as bytes and normalise on the device.
-
-        :param image_rgb: (height, width, 3) uint8
-        :returns: (1, 3, side, side) float32 on the device
-        """
-        pixels = torch.from_numpy(np.array(_resized(image_rgb, self._side)))
-        if self._device.type == 'cuda':
-            pixels = pixels.pin_memory()
-        pixels = pixels.to(self._device, non_blocking=True)
-        planes = pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
-        return planes.div_(self._white).sub_(self._mean).div_(self._std)[None]
-
-
-def _resized(image_rgb: UInt8Array, side: int) -> UInt8Array:
-    """
-    Scale a picture to a square as stock SAM 2 does: Pillow, bicubic, aspect not kept.
-
-    :param image_rgb: (height, width, 3) uint8
-    :returns: (side, side, 3) uint8
-    """
-    if image_rgb.shape[:2] == (side, side):
-        return image_rgb
-    return np.asarray(Image.fromarray(image_rgb).resize((side, side)))
-
-
-def encode_image(model: StreamPredictor, pixels: torch.Tensor) -> EncodedFrame:
+def encode_image(model: StreamPredictor, pixels: torch.Tensor, replays: Replay) -> EncodedFrame:
     """
     Run the image encoder and keep what the later stages read.
 
     :param pixels: (1, 3, side, side) float32, normalised
+    :param replays: does the work, from a recording where there is one
     """
-    backbone_out = model.forward_image(pixels)
-    levels = int(model.num_feature_levels)
-    *finer, last = backbone_out['backbone_fpn'][-levels:]
-    if model.encoder_is_compiled:
-        last = last.clone()
-    return EncodedFrame((*finer, last), model.image_encoder.neck.position_encoding(last))
+    def maps_of(inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        levels = int(model.num_feature_levels)
+        return tuple(model.forward_image(inputs[0])['backbone_fpn'][-levels:])
+
+    maps = replays('encoder', maps_of, (pixels,))
+    return EncodedFrame(maps, model.image_encoder.neck.position_encoding(maps[-1]))
 
 
-class EncodeAhead:
+@dataclass(frozen=True, eq=False)
+class Underway:
+    """
+    Features that the device may still be at work on.
+
+    :param done: when they are there, on CUDA
+    """
+
+    features: EncodedFrame
+    done: torch.cuda.Event | None = None
+
+    def wait(self) -> EncodedFrame:
+        """Let what this thread does next on the device wait for them."""
+        if self.done is not None:
+            current = torch.cuda.current_stream(self.features.position.device)
+            current.wait_event(self.done)
+            for each in self.features.maps:
+                # Otherwise their memory would be free for the encoder while it is read here.
+                each.record_stream(current)
+        return self.features
+
+
+class EncoderStream:
+    """
+    The encoder's place on the device: beside what else is done there, one picture at a time.
+
+    :param device: on a CPU there is nothing to do beside anything
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._lock = threading.Lock()
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == 'cuda':
+            self._stream = torch.cuda.Stream(device)
+            # The weights may still be on their way.
+            self._stream.wait_stream(torch.cuda.current_stream(device))
+
+    def run(self, encode: Callable[[], EncodedFrame]) -> Underway:
+        """Encode a picture; from any thread."""
+        with self._lock:
+            if self._stream is None:
+                return Underway(encode())
+            with torch.cuda.stream(self._stream):
+                features = encode()
+                return Underway(features, self._stream.record_event())
+
+
+class EncodeAhead(Generic[Result]):
     """
     Holds at most one picture that is being encoded in another thread.
 
     :param encode: may run beside everything else that the model does
     """
 
-    def __init__(self, encode: Callable[[UInt8Array], EncodedFrame]) -> None:
+    def __init__(self, encode: Callable[[UInt8Array], Result]) -> None:
         self._encode = encode
         self._thread: ThreadPoolExecutor | None = None
         self._image_rgb: UInt8Array | None = None
-        self._features: Future[EncodedFrame] | None = None
+        self._features: Future[Result] | None = None
 
     def begin(self, image_rgb: UInt8Array) -> None:
         """
@@ -132,7 +137,7 @@ class EncodeAhead:
         self._image_rgb = image_rgb
         self._features = self._thread.submit(self._encode, image_rgb)
 
-    def take(self, image_rgb: UInt8Array) -> EncodedFrame | None:
+    def take(self, image_rgb: UInt8Array) -> Result | None:
         """Wait for a picture's features if it was begun, the very same array; None otherwise."""
         if self._features is None or image_rgb is not self._image_rgb:
             return None

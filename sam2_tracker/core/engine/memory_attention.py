@@ -64,12 +64,9 @@ def attend(attention: RoPEAttention, q: torch.Tensor, k: torch.Tensor, v: torch.
     keys = torch.cat([turned[:, 0], keys[:, in_picture:]], dim=1).transpose(1, 2)
     memory = v.to(keys.dtype)
     scaled = queries[:, 0] * attention.internal_dim ** -0.5
-    if torch.compiler.is_compiling():
-        attended = _read(scaled, keys, memory)  # Parts would be unrolled into the graph.
-    else:
-        attended = torch.stack([
-            torch.cat([_read(part, *own) for part in parts.split(_QUERIES_AT_ONCE)])
-            for parts, *own in zip(scaled, keys, memory, strict=True)])
+    attended = torch.stack([
+        torch.cat([_read(part, *own) for part in parts.split(_QUERIES_AT_ONCE)])
+        for parts, *own in zip(scaled, keys, memory, strict=True)])
     out: torch.Tensor = attention.out_proj(attention.v_proj(attended))
     return out
 
@@ -133,7 +130,7 @@ class BatchAttention:
         return normed
 
     def _at_once(self, memory: torch.Tensor) -> int:
-        if not self._is_in_parts or torch.compiler.is_compiling():
+        if not self._is_in_parts:
             return memory.shape[1]
         width = self._attention.layers[0].cross_attn_image.internal_dim
         return max(1, _KEYS_AT_ONCE // (len(memory) * width))

@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 from typing import Any
 
 import numpy as np
 from sam2_tracker.core.engine.batching import BatchTracker, Job
-from sam2_tracker.core.engine.compiling import compile_encoder, CompiledStep
 from sam2_tracker.core.engine.features import (
     encode_image,
     EncodeAhead,
     EncodedFrame,
+    EncoderStream,
     own_features,
-    Preprocessor,
+    Underway,
 )
+from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.mask_summary import summarise_masks
 from sam2_tracker.core.engine.memory.object_memory import (
     LowResMask,
@@ -36,13 +37,21 @@ from sam2_tracker.core.engine.memory.transfer import (
     restore,
 )
 from sam2_tracker.core.engine.memory_attention import fold_values
+from sam2_tracker.core.engine.preprocessing import Preprocessor
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
-from sam2_tracker.core.protocols import FrameFeatures, FrameMasks, MaskOutput, Memory, TrackStep
+from sam2_tracker.core.log import Log, silent
+from sam2_tracker.core.protocols import (
+    FrameFeatures,
+    FrameMasks,
+    GraphCounts,
+    MaskOutput,
+    Memory,
+    TrackStep,
+)
 from sam2_tracker.core.types import MAX_POINTS, Prompt, UInt8Array, Wanted
 import torch
 
-_COMPILE = ('none', 'encoder', 'full')
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
@@ -55,19 +64,20 @@ class Predictor:
     :param model: with its weights, on its device, in eval mode
     :param precision: float32, or bfloat16 for automatic mixed precision
     :param batched: track several objects in one pass, equal to one after the other but for
-        rounding; False is bit-identical to stock SAM 2 in float32; None is True on CUDA and with
-        `compile` full, and False on a CPU, which large models fill with one object already
+        rounding; False is bit-identical to stock SAM 2 in float32; None is True on CUDA and False
+        on a CPU, which large models fill with one object already
     :param max_batch: largest number of objects in one pass
-    :param compile: none, encoder, or full: the encoder and batched tracking; done by `warm_up`
+    :param graphs: where work is recorded and replayed from, None for nowhere
+    :param on_device: scale pictures on the device; None for on CUDA only
     :raises ModelError: if the model is set up so that results could not be exact
     """
 
     def __init__(self, model: StreamPredictor, precision: str = 'float32',
                  batched: bool | None = None, max_batch: int = 16,
-                 compile: str = 'none') -> None:  # noqa: A002 - the parameter's name
+                 graphs: Graphs | None = None, log: Log = silent,
+                 on_device: bool | None = None) -> None:
         _refuse_unfit(model)
         refuse_unknown('precision', precision, _PRECISIONS)
-        refuse_unknown('compile', compile, _COMPILE)
         self._model = model
         self._device = torch.device(model.device)
         self._dtype = _PRECISIONS[precision]
@@ -76,14 +86,18 @@ class Predictor:
             if self._device.type == 'cpu':
                 fold_values(model.memory_attention.layers)
         self._policy = StockMemory.of(model)
-        self._preprocess = Preprocessor(self.image_size, self._device)
+        self._graphs = graphs or Graphs()
+        self._preprocess = Preprocessor(self.image_size, self._device, self._graphs.encoder, log,
+                                        on_device)
         self._ahead = EncodeAhead(self._encode)
         if batched is None:
-            batched = self._device.type == 'cuda' or compile == 'full'
-        self._batches = BatchTracker(model, max_batch) if batched else None
-        self._steps = _compile(model, compile, self._batches)
+            batched = self._device.type == 'cuda'
+        self._batches = (BatchTracker(model, max_batch, self._graphs.tracking) if batched
+                         else None)
         self._constants: dict[str, Any] = {}
         self._fingerprint: str | None = None
+        # The last: it waits for the weights as they are by now.
+        self._encoder = EncoderStream(self._device)
 
     @property
     def image_size(self) -> int:
@@ -100,6 +114,15 @@ class Predictor:
         """Return where the model runs."""
         return self._device
 
+    @property
+    def graph_counts(self) -> GraphCounts | None:
+        """Return what was recorded and replayed so far, None where nothing is."""
+        return self._graphs.counts
+
+    def record_only_if(self, condition: Callable[[], bool]) -> None:
+        """Record nothing while a condition does not hold."""
+        self._graphs.record_only_if(condition)
+
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:
         """Compute on this predictor's device and with its precision."""
@@ -113,18 +136,21 @@ class Predictor:
     def warm_up(self) -> None:
         """Run every stage once, so that the first frame is not slower than the rest."""
         side = self.image_size
-        features = self.encode(np.zeros((side, side, 3), np.uint8))
+        picture = np.zeros((side, side, 3), np.uint8)
+        features = self.encode(picture)
         memory = self.new_memory((side, side))
         middle = np.full((1, 2), side / 2, np.float32)
         prompt = Prompt(points_xy=middle, point_labels=np.ones(1, np.int32))
         output: MaskOutput = self.prompt(memory, 0, features, prompt, clear_previous=False)
         # Only with full windows is there a layout that stays.
-        frames = self._policy.longest + 1 if self._steps else 3
+        records = self._batches is not None and self._graphs.are_recorded
+        frames = self._policy.longest + 1 if records else 3
         for index in range(1, frames):
             output = self.track([TrackStep(memory, index, features)])[0]
-        if self._steps and self._batches:
+        if self._batches is not None and records:
             with self._arithmetic():
-                self._steps.prepare(self._batches.read([Job(memory, frames, features)]))
+                self._batches.prepare(Job(memory, frames, features))
+        self._encode(picture, record=True)
         self.summarise([output], [1], (side, side), Wanted())
 
     def encode(self, image_rgb: UInt8Array) -> EncodedFrame:
@@ -134,7 +160,7 @@ class Predictor:
         :param image_rgb: (height, width, 3) uint8, any size
         """
         begun = self._ahead.take(image_rgb)
-        return self._encode(image_rgb) if begun is None else begun
+        return (self._encode(image_rgb) if begun is None else begun).wait()
 
     def encode_ahead(self, image_rgb: UInt8Array) -> None:
         """
@@ -142,14 +168,15 @@ class Predictor:
 
         :param image_rgb: (height, width, 3) uint8, any size
         """
-        # CUDA graphs of a compiled encoder belong to the thread that recorded them.
-        if not self._model.encoder_is_compiled:
-            self._ahead.begin(image_rgb)
+        self._ahead.begin(image_rgb)
 
     @torch.inference_mode()
-    def _encode(self, image_rgb: UInt8Array) -> EncodedFrame:
+    def _encode(self, image_rgb: UInt8Array, record: bool = False) -> Underway:
+        replays = self._graphs.encoder
         with self._arithmetic():
-            return encode_image(self._model, self._preprocess(image_rgb))
+            return self._encoder.run(lambda: encode_image(
+                self._model, self._preprocess(image_rgb),
+                replays.prepare if record else replays))
 
     def new_memory(self, video_hw: tuple[int, int]) -> ObjectMemory:
         """
@@ -339,20 +366,6 @@ def _refuse_unfit(model: StreamPredictor) -> None:
             raise ModelError(f'the model must be built with {name}=false')
     if model.training:
         raise ModelError('the model is in training mode: call eval()')
-
-
-def _compile(model: StreamPredictor, what: str,
-             batches: BatchTracker | None) -> CompiledStep | None:
-    if what == 'none':
-        return None
-    compile_encoder(model)
-    if what == 'encoder':
-        return None
-    if batches is None:
-        raise ModelError('compile full is for batched tracking: batching has to be auto or '
-                         'always, or compile to be encoder')
-    batches.step = CompiledStep(batches.forward, batches.max_batch)
-    return batches.step
 
 
 def _check_point_count(memory: ObjectMemory, frame_index: int, new_count: int) -> None:

@@ -25,9 +25,6 @@ class StreamPredictor(SAM2VideoPredictor):
     of stock SAM 2.
     """
 
-    # A compiled encoder may write the next picture's features where this one's are.
-    encoder_is_compiled = False
-
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         side = self.sam_image_embedding_size

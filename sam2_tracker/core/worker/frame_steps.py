@@ -52,6 +52,13 @@ class FrameSteps:
         self._log = log
         self._statistics = statistics
         self._session: Session | None = None
+        self._received_ns: int | None = None
+
+    @property
+    def waiting_s(self) -> float:
+        """Return how long ago the frame that is at work came in, 0 if none is; any thread."""
+        received_ns = self._received_ns
+        return 0.0 if received_ns is None else (time.monotonic_ns() - received_ns) / 1e9
 
     def process(self, stored: StoredFrame) -> None:
         """
@@ -59,7 +66,14 @@ class FrameSteps:
 
         :raises FrameError: if it cannot be read; the stream goes on with the next
         """
-        self._statistics.record('wait', (time.monotonic_ns() - stored.received_ns) / 1e9)
+        self._received_ns = stored.received_ns
+        try:
+            self._take_through(stored)
+        finally:
+            self._received_ns = None
+
+    def _take_through(self, stored: StoredFrame) -> None:
+        self._statistics.record('wait', self.waiting_s)
         self._enter(stored)
         self._prompts.passed(stored)
         with self._statistics.stage('decode'):

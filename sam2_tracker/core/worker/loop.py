@@ -40,7 +40,7 @@ MAX_DEATHS = 5
 # Longer without a result, though frames come in, is worth a warning: the larger of the two.
 PATIENCE_S = 3.0
 FRAMES_OF_PATIENCE = 5
-# The first frame with an object may compile, record graphs or warm the device up.
+# The first frame with an object may record graphs or warm the device up.
 WARM_UP_PATIENCE_S = 60.0
 
 

@@ -141,6 +141,15 @@ class Statistics:
         yield
         self.record(name, self._clock() - begun_s)
 
+    @property
+    def waiting_s(self) -> float:
+        """Return what `StatisticsSnapshot.waiting_s` says."""
+        with self._lock:
+            return self._waiting_s(self._clock())
+
+    def _waiting_s(self, now_s: float) -> float:
+        return 0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s
+
     def snapshot(self) -> StatisticsSnapshot:
         """Return everything as it is now."""
         with self._lock:
@@ -155,7 +164,7 @@ class Statistics:
                 self._in.count,
                 self._out.count,
                 self._failed,
-                0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s,
+                self._waiting_s(now_s),
                 latencies,
             )
 

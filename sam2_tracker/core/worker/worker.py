@@ -18,7 +18,7 @@ from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.prompts.file import PromptFile
 from sam2_tracker.core.prompts.schedule import PromptSchedule
-from sam2_tracker.core.protocols import PredictorProtocol
+from sam2_tracker.core.protocols import GraphCounts, PredictorProtocol
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.core.worker.frame_steps import FrameSteps
@@ -28,6 +28,9 @@ from sam2_tracker.core.worker.requests import answer, Ticket
 from sam2_tracker.core.worker.statistics import Statistics, StatisticsSnapshot
 
 T = TypeVar('T')
+
+# Where a frame has waited for longer the model's work is not recorded: that takes some 0.1 s.
+LONGEST_WAIT_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class WorkerReport:
     :param fault: the newest unexpected error in one sentence, '' once frames go through again
     :param death: what ended the worker's thread, '' once frames go through again
     :param stall: says that results do not come although frames do, '' as long as that is no wonder
+    :param graphs: what was recorded and replayed, None where nothing is
     """
 
     statistics: StatisticsSnapshot
@@ -68,6 +72,7 @@ class WorkerReport:
     fault: str
     death: str = ''
     stall: str = ''
+    graphs: GraphCounts | None = None
 
 
 class Worker:
@@ -94,6 +99,8 @@ class Worker:
         log: Log = silent,
     ) -> None:
         self.statistics = Statistics()
+        self._predictor = predictor
+        predictor.record_only_if(self._has_time)
         self._buffer = buffer
         self._pinned = PinnedFrames(buffer)
         self._tracker = Tracker(
@@ -260,7 +267,12 @@ class Worker:
             self._loop.fault,
             self._loop.death,
             self._loop.stall(statistics),
+            self._predictor.graph_counts,
         )
+
+    def _has_time(self) -> bool:
+        """Tell whether no frame has waited for long."""
+        return max(self._steps.waiting_s, self.statistics.waiting_s) <= LONGEST_WAIT_S
 
 
 def _listed(tracker: Tracker) -> ObjectList:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.errors import StorageError
-from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.text import counted
 from sam2_tracker.offline.errors import OutputError, SourceError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
@@ -142,7 +142,7 @@ class LocalProcessor:
         self._job = job
         self._log = log
         self._progress = progress
-        self._predictor = build_model(job.settings)
+        self._predictor = build_model(job.settings, log)
 
     def load(self) -> tuple[SavedObject, ...]:
         """
@@ -172,14 +172,15 @@ class LocalProcessor:
         """Do nothing: the model goes with the process."""
 
 
-def build_model(settings: Settings) -> Predictor:
+def build_model(settings: Settings, log: Log = silent) -> Predictor:
     """
     Load the model of a run, with its share of the processor.
 
+    :param log: told what has to be done in a slower way
     :raises ModelError: if that is impossible
     """
     from sam2_tracker.models.device import core_count_for_two, use_threads
     from sam2_tracker.models.loader import build_tracking_predictor
 
     use_threads(settings.threads or core_count_for_two())
-    return build_tracking_predictor(settings.model, settings.tracking.max_cond_frames)
+    return build_tracking_predictor(settings.model, settings.tracking.max_cond_frames, log)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -13,6 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import BufferStatistics, format_stamp
+from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.core.worker.statistics import StageLatency
 from sam2_tracker.core.worker.worker import WorkerReport
 from sam2_tracker.ros.inputs.image_input import ImageInput
@@ -223,7 +224,15 @@ def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
         'objects': str(report.objects),
         'objects catching up': str(report.catching_up),
         'prompts waiting': str(report.waiting_prompts),
-        'paused': str(report.paused).lower()}
+        'paused': str(report.paused).lower(),
+        **_graph_figures(report.graphs)}
+
+
+def _graph_figures(graphs: GraphCounts | None) -> dict[str, str]:
+    """Return what was recorded and replayed; nothing where nothing is."""
+    if graphs is None:
+        return {}
+    return {f'graphs {name}': str(count) for name, count in asdict(graphs).items()}
 
 
 def _stamp(stamp_ns: int | None) -> str:

@@ -15,7 +15,7 @@ from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import WithdrawnError
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import BufferStatistics
-from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.prompts.file import load_prompt_file
 from sam2_tracker.core.protocols import PredictorProtocol
 from sam2_tracker.core.types import IdAllocator, TrackedFrame, Wanted
@@ -54,7 +54,14 @@ class ModelLoader(Protocol):
 
 
 class Sam2Loader:
-    """Loads the SAM 2 that the settings name. torch takes seconds to import: only when needed."""
+    """
+    Loads the SAM 2 that the settings name. torch takes seconds to import: only when needed.
+
+    :param log: told what the model has to do in a slower way
+    """
+
+    def __init__(self, log: Log = silent) -> None:
+        self._log = log
 
     def load(self, config: CoreConfig, cancelled: threading.Event) -> PredictorProtocol:
         """
@@ -65,7 +72,8 @@ class Sam2Loader:
         from sam2_tracker.models.loader import build_tracking_predictor
 
         _check_cancelled(cancelled)
-        predictor = build_tracking_predictor(config.model, config.tracking.max_cond_frames)
+        predictor = build_tracking_predictor(config.model, config.tracking.max_cond_frames,
+                                             self._log)
         _check_cancelled(cancelled)
         predictor.warm_up()
         return predictor

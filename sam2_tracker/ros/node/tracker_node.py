@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallba
 from rclpy.node import Node
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.ros.node.engine import ModelLoader, Sam2Loader
-from sam2_tracker.ros.node.tracking_system import TrackingSystem
+from sam2_tracker.ros.node.tracking_system import log_to, TrackingSystem
 
 REPLY_TIMEOUT_S = 0.5
 POLL_PERIOD_S = 0.01
@@ -40,7 +40,8 @@ class TrackerNode(LifecycleNodeMixin, Node):
         self._cancelled = threading.Event()
         self._triggering = threading.Lock()
         self._is_starting = False
-        self._system = TrackingSystem(self, loader or Sam2Loader(), self._cancelled)
+        self._system = TrackingSystem(
+            self, loader or Sam2Loader(log_to(self.get_logger())), self._cancelled)
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model."""

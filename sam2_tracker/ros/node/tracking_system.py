@@ -101,7 +101,7 @@ class TrackingSystem:
         if config.model.name == 'nano':
             logger.warning(NANO_WARNING)
         hooks = EngineHooks(
-            self._ids, self._outputs.put, self._outputs.wanted, _log_to(logger), self._cancelled)
+            self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
         try:
             self._engine = Engine(
                 config.core, config.prompt.prompts_file, hooks, self._loader,
@@ -171,7 +171,7 @@ class TrackingSystem:
             self._engine.worker.statistics.record(stage, duration_s)
 
 
-def _log_to(logger: RcutilsLogger) -> Log:
+def log_to(logger: RcutilsLogger) -> Log:
     """Return the core's log function that writes to a ROS logger."""
 
     def write(level: Level, sentence: str) -> None:

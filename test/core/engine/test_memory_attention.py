@@ -186,24 +186,3 @@ def test_what_the_objects_of_a_frame_have_in_common_is_computed_once(
     attention = batched._batches.attention
     assert all(map(is_folded, attention._for_many)), 'it is on a CPU'
     assert not any(map(is_folded, attention._attention.layers))
-
-
-def test_a_batch_is_traced_once_for_each_size(one_thread):
-    model = build_predictor(ModelConfig('sam2.1_hiera_tiny', device='cpu', image_size=64),
-                            random_weights=True)
-    attention, graphs = BatchAttention(model.memory_attention, True), []
-
-    def keep(graph, _):
-        graphs.append(graph)
-        return graph.forward
-    compiled = torch.compile(attention.condition, fullgraph=True, dynamic=False, backend=keep)
-    with torch.inference_mode():
-        # As `warm_up` does; it makes the rotations for this size.
-        attention.condition(*inputs_for(model.memory_attention, 1, 1))
-        for objects in (2, 3):
-            inputs = inputs_for(model.memory_attention, 1, objects)
-            for _ in range(2):
-                found = compiled(*inputs)
-            assert (found - attention.condition(*inputs)).abs().max() < 1e-5
-    torch.compiler.reset()
-    assert len(graphs) == 2

@@ -11,7 +11,9 @@ from fakes import click
 import pytest
 from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.core.types import IdAllocator, ObjectState
+from sam2_tracker.core.worker import worker
 from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 
@@ -207,3 +209,27 @@ def test_the_report_has_the_bytes_held_within_a_second(rig):
         assert time.monotonic() < end_s
         rig.play(1, number)
         number += 1
+
+
+def test_the_models_work_is_recorded_only_while_no_frame_has_waited_for_long(rig, monkeypatch):
+    may_record, = rig.predictor.conditions
+    assert may_record(), 'nothing is at work'
+    rig.predictor.gate.clear()
+    rig.predictor.entered.clear()
+    rig.send(0)
+    assert rig.predictor.entered.wait(PATIENCE_S)
+    monkeypatch.setattr(worker, 'LONGEST_WAIT_S', PATIENCE_S)
+    assert may_record(), 'it came just now'
+    monkeypatch.setattr(worker, 'LONGEST_WAIT_S', 0.0)
+    assert not may_record()
+    rig.predictor.gate.set()
+    rig.wait_until(lambda: len(rig.results) == 1)
+    end_s = time.monotonic() + PATIENCE_S
+    while not may_record():
+        assert time.monotonic() < end_s, 'nothing is at work any more'
+
+
+def test_what_the_model_recorded_is_in_the_report(rig):
+    assert rig.worker.report().graphs is None
+    rig.predictor.graph_counts = GraphCounts(1, 2, 3, 4)
+    assert rig.worker.report().graphs == GraphCounts(1, 2, 3, 4)

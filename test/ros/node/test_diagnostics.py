@@ -10,6 +10,7 @@ import pytest
 from rcl_interfaces.msg import Log
 from ros_graph import TIMEOUT_S, wait_until
 from sam2_tracker.core.frames.stored_frame import format_stamp
+from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
 from sensor_msgs.msg import Image
@@ -50,6 +51,7 @@ def values(status) -> dict[str, str]:
 @pytest.fixture(scope='module')
 def shared(graph):
     rig = Watched(graph, 'frame_policy:=every', 'prompt.timeout_s:=5.0', namespace='shared')
+    rig.loader.predictor.graph_counts = GraphCounts(recorded=9)
     rig.track(3)
     reply = rig.call(AddPrompts, 'add_prompts', prompts=[click()],
                      stamp=stamp_to_msg(rig.stamp_ns(2)))
@@ -69,7 +71,8 @@ def test_the_name_is_the_nodes_full_name(shared):
     'frames lost', 'images refused', 'latency p50 ms', 'latency p95 ms', 'stage encode p50 ms',
     'stage track p95 ms', 'stage publish p50 ms', 'buffer frames', 'buffer waiting',
     'buffer disk MiB', 'oldest buffered stamp', 'oldest refinable stamp', 'device memory MiB',
-    'objects', 'objects catching up', 'paused'])
+    'objects', 'objects catching up', 'paused',
+    'graphs recorded', 'graphs replayed', 'graphs evicted', 'graphs eager'])
 def test_every_figure_of_the_contract_is_there(shared, key):
     _, figures = shared.wait_for_status(lambda *_: True) if not shared.mine() else (
         None, values(shared.mine()[-1]))
