@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sam2.modeling.sam2_utils import get_1d_sine_pe
-from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.features import EncodedFrame, to_device
 from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replays, Work
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
@@ -167,7 +167,7 @@ class BatchTracker:
         """Return the encoding of each token in space and time, (tokens, B, mem_dim)."""
         model, count = self._model, len(readings)
         numbers = [reading.map_times + reading.ages for reading in readings]
-        times = _upload(numbers, job.features.position.device).T
+        times = to_device(torch.tensor(numbers), job.features.position.device).T
         n_maps = len(readings[0].maps)
         space = _map_position(job.memory)[-1].flatten(2).permute(2, 0, 1)
         maps = space + model.maskmem_tpos_enc[:, 0, 0][times[:n_maps]][:, None]
@@ -242,13 +242,6 @@ def _with_cond_frames(one: StepInputs, count: int) -> StepInputs:
 
     return replace(one, memory=more(one.memory), memory_position=more(one.memory_position),
                    pointer_tokens=one.pointer_tokens + (count - 1) * pointer)
-
-
-def _upload(numbers: list[list[int]], device: torch.device) -> torch.Tensor:
-    tensor = torch.tensor(numbers)
-    if device.type == 'cuda':
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
 
 
 def _map_position(memory: ObjectMemory) -> list[torch.Tensor]:

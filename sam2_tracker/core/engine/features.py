@@ -51,6 +51,13 @@ def own_features(features: FrameFeatures) -> EncodedFrame:
     return features
 
 
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor from the host, without waiting for the device."""
+    if device.type == 'cuda':
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def encode_image(model: StreamPredictor, pixels: torch.Tensor, replays: Replay) -> EncodedFrame:
     """
     Run the image encoder and keep what the later stages read.

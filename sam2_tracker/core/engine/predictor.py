@@ -68,7 +68,7 @@ class Predictor:
         on a CPU, which large models fill with one object already
     :param max_batch: largest number of objects in one pass
     :param graphs: where work is recorded and replayed from, None for nowhere
-    :param on_device: scale pictures on the device; None for on CUDA only
+    :param on_device: scale pictures and count masks on the device, too; None for on CUDA only
     :raises ModelError: if the model is set up so that results could not be exact
     """
 
@@ -87,8 +87,9 @@ class Predictor:
                 fold_values(model.memory_attention.layers)
         self._policy = StockMemory.of(model)
         self._graphs = graphs or Graphs()
+        self._on_device = self._device.type == 'cuda' if on_device is None else on_device
         self._preprocess = Preprocessor(self.image_size, self._device, self._graphs.encoder, log,
-                                        on_device)
+                                        self._on_device)
         self._ahead = EncodeAhead(self._encode)
         if batched is None:
             batched = self._device.type == 'cuda'
@@ -278,9 +279,10 @@ class Predictor:
                   video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
                   fill_hole_area: int = 0) -> FrameMasks:
         """Turn results of one frame into pixels; see `PredictorProtocol.summarise`."""
+        at_once = self._graphs.tracking if self._on_device else None
         with torch.inference_mode():
             return summarise_masks([own_output(output) for output in outputs], object_ids,
-                                   video_hw, wanted, mask_threshold, fill_hole_area)
+                                   video_hw, wanted, mask_threshold, fill_hole_area, at_once)
 
     @torch.inference_mode()
     def export_cond(self, memory: Memory) -> CondBank:

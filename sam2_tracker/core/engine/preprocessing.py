@@ -34,16 +34,16 @@ class Preprocessor:
 
     :param side: side of the model's square input in pixels
     :param replays: where the work on the device is recorded
-    :param on_device: scale on the device; None for on CUDA only
+    :param on_device: scale on the device
     """
 
     def __init__(self, side: int, device: torch.device, replays: Replays, log: Log = silent,
-                 on_device: bool | None = None) -> None:
+                 on_device: bool = False) -> None:
         self._side = side
         self._device = device
         self._replays = replays
         self._log = log
-        self._on_device = device.type == 'cuda' if on_device is None else on_device
+        self._on_device = on_device
         self._upload = _Upload(device)
         self._resizes: OrderedDict[tuple[int, int], Resize | None] = OrderedDict()
         self._has_warned = False

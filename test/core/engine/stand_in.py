@@ -15,9 +15,9 @@ class StandInRecorder:
     """
     Records as CUDA does, on the CPU.
 
-    A replay computes from the tensors that the work was recorded with, into the tensors that it
-    was recorded into; before it, all outputs of its pool are NaN, and nothing that was not copied
-    survives.
+    A replay computes from the tensors that the work was recorded with, into those that it was
+    recorded into; before it, all outputs of its pool are filled with NaN, bytes with 171: what was
+    not copied does not survive.
 
     :ivar nbytes: of the pool; a test may set what each recording adds
     :ivar failures: raised by the next recordings
@@ -37,8 +37,8 @@ class StandInRecorder:
         """Record some work: what it gives is not there before the first replay."""
         if self.failures:
             raise self.failures.pop(0)
-        made = StandInRecording(self, run, tuple(torch.full_like(each, float('nan'))
-                                                 for each in run()))
+        made = StandInRecording(self, run, tuple(torch.empty_like(each) for each in run()))
+        made.spoil()
         self.pool.append(made)
         self.nbytes += self.bytes_each
         return made
@@ -57,11 +57,14 @@ class StandInRecording:
         self._run = run
         self.outputs = outputs
 
+    def spoil(self) -> None:
+        for each in self.outputs:
+            each.fill_(float('nan') if each.is_floating_point() else 171)
+
     def replay(self) -> None:
         self._recorder.replays += 1
         for recording in self._pool:
-            for each in recording.outputs:
-                each.fill_(float('nan'))
+            recording.spoil()
         for target, source in zip(self.outputs, self._run(), strict=True):
             target.copy_(source)
         if self._recorder.is_wrong:

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sam2_tracker.core.engine import mask_summary
+from sam2_tracker.core.engine.graphs.recorder import Tensors
+from sam2_tracker.core.engine.graphs.replays import Work
 from sam2_tracker.core.engine.mask_summary import fill_holes, summarise_masks, upsample
 from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import MaskSummary
@@ -13,6 +16,10 @@ from sam2_tracker.core.types import Box, Wanted
 import torch
 
 HW = (8, 12)
+
+
+def as_it_is(_kind: object, work: Work, inputs: Tensors) -> Tensors:
+    return work(inputs)
 
 
 def output(logits: np.ndarray, score_logit: float = 4.0) -> LowResMask:
@@ -123,3 +130,36 @@ def test_another_objects_pixels_in_a_filled_hole_stay_its_own():
 
 def test_holes_in_nothing_stay_nothing():
     assert not fill_holes(np.zeros(HW, bool), 1000).any()
+
+
+@pytest.mark.parametrize('wanted', [Wanted(), Wanted(masks=False), Wanted(label_image=False),
+                                    Wanted(label_image=False, masks=False)], ids=str)
+@pytest.mark.parametrize('count', [1, 2, 7])
+@pytest.mark.parametrize('fill', [0, 3])
+def test_all_objects_at_once_have_the_results_of_one_after_the_other(
+        one_thread, wanted, count, fill):
+    torch.manual_seed(count)
+    for hw in ((97, 131), (32, 32)):
+        # Coarse numbers: many pixels belong to two objects with equal logits.
+        outputs = [LowResMask(torch.randn(1, 1, 32, 32).mul(3).round(),
+                              torch.tensor([[1.5 - number % 3]])) for number in range(count)]
+        outputs.append(LowResMask(torch.full((1, 1, 32, 32), -1.0), torch.ones(1, 1)))
+        ids = [65535, *range(7, 7 + count)]
+        one, other = (summarise_masks(outputs, ids, hw, wanted, 0.5, fill, replay)
+                      for replay in (None, as_it_is))
+        assert one.objects == other.objects
+        assert np.array_equal(one.masks, other.masks)
+        assert (one.label_image is None) == (other.label_image is None) == (not wanted.label_image)
+        if wanted.label_image:
+            assert np.array_equal(one.label_image, other.label_image)
+            assert other.label_image.dtype == np.uint16 and 65535 in other.label_image
+        assert not one.objects[-1].visible
+
+
+def test_what_is_too_large_at_once_is_done_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(mask_summary, '_AT_ONCE_BYTES', 10)
+    summarise_masks([output(rectangle(Box(0, 0, 2, 2)))], [1], HW, Wanted(), replay=never)
+
+
+def never(_kind: object, work: Work, inputs: Tensors) -> Tensors:
+    raise AssertionError('it is too large')

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.features import EncodedFrame
@@ -18,6 +19,7 @@ from sam2_tracker.core.engine.graphs.replays import Graphs, Limits
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.core.protocols import GraphCounts, TrackStep
+from sam2_tracker.core.types import Wanted
 from sam2_tracker.models.loader import build_predictor
 from stand_in import StandInRecorder
 from stock import CLIP_HW, differing, disc_mask, disc_xy, points, read_clip, spread, Stream
@@ -197,3 +199,19 @@ def test_in_bfloat16_too_a_replay_has_the_same_masks(one_thread, clip_folder):
         stream.track(1, 22)
         results.append(stream.results)
     assert differing(results[1], results[0]) == []
+
+
+def test_what_is_shown_is_the_same_too_and_outlives_the_next_frame(eager, encoded, replaying):
+    memories = [eager.new_memory(CLIP_HW) for _ in range(3)]
+    for number, memory in enumerate(memories):
+        eager.prompt(memory, 0, encoded(0), disc_mask(number, 0), False)
+    shown, expected = [], []
+    for index in range(1, 7):
+        outputs = eager.track([TrackStep(memory, index, encoded(index)) for memory in memories])
+        for each, found in ((replaying.predictor, shown), (eager, expected)):
+            found.append(each.summarise(outputs, [4, 300, 9], CLIP_HW, Wanted()))
+    assert replaying.tracking.replays >= 4
+    for one, other in zip(shown, expected, strict=True):
+        assert one.objects == other.objects
+        assert np.array_equal(one.masks, other.masks)
+        assert np.array_equal(one.label_image, other.label_image)

@@ -109,7 +109,7 @@ class Replays:
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._seen: Counter[_Key] = Counter()
         self._refused: set[_Key] = set()
-        self._too_large: int | None = None
+        self._too_large: dict[Hashable, int] = {}
         self._calls = 0
         self._ready_at_s = -float('inf')
         self._has_warned = False
@@ -146,7 +146,7 @@ class Replays:
         if self._recorder is not None:
             with self._lock:
                 key = _key(kind, inputs)
-                if key not in self._kept and key not in self._refused and self._fits(inputs):
+                if key not in self._kept and key not in self._refused and self._fits(key, inputs):
                     self._record(key, work, inputs, outputs)
         return outputs
 
@@ -163,7 +163,7 @@ class Replays:
             name: getattr(self.counts, name) + number for name, number in more.items()})
 
     def _is_due(self, key: _Key, inputs: Tensors) -> bool:
-        if key in self._refused or not self._fits(inputs):
+        if key in self._refused or not self._fits(key, inputs):
             return False
         if len(self._seen) > 10 * self._limits.recordings:
             self._seen.clear()
@@ -171,8 +171,9 @@ class Replays:
         return (self._seen[key] >= self._limits.times and self._clock() >= self._ready_at_s
                 and self._has_room() and self._graphs.may_record)
 
-    def _fits(self, inputs: Tensors) -> bool:
-        return self._too_large is None or _nbytes(inputs) < self._too_large
+    def _fits(self, key: _Key, inputs: Tensors) -> bool:
+        too_large = self._too_large.get(key[0])
+        return too_large is None or _nbytes(inputs) < too_large
 
     def _has_room(self) -> bool:
         """Tell whether there is room for one more, or one that was not used lately."""
@@ -198,7 +199,8 @@ class Replays:
         self._kept[key] = kept
         self._count(recorded=1)
         if self._graphs.nbytes > self._limits.nbytes:
-            self._empty_pool(_nbytes(inputs))
+            self._too_large[key[0]] = _nbytes(inputs)
+            self._empty_pool()
 
     def _made(self, work: Work, inputs: Tensors) -> _Kept:
         assert self._recorder is not None
@@ -229,10 +231,9 @@ class Replays:
             self._kept.popitem(last=False)
             self._count(evicted=1)
 
-    def _empty_pool(self, too_large: int) -> None:
-        """Drop all recordings: a pool shrinks by no less; the last one was too large for it."""
+    def _empty_pool(self) -> None:
+        """Drop all recordings: a pool shrinks by no less."""
         assert self._recorder is not None
-        self._too_large = too_large
         self._evict_down_to(0)
         self._seen.clear()
         self._recorder.begin_new_pool()
