@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from sam2_tracker.core.protocols import FrameMasks, MaskSummary, TrackStep
-from sam2_tracker.core.types import Box, Prompt, UInt8Array, Wanted
+from sam2_tracker.core.types import Box, MaskRules, PLAIN_MASKS, Prompt, UInt8Array, Wanted
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class StillPredictor:
         return [StillOutput() for _ in steps]
 
     def summarise(self, outputs: Sequence[StillOutput], object_ids: Sequence[int],
-                  video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
-                  fill_hole_area: int = 0) -> FrameMasks:
+                  video_hw: tuple[int, int], wanted: Wanted,
+                  rules: MaskRules = PLAIN_MASKS) -> FrameMasks:
         """Return the square for every object; the pictures are made once."""
         if not outputs:
             return FrameMasks((), (), np.zeros(video_hw, np.uint16))

@@ -12,6 +12,8 @@ from typing import Protocol, TYPE_CHECKING
 from sam2_tracker.core.types import (  # noqa: I101
     BoolArray,
     Box,
+    MaskRules,
+    PLAIN_MASKS,
     Prompt,
     UInt8Array,
     UInt16Array,
@@ -228,15 +230,13 @@ class PredictorProtocol(Protocol):
         """
 
     def summarise(self, outputs: Sequence[MaskOutput], object_ids: Sequence[int],
-                  video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
-                  fill_hole_area: int = 0) -> FrameMasks:
+                  video_hw: tuple[int, int], wanted: Wanted,
+                  rules: MaskRules = PLAIN_MASKS) -> FrameMasks:
         """
         Turn results of one frame into masks of any size, boxes, areas and a label image.
 
         :param object_ids: 1 to 65535, one for each output
         :param video_hw: height and width of the masks wanted
-        :param mask_threshold: logit above which a pixel belongs to the object
-        :param fill_hole_area: holes of up to so many pixels are filled, 0 for none
         """
 
 

@@ -132,6 +132,22 @@ class Wanted:
     masks: bool = True
 
 
+@dataclass(frozen=True)
+class MaskRules:
+    """
+    What makes a mask of a model's logits.
+
+    :param threshold: logit above which a pixel belongs to the object
+    :param fill_hole_area: holes of up to so many source pixels are filled, 0 for none
+    """
+
+    threshold: float = 0.0
+    fill_hole_area: int = 0
+
+
+PLAIN_MASKS = MaskRules()
+
+
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
     """

@@ -23,6 +23,8 @@ from sam2_tracker.core.types import (
     Box,
     Frame,
     FrameHeader,
+    MaskRules,
+    PLAIN_MASKS,
     Prompt,
     UInt8Array,
     Wanted,
@@ -233,8 +235,7 @@ class FakePredictor:
         object_ids: Sequence[int],
         video_hw: tuple[int, int],
         wanted: Wanted,
-        mask_threshold: float = 0.0,
-        fill_hole_area: int = 0,
+        rules: MaskRules = PLAIN_MASKS,
     ) -> FrameMasks:
         masks = [_mask(output, video_hw) for output in outputs]
         label_image = np.zeros(video_hw, np.uint16) if wanted.label_image else None

@@ -19,7 +19,7 @@ from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replay
 from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import FrameMasks, MaskSummary
-from sam2_tracker.core.types import BoolArray, Box, UInt16Array, Wanted
+from sam2_tracker.core.types import BoolArray, Box, MaskRules, PLAIN_MASKS, UInt16Array, Wanted
 import torch
 from torch.nn import functional
 
@@ -82,8 +82,8 @@ class _LabelMap:
 
 
 def summarise_masks(outputs: Sequence[LowResMask], object_ids: Sequence[int],
-                    video_hw: Hw, wanted: Wanted, mask_threshold: float = 0.0,
-                    fill_hole_area: int = 0, replay: Replay | None = None) -> FrameMasks:
+                    video_hw: Hw, wanted: Wanted, rules: MaskRules = PLAIN_MASKS,
+                    replay: Replay | None = None) -> FrameMasks:
     """
     Turn results of one frame into pixels; see `PredictorProtocol.summarise`.
 
@@ -92,14 +92,15 @@ def summarise_masks(outputs: Sequence[LowResMask], object_ids: Sequence[int],
     """
     if not outputs:
         return FrameMasks((), (), np.zeros(video_hw, np.uint16) if wanted.label_image else None)
-    task = _Task(video_hw, wanted.masks or fill_hole_area > 0, wanted.label_image, mask_threshold)
+    needs_masks = wanted.masks or rules.fill_hole_area > 0
+    task = _Task(video_hw, needs_masks, wanted.label_image, rules.threshold)
     if replay is None or len(outputs) * math.prod(video_hw) * 4 > _AT_ONCE_BYTES:
         found = _one_by_one(task, outputs, object_ids)
     else:
         found = _all_at_once(task, outputs, object_ids, replay)
     numbers, masks = found.numbers, found.masks
-    if fill_hole_area > 0:
-        masks = np.stack([fill_holes(mask, fill_hole_area) for mask in masks])
+    if rules.fill_hole_area > 0:
+        masks = np.stack([fill_holes(mask, rules.fill_hole_area) for mask in masks])
         numbers = _numbers(masks.sum(2), masks.sum(1))
         _label_filled(found.labels, masks, object_ids)
     objects = tuple(map(_summary, numbers.tolist(), found.scores.tolist()))

@@ -49,7 +49,7 @@ from sam2_tracker.core.protocols import (
     Memory,
     TrackStep,
 )
-from sam2_tracker.core.types import MAX_POINTS, Prompt, UInt8Array, Wanted
+from sam2_tracker.core.types import MaskRules, MAX_POINTS, PLAIN_MASKS, Prompt, UInt8Array, Wanted
 import torch
 
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
@@ -276,13 +276,13 @@ class Predictor:
             memory.drop_features()
 
     def summarise(self, outputs: Sequence[MaskOutput], object_ids: Sequence[int],
-                  video_hw: tuple[int, int], wanted: Wanted, mask_threshold: float = 0.0,
-                  fill_hole_area: int = 0) -> FrameMasks:
+                  video_hw: tuple[int, int], wanted: Wanted,
+                  rules: MaskRules = PLAIN_MASKS) -> FrameMasks:
         """Turn results of one frame into pixels; see `PredictorProtocol.summarise`."""
         at_once = self._graphs.tracking if self._on_device else None
         with torch.inference_mode():
             return summarise_masks([own_output(output) for output in outputs], object_ids,
-                                   video_hw, wanted, mask_threshold, fill_hole_area, at_once)
+                                   video_hw, wanted, rules, at_once)
 
     @torch.inference_mode()
     def export_cond(self, memory: Memory) -> CondBank:

@@ -13,7 +13,14 @@ from sam2_tracker.core.log import Log
 from sam2_tracker.core.protocols import FrameMasks, MaskOutput, MaskSummary, PredictorProtocol
 from sam2_tracker.core.tracking.track import Track
 from sam2_tracker.core.tracking.visibility import announce
-from sam2_tracker.core.types import BoolArray, Frame, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.types import (
+    BoolArray,
+    Frame,
+    MaskRules,
+    TrackedFrame,
+    TrackedObject,
+    Wanted,
+)
 
 _NUMBERS_ONLY = Wanted(label_image=False, masks=False)
 
@@ -32,9 +39,8 @@ def summarised(
     :param source_hw: height and width of the masks wanted
     """
     if outputs:
-        return predictor.summarise(
-            outputs, object_ids, source_hw, wanted, config.mask_threshold, config.fill_hole_area
-        )
+        rules = MaskRules(config.mask_threshold, config.fill_hole_area)
+        return predictor.summarise(outputs, object_ids, source_hw, wanted, rules)
     label_image = np.zeros(source_hw, np.uint16) if wanted.label_image else None
     return FrameMasks((), (), label_image)
 

@@ -12,7 +12,7 @@ from sam2_tracker.core.engine.graphs.replays import Work
 from sam2_tracker.core.engine.mask_summary import fill_holes, summarise_masks, upsample
 from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import MaskSummary
-from sam2_tracker.core.types import Box, Wanted
+from sam2_tracker.core.types import Box, MaskRules, Wanted
 import torch
 
 HW = (8, 12)
@@ -82,8 +82,8 @@ def test_masks_are_those_of_stock_upsampling_at_any_size():
 
 def test_the_threshold_decides_what_belongs_to_an_object():
     outputs = [output(rectangle(Box(0, 0, 2, 2), 1.0))]
-    assert summarise_masks(outputs, [1], HW, Wanted(), mask_threshold=1.5).objects[0].area_px == 0
-    assert summarise_masks(outputs, [1], HW, Wanted(), mask_threshold=0.5).objects[0].area_px == 4
+    assert summarise_masks(outputs, [1], HW, Wanted(), MaskRules(1.5)).objects[0].area_px == 0
+    assert summarise_masks(outputs, [1], HW, Wanted(), MaskRules(0.5)).objects[0].area_px == 4
 
 
 def test_only_what_is_wanted_is_made():
@@ -110,7 +110,7 @@ def test_more_objects_than_a_byte_can_count_keep_their_ids():
 def test_small_holes_are_filled_in_mask_area_and_label():
     logits = rectangle(Box(1, 1, 8, 6))
     logits[2, 2] = logits[4, 4:7] = -5.0
-    found = summarise_masks([output(logits)], [9], HW, Wanted(), fill_hole_area=2)
+    found = summarise_masks([output(logits)], [9], HW, Wanted(), MaskRules(fill_hole_area=2))
     assert found.objects[0].area_px == 8 * 6 - 3
     assert found.label_image[2, 2] == 9
     assert found.label_image[4, 5] == 0
@@ -122,7 +122,7 @@ def test_another_objects_pixels_in_a_filled_hole_stay_its_own():
     ring = rectangle(Box(1, 1, 8, 6))
     ring[3:5, 3:5] = -5.0
     outputs = [output(ring), output(rectangle(Box(3, 3, 1, 1)))]
-    found = summarise_masks(outputs, [1, 2], HW, Wanted(masks=False), fill_hole_area=4)
+    found = summarise_masks(outputs, [1, 2], HW, Wanted(masks=False), MaskRules(fill_hole_area=4))
     assert found.label_image[3, 3] == 2
     assert found.label_image[4, 4] == 1
     assert found.masks == ()
