@@ -169,6 +169,8 @@ class WebcamSource:
     """
 
     frame_count: int | None = None
+    # What it does not deliver nobody knows of.
+    damage = ''
 
     def __init__(self, index: int) -> None:
         self.path = Path(f'/dev/video{index}')

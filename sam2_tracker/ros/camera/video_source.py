@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import sys
 
 from sam2_tracker.core.errors import ConfigError, FrameError
+from sam2_tracker.offline.errors import ExitCode
 from sam2_tracker.ros.stop_request import StopRequest
 
 
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run the executable.
 
     :returns: 0 at the end of the source or when stopped by a signal, 1 if it cannot be read, 2
-        for a parameter that is not accepted
+        for a parameter that is not accepted, 6 at the end of a source with frames that could not
+        be read, as `process` does
     """
     # Before the seconds that importing ROS takes.
     stop = StopRequest()
@@ -31,11 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sam2_tracker.ros.camera.video_source_node import run
 
     try:
-        run(arguments, stop)
+        damage = run(arguments, stop)
     except (ConfigError, FrameError) as error:
         print(f'video_source: {error}', file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, ConfigError) else 1
-    return 0
+    if damage:
+        sentence = f'not every frame was published: {damage}'
+        print(f'video_source: {sentence}', file=sys.stderr)  # noqa: T201
+    return ExitCode.DAMAGED if damage else ExitCode.DONE
 
 
 if __name__ == '__main__':

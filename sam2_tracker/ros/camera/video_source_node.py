@@ -46,10 +46,12 @@ DISCOVERY_S = 0.5
 POLL_S = 0.05
 
 
-def run(arguments: Sequence[str], stop: StopRequest) -> None:
+def run(arguments: Sequence[str], stop: StopRequest) -> str:
     """
     Play until the end of the source or until told to stop.
 
+    :returns: what of the source could not be published, as it is damaged; empty if nothing, or
+        if its end was not waited for
     :raises ConfigError: an argument or a parameter is not accepted
     :raises FrameError: the source cannot be read
     """
@@ -61,6 +63,7 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
         node = VideoSourceNode()
         refuse_unmatched_files(arguments, node.get_fully_qualified_name())
         _play(node, stop)
+        return '' if stop.is_made() else node.source.damage
     finally:
         rclpy.try_shutdown()
 

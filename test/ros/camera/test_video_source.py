@@ -169,7 +169,8 @@ def test_parameters_that_it_does_not_have_are_named(start, video):
     assert 'unknown parameters are ignored: speed' in output
 
 
-def test_a_damaged_video_is_played_past_the_damage_and_says_so(start, receiver, video, tmp_path):
+def test_a_damaged_video_is_played_past_the_damage_and_told_by_words_and_exit_code(
+        start, receiver, video, tmp_path):
     content = bytearray(video.read_bytes())
     chunk = content.index(b'movi')
     for _ in range(3):
@@ -182,9 +183,10 @@ def test_a_damaged_video_is_played_past_the_damage_and_says_so(start, receiver, 
     process = start(path=path, wait_for_subscriber='true')
     receiver.wait_for(7)
     output, _ = process.communicate(timeout=30)
-    assert process.returncode == 0, output
+    assert process.returncode == 6, output
     assert '7 frames in' in output
-    assert 'is damaged: 1 damaged packet (the first at 0.100 s), 7 frames of the 8 that' in output
+    sentence = 'is damaged: 1 damaged packet (the first at 0.100 s), 7 frames of the 8 that'
+    assert f'video_source: not every frame was published: {path} {sentence}' in output
 
 
 def test_jpegs_of_a_folder_go_out_as_they_are(start, receiver, folder):
