@@ -63,6 +63,19 @@ def test_a_damaged_video_is_tracked_to_its_end_and_told_by_summary_and_exit_code
     assert len(list((masks / video.stem).iterdir())) == 5
 
 
+def test_a_palette_whose_masks_would_fill_the_memory_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    pixels = np.arange(1600 * 1600, dtype=np.int64) % 201
+    picture = Image.frombytes('P', (1600, 1600), pixels.astype(np.uint8).tobytes())
+    picture.putpalette([value for index in range(256) for value in (index, 0, 0)])
+    mask = tmp_path / 'mask.png'
+    picture.save(mask)
+    arguments = [str(tmp_path), '--mask', str(mask), '--csv', str(tmp_path / 'out.csv')]
+    assert main(arguments) == 2
+    assert f'--mask {mask} has 200 indices, whose masks have 512000000' in capsys.readouterr().err
+
+
 def test_dark_16_bit_pictures_are_read_with_the_white_that_is_asked_for(tmp_path: Path):
     grey = np.full((64, 96), 1024, '<u2')
     grey[20:40, 30:50] = 4095

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.prompts.mask_pictures import MOST_PIXELS_TOGETHER
 from sam2_tracker.core.types import BoolArray, UInt8Array
 
 # Soft edges, and what JPEG makes of sharp ones, are the object's from half of white on.
@@ -23,7 +24,7 @@ _TINT = 32
 _SHOWN_VALUES = 6
 
 
-def masks_in(picture: Image.Image) -> dict[int, BoolArray]:
+def masks_in(picture: Image.Image, only_one: bool = False) -> dict[int, BoolArray]:
     """
     Return the masks of a picture, (height, width) bool each: by index if it has indices, else one.
 
@@ -33,15 +34,14 @@ def masks_in(picture: Image.Image) -> dict[int, BoolArray]:
       white, those of half of white or more are.
     - Of a coloured one it is the one colour beside black.
 
+    :param only_one: refuse several
     :returns: keys are indices; 0 where there are none
-    :raises PromptError: with the end of a sentence that begins with the picture's name
+    :raises PromptError: with the end of a sentence that begins with the picture's name; also if
+        masks of all indices would take too much memory
     """
     alpha = _alpha(picture)
     if picture.mode == 'P' and (alpha is None or _is_background_only(picture, alpha)):
-        indices = np.asarray(picture)
-        masks: dict[int, BoolArray] = {
-            int(index): indices == index for index in np.unique(indices) if index
-        }
+        masks = _masks_by_index(picture, only_one)
     elif alpha is not None:
         masks = {0: alpha >= 255 * _HALF}
     else:
@@ -57,13 +57,25 @@ def one_mask_in(picture: Image.Image) -> BoolArray:
 
     :raises PromptError: as `masks_in`, and if several objects are in it
     """
-    masks = masks_in(picture)
-    if len(masks) > 1:
+    return next(iter(masks_in(picture, only_one=True).values()))
+
+
+def _masks_by_index(picture: Image.Image, only_one: bool) -> dict[int, BoolArray]:
+    pixels = np.asarray(picture)
+    indices = [int(index) for index in np.unique(pixels) if index]
+    if only_one and len(indices) > 1:
         raise PromptError(
-            f'has the indices {_listed(masks)}: a prompt is for one object, so give each a mask '
+            f'has the indices {_listed(indices)}: a prompt is for one object, so give each a mask '
             'of its own'
         )
-    return next(iter(masks.values()))
+    # Before any mask is made: each has as many pixels as the picture.
+    together = len(indices) * pixels.size
+    if together > MOST_PIXELS_TOGETHER:
+        raise PromptError(
+            f'has {len(indices)} indices, whose masks have {together} pixels: at most '
+            f'{MOST_PIXELS_TOGETHER} are kept'
+        )
+    return {index: pixels == index for index in indices}
 
 
 def _alpha(picture: Image.Image) -> UInt8Array | None:

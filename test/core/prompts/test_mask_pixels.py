@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import io
 from pathlib import Path
+import tracemalloc
 
 import numpy as np
 from PIL import Image
@@ -116,3 +117,29 @@ def test_a_prompts_file_names_the_mask_that_is_refused(
     (tmp_path / 'prompts.yaml').write_text('prompts:\n  - {frame: 0, mask: mask.png}\n')
     with pytest.raises(PromptError, match=f'line 2 .*: {reason}'):
         load_prompt_file(tmp_path / 'prompts.yaml')
+
+
+def many_objects(count: int, side: int) -> Image.Image:
+    """Draw so many indices besides 0."""
+    pixels = np.arange(side * side, dtype=np.int64).reshape(side, side) % (count + 1)
+    picture = Image.frombytes('P', (side, side), pixels.astype(np.uint8).tobytes())
+    picture.putpalette([value for index in range(256) for value in (index, 0, 0)])
+    return picture
+
+
+def test_a_palette_whose_masks_would_fill_the_memory_is_refused():
+    reason = 'has 200 indices, whose masks have 512000000 pixels: at most 500000000 are kept'
+    with pytest.raises(PromptError, match=reason):
+        masks_in(many_objects(200, 1600))
+
+
+def test_of_a_palette_that_is_for_one_object_no_mask_is_made_before_it_is_refused():
+    picture = many_objects(200, 700)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PromptError, match=r'indices 1, 2, 3, 4, 5, 6, \.\.\. \(200 in all'):
+            one_mask_in(picture)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 20 * picture.width * picture.height
