@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from sam2_tracker.core.log import Level, Log, silent
+from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import (
     BoolArray,
@@ -206,7 +207,7 @@ def _tracked(timed: TimedFrame, kept: Any) -> TrackedFrame:
                   kept['boxes'].reshape(-1, 4), kept['areas'], kept['centroids'].reshape(-1, 2),
                   strict=True)
     objects = tuple(
-        TrackedObject(int(object_id), str(label), ObjectState(int(state)), float(score),
+        TrackedObject(int(object_id), _label(str(label)), ObjectState(int(state)), float(score),
                       Box(*(int(side) for side in box)) if area else None, int(area),
                       (float(centroid[0]), float(centroid[1])))
         for object_id, label, state, score, box, area, centroid in columns)
@@ -258,4 +259,16 @@ def _known(entry: Mapping[str, Any], tensors: Mapping[str, Any]) -> KnownObject:
     visibility = Visibility(ObjectState(entry['state']), entry['hidden_since_ns'])
     memory = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()
               if name.startswith(prefix)}
-    return KnownObject(entry['object_id'], entry['label'], visibility, memory)
+    return KnownObject(entry['object_id'], _label(entry['label']), visibility, memory)
+
+
+def _label(text: str) -> str:
+    """
+    Return a label that was kept.
+
+    :raises ValueError: if it is none that could have been given
+    """
+    fault = text_fault(text)
+    if fault:
+        raise ValueError(f'a label {fault}')
+    return text

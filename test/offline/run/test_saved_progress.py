@@ -7,12 +7,24 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from sam2_tracker.core.tracking.visibility import Visibility
-from sam2_tracker.core.types import ObjectState
+from sam2_tracker.core.types import (
+    Frame,
+    FrameHeader,
+    ObjectState,
+    TrackedFrame,
+    TrackedObject,
+    Wanted,
+)
+from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run import saved_progress
 from sam2_tracker.offline.run.clip import ClipState, KnownObject
 from sam2_tracker.offline.run.saved_progress import SavedProgress
+from sam2_tracker.offline.sinks.sink import Result
+from sam2_tracker.offline.sources.source import SourceFrame
+from sam2_tracker.offline.sources.timeline import TimedFrame
 import torch
 
 
@@ -64,3 +76,25 @@ def test_a_state_to_go_on_from_stays_as_it_was_when_its_file_is_written_over(tmp
     with file.open('r+b') as opened:
         opened.write(bytes(file.stat().st_size))
     assert resumed.index == 7 and torch.equal(resumed.objects[0].memory['maps'], maps)
+
+
+@pytest.mark.parametrize('label', ['red\x1b[31m', 'a\nb', 'a' * 257])
+def test_a_state_with_a_label_that_nobody_could_have_given_is_refused(tmp_path, label):
+    known = KnownObject(3, label, Visibility(ObjectState.VISIBLE), {'maps': torch.zeros(1)})
+    SavedProgress(tmp_path, 1).keep(ClipState(7, (known,)))
+    with pytest.raises(OutputError, match=r'state\.safetensors is damaged, .*: a label .*has'):
+        SavedProgress(tmp_path, 1)
+
+
+def test_a_result_with_a_label_that_nobody_could_have_given_is_refused(tmp_path):
+    header = FrameHeader(0, 'camera')
+    frame = Frame(0, 0, header, np.zeros((8, 8, 3), np.uint8), (8, 8))
+    shown = TrackedObject(3, 'red\x1b[31m', ObjectState.LOST, 0.0)
+    SavedProgress(tmp_path, 1).keep(Result(0, 0, TrackedFrame(frame, (shown,))))
+    resumed = SavedProgress(tmp_path, 1)
+    resumed.resumed = ClipState(0, ())
+    clip = SimpleNamespace(pass_over=lambda timed: None, restore=lambda *_: None)
+    timed = TimedFrame(frame, SourceFrame(0, 0, 'camera', frame.image_rgb), None)
+    results = resumed.track_on(clip, [timed], Wanted())
+    with pytest.raises(OutputError, match=r'00000000\.npz is damaged, .*: a label .*\\x1b'):
+        next(iter(results))
