@@ -18,7 +18,12 @@ from sam2_tracker.core.text import counted, printable_lines
 from sam2_tracker.offline.arguments import parse, Request
 from sam2_tracker.offline.errors import exit_code_of, ExitCode, OutputError
 from sam2_tracker.offline.run.job import Job, plan_job
-from sam2_tracker.offline.run.journal import fingerprint_of, Journal, was_interrupted
+from sam2_tracker.offline.run.journal import (
+    damage_of_complete,
+    fingerprint_of,
+    Journal,
+    was_interrupted,
+)
 from sam2_tracker.offline.run.ray_processor import RayProcessor
 from sam2_tracker.offline.run.run_job import JobRun, LocalProcessor, names_in
 from sam2_tracker.offline.run.run_source import Outcome, Progress
@@ -57,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(request: Request, terminal: Terminal) -> int:
     job = _plan(request)
     if request.resume and _is_complete(job):
-        terminal.log(Level.INFO, 'all outputs are complete already')
-        return ExitCode.DONE
+        return _complete_already(job, terminal)
     _check_outputs(job, request)
     if len(job.sources) == 1:
         # Loading a model takes a while; of several sources, a bad one does not stop the others.
@@ -68,7 +72,7 @@ def _run(request: Request, terminal: Terminal) -> int:
     failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failed:
         return exit_code_of(failed[0])
-    is_damaged = any(outcome.report and outcome.report.damage for outcome in outcomes)
+    is_damaged = any(outcome.damage for outcome in outcomes)
     return ExitCode.DAMAGED if is_damaged else ExitCode.DONE
 
 
@@ -92,6 +96,15 @@ def _is_complete(job: Job) -> bool:
     return not was_interrupted(job.journal_folder) and all(
         place.exists() for place in places
     )
+
+
+def _complete_already(job: Job, terminal: Terminal) -> ExitCode:
+    """Say that there is nothing to do, and again what the run that did it could not read."""
+    terminal.log(Level.INFO, 'all outputs are complete already')
+    damage = damage_of_complete(job.journal_folder)
+    for sentence in damage:
+        terminal.log(Level.WARN, sentence)
+    return ExitCode.DAMAGED if damage else ExitCode.DONE
 
 
 def _check_outputs(job: Job, request: Request) -> None:
@@ -205,17 +218,17 @@ class Terminal:
 def _lines(outcome: Outcome) -> list[str]:
     if not outcome.taught:
         return [f'{outcome.name}: failed: {outcome.error}']
+    damage = [f'  {outcome.damage}'] if outcome.damage else []
     if outcome.report is None:
-        return [f'{outcome.name}: complete already']
+        return [f'{outcome.name}: complete already', *damage]
     report = outcome.report
     earlier = report.frames - report.computed
     resumed = f' ({earlier} of them by an earlier run)' if earlier else ''
     lines = [
         f'{report.name}: {counted(report.frames, "frame")}{resumed} in {report.seconds:.1f} s '
-        f'({report.fps:.1f} a second), {counted(len(report.visible), "object")}'
+        f'({report.fps:.1f} a second), {counted(len(report.visible), "object")}',
+        *damage,
     ]
-    if report.damage:
-        lines.append(f'  {report.damage}')
     for name, frames in report.visible:
         lines.append(f'  object {name}: visible on {counted(frames, "frame")}')
     return lines + [f'  failed: {failure.error}' for failure in outcome.failed]

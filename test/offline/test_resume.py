@@ -16,6 +16,7 @@ from typing import Any
 from command_rig import content, FRAMES, outputs, whole_looking
 import pytest
 from sam2_tracker.offline.command import main
+from video_making import blank_packets, VideoKind, write_video
 
 # The command, which never gets beyond frame 5: the frames before were handed to all outputs.
 CHILD = """
@@ -132,3 +133,47 @@ def test_resuming_a_complete_run_does_nothing(
     assert main([str(bags[0]), '--prompts', str(prompts), *options]) == 0
     assert 'complete already' in capsys.readouterr().err
     assert table.read_text() == 'complete'
+
+
+def damaged_video(folder: Path) -> Path:
+    return blank_packets(write_video(folder, VideoKind('clip.mp4', 'mpeg4', count=6)), {2})
+
+
+def test_resuming_a_complete_run_says_again_what_was_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    video = damaged_video(tmp_path)
+    arguments = [str(video), '--point', '20,20', '--csv', str(tmp_path / 'out.csv')]
+    arguments += ['--image-size', '128', '--resume']
+    assert main(arguments) == 6
+    capsys.readouterr()
+    assert main(arguments) == 6
+    said = capsys.readouterr().err
+    assert 'complete already' in said
+    assert f'warn: {video} is damaged: 1 damaged packet (the first at 0.080 s), 5 frames' in said
+
+
+def test_a_resumed_run_says_what_was_damaged_in_a_recording_that_was_done_before(
+    tmp_path: Path, bags: list[Path], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    from sam2_tracker.core.tracking.tracker import Tracker
+
+    video = damaged_video(tmp_path)
+    arguments = [str(video), str(bags[1]), '--point', '20,20', '--masks', str(tmp_path / 'masks')]
+    arguments += ['--image-size', '128', '--resume']
+    tracked, advance = [], Tracker.advance
+
+    def interrupted(self: Tracker, frame: Any, following: Any = None) -> None:
+        tracked.append(frame.index)
+        if tracked.count(0) == 2:
+            raise KeyboardInterrupt
+        advance(self, frame, following)
+
+    monkeypatch.setattr(Tracker, 'advance', interrupted)
+    assert main(arguments) == 130
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert main(arguments) == 6
+    said = capsys.readouterr().out
+    assert f'{video.stem}: complete already\n  {video} is damaged: 1 damaged packet' in said

@@ -17,6 +17,7 @@ import numpy as np
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.text import printable
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import Job, Settings, SourceJob
 from sam2_tracker.offline.run.saved_progress import has_saved_state
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from sam2_tracker.core.engine.memory.file import SavedObject
 
 _CONTENT = 'run.json'
+# What a complete run leaves, if it could not read all.
+_DAMAGE = 'damage.json'
 _LOCK = 'lock'
 
 
@@ -46,13 +49,13 @@ class Journal:
         self._folder = folder
         self._fingerprint = dict(fingerprint)
         self._log = log
-        self._finished: list[str] = []
+        self._finished: dict[str, str] = {}
         self._lock: int | None = None
 
     @property
-    def finished(self) -> tuple[str, ...]:
-        """Return the names of the recordings whose outputs are complete."""
-        return tuple(self._finished)
+    def finished(self) -> Mapping[str, str]:
+        """Return by name what could not be read of each recording whose outputs are complete."""
+        return self._finished
 
     def begin(self, resume: bool) -> None:
         """
@@ -112,7 +115,7 @@ class Journal:
     def _read(self) -> None:
         try:
             content = json.loads((self._folder / _CONTENT).read_text(encoding='utf-8'))
-            before, self._finished = dict(content['fingerprint']), list(content['finished'])
+            before, self._finished = dict(content['fingerprint']), _texts(content['finished'])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
                 f'{self._folder} is damaged ({error}): the run cannot be resumed; '
@@ -133,17 +136,23 @@ class Journal:
         content = {'fingerprint': self._fingerprint, 'finished': self._finished}
         write_whole(self._folder / _CONTENT, json.dumps(content, indent=1).encode())
 
-    def finish(self, name: str, learnt: Sequence[SavedObject], model_name: str) -> None:
-        """Remember that a recording is done, and what was learnt from it."""
+    def finish(
+        self, name: str, learnt: Sequence[SavedObject], model_name: str, damage: str = ''
+    ) -> None:
+        """
+        Remember that a recording is done, and what was learnt from it.
+
+        :param damage: what of it could not be read, as a sentence
+        """
         from sam2_tracker.core.engine.memory.file import save_memory
 
-        self._finished.append(name)
+        self._finished[name] = damage
         try:
             if learnt:
                 save_memory(self._memory(name), learnt, model_name)
             self._write()
         except StorageError as error:
-            self._finished.remove(name)
+            del self._finished[name]
             self._log(Level.WARN, f'{error}; --resume would process {name} again')
 
     def learnt(self, name: str) -> tuple[SavedObject, ...]:
@@ -160,20 +169,61 @@ class Journal:
         """
         Let go of the journal, if it was taken over.
 
-        :param is_complete: everything is done; otherwise what was found so far stays remembered
+        :param is_complete: everything is done: only what could not be read stays remembered;
+            otherwise all that was found so far
         """
         if self._lock is None:
             return
+        damage = {name: sentence for name, sentence in self._finished.items() if sentence}
         has_found = self._finished or has_saved_state(self._folder)
         if is_complete or not has_found:
             shutil.rmtree(self._folder)
+        if is_complete and damage:
+            self._leave(damage)
         os.close(self._lock)
         self._lock = None
+
+    def _leave(self, damage: Mapping[str, str]) -> None:
+        try:
+            write_whole(self._folder / _DAMAGE, json.dumps(damage, indent=1).encode())
+        except OutputError as error:
+            self._log(Level.WARN, f'{error}; --resume would not know of what is damaged')
 
 
 def was_interrupted(folder: Path) -> bool:
     """Return whether a run was interrupted that kept its journal here, or is still going on."""
     return (folder / _CONTENT).exists()
+
+
+def damage_of_complete(folder: Path) -> tuple[str, ...]:
+    """
+    Return what a run that is complete could not read of its recordings, as sentences.
+
+    :raises OutputError: if that cannot be told
+    """
+    path = folder / _DAMAGE
+    try:
+        return tuple(_texts(json.loads(path.read_text(encoding='utf-8'))).values())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        raise OutputError(
+            f'{path} is damaged ({error}), and with it what is known of the outputs: remove it, '
+            'or make them anew with --overwrite'
+        ) from error
+
+
+def _texts(content: object) -> dict[str, str]:
+    """
+    Return a mapping of texts from a file, which are shown.
+
+    :raises TypeError: it is something else
+    """
+    if not isinstance(content, dict) or not all(
+        isinstance(text, str) for pair in content.items() for text in pair
+    ):
+        raise TypeError('texts by name are expected')
+    return {name: printable(text) for name, text in content.items()}
 
 
 def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:

@@ -56,19 +56,24 @@ class JobRun:
 
     def _all(self, sources: Sequence[SourceJob], memories: Sequence[SavedObject]) -> list[Outcome]:
         """Return the outcomes in the order of the recordings."""
-        outcomes = {name: self._earlier(name) for name in self._journal.finished}
+        outcomes = {
+            source.name: self._earlier(source.name)
+            for source in sources
+            if source.name in self._journal.finished
+        }
         waiting = [source for source in sources if source.name not in outcomes]
         for outcome in self._processor.process(waiting, memories):
             outcomes[outcome.name] = outcome
             if outcome.error is None:
                 model_name = self._job.settings.model.name
-                self._journal.finish(outcome.name, outcome.learnt, model_name)
+                self._journal.finish(outcome.name, outcome.learnt, model_name, outcome.damage)
             elif not outcome.failed:
                 self._log(Level.ERROR, str(outcome.error))
         return [outcomes[source.name] for source in sources]
 
     def _earlier(self, name: str) -> Outcome:
-        return Outcome(name, learnt=self._journal.learnt(name))
+        damage = self._journal.finished[name]
+        return Outcome(name, learnt=self._journal.learnt(name), damage=damage)
 
     def _save(self, objects: Sequence[SavedObject]) -> list[Outcome]:
         """Write the object memories; return the failure if that is impossible."""

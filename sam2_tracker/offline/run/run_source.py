@@ -51,6 +51,7 @@ class Outcome:
     :param error: None if it is complete
     :param learnt: what its prompts taught, also where outputs failed
     :param failed: the outputs that could not be written, where the others are complete
+    :param damage: what of the recording could not be read, as a sentence; empty if nothing
     """
 
     name: str
@@ -58,6 +59,7 @@ class Outcome:
     error: TrackerError | None = None
     learnt: tuple[SavedObject, ...] = ()
     failed: tuple[Failure, ...] = ()
+    damage: str = ''
 
     @property
     def taught(self) -> bool:
@@ -73,7 +75,6 @@ class SourceReport:
     :param frames: in all outputs
     :param computed: those of them that an earlier, interrupted run had not done
     :param visible: frames on which each object was visible, by 'id label'
-    :param damage: what of the recording could not be read, as a sentence; empty if nothing
     """
 
     name: str
@@ -81,7 +82,6 @@ class SourceReport:
     computed: int
     seconds: float
     visible: tuple[tuple[str, int], ...]
-    damage: str = ''
 
     @property
     def fps(self) -> float:
@@ -168,8 +168,9 @@ def _process(
     if not failed:
         saved.clear()
     seconds = time.monotonic() - begun_s
-    report = counts.report(job.name, saved.replayed_frames, seconds, source.damage)
-    return Outcome(job.name, report, failed[0].error if failed else None, learnt, failed)
+    report = counts.report(job.name, saved.replayed_frames, seconds)
+    error = failed[0].error if failed else None
+    return Outcome(job.name, report, error, learnt, failed, source.damage)
 
 
 @contextmanager
@@ -256,16 +257,15 @@ class _Counts:
             self._labels[item.id] = item.label
             self._visible[item.id] += item.state is ObjectState.VISIBLE
 
-    def report(self, name: str, replayed: int, seconds: float, damage: str) -> SourceReport:
+    def report(self, name: str, replayed: int, seconds: float) -> SourceReport:
         """
         Return what came of a recording.
 
         :param replayed: frames that an earlier run had done
-        :param damage: what of it could not be read, as a sentence
         """
         visible = tuple(
             (f'{object_id} {self._labels[object_id]}'.strip(), self._visible[object_id])
             for object_id in sorted(self._labels)
         )
         computed = self._frames - replayed
-        return SourceReport(name, self._frames, computed, seconds, visible, damage)
+        return SourceReport(name, self._frames, computed, seconds, visible)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sam2_tracker.offline.errors import OutputError
-from sam2_tracker.offline.run.journal import Journal, was_interrupted
+from sam2_tracker.offline.run.journal import damage_of_complete, Journal, was_interrupted
 
 SETTINGS = {'model': 'nano', 'prompts of a': 'x'}
 
@@ -24,7 +24,7 @@ def test_what_was_finished_is_remembered(tmp_path: Path):
     first.finish('a', (), 'nano')
     first.close(is_complete=False)
     second = journal(tmp_path, resume=True)
-    assert second.finished == ('a',)
+    assert second.finished == {'a': ''}
     assert second.learnt('a') == ()
 
 
@@ -34,7 +34,7 @@ def test_a_new_run_forgets_an_interrupted_one(tmp_path: Path):
     (tmp_path / '.out.resume' / 'a.head').mkdir()
     first.close(is_complete=False)
     second = journal(tmp_path)
-    assert second.finished == ()
+    assert second.finished == {}
     assert not (tmp_path / '.out.resume' / 'a.head').exists()
 
 
@@ -105,4 +105,45 @@ def test_a_damaged_journal_is_a_sentence(tmp_path: Path):
 
 
 def test_without_an_interrupted_run_resuming_begins_anew(tmp_path: Path):
-    assert journal(tmp_path, resume=True).finished == ()
+    assert journal(tmp_path, resume=True).finished == {}
+
+
+def test_what_could_not_be_read_is_remembered_with_what_was_finished(tmp_path: Path):
+    first = journal(tmp_path)
+    first.finish('a', (), 'nano', 'a.mp4 is damaged: 1 damaged packet')
+    first.finish('b', (), 'nano')
+    first.close(is_complete=False)
+    second = journal(tmp_path, resume=True)
+    assert second.finished == {'a': 'a.mp4 is damaged: 1 damaged packet', 'b': ''}
+
+
+def test_of_a_complete_run_what_could_not_be_read_stays_until_the_next(tmp_path: Path):
+    folder = tmp_path / '.out.resume'
+    first = journal(tmp_path)
+    first.finish('a', (), 'nano', 'a.mp4 is damaged')
+    first.finish('b', (), 'nano')
+    first.close(is_complete=True)
+    assert not was_interrupted(folder)
+    assert damage_of_complete(folder) == ('a.mp4 is damaged',)
+    assert [left.name for left in folder.iterdir()] == ['damage.json']
+    journal(tmp_path).close(is_complete=True)
+    assert list(tmp_path.iterdir()) == []
+    assert damage_of_complete(folder) == ()
+
+
+@pytest.mark.parametrize('content', ['{', '[]', '{"a": 1}', '"a"'])
+def test_a_journal_with_anything_but_names_and_sentences_is_refused(tmp_path: Path, content: str):
+    begun(tmp_path)
+    folder = tmp_path / '.out.resume'
+    (folder / 'damage.json').write_text(content)
+    with pytest.raises(OutputError, match=r'damage\.json is damaged'):
+        damage_of_complete(folder)
+    written = '{"fingerprint": {}, "finished": ' + content + '}'
+    (folder / 'run.json').write_text(written)
+    with pytest.raises(OutputError, match='is damaged'):
+        journal(tmp_path, {}, resume=True)
+
+
+def test_what_a_journal_says_does_nothing_to_a_terminal(tmp_path: Path):
+    (tmp_path / 'damage.json').write_text('{"a": "\\u001b[31mred"}')
+    assert damage_of_complete(tmp_path) == ('\\x1b[31mred',)
