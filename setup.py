@@ -24,7 +24,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', files_of('launch', '*.launch.py')),
-        (f'share/{PACKAGE}/config', files_of('config', '*.yaml')),
+        (f'share/{PACKAGE}/config', files_of('config', '*.*')),
     ],
     zip_safe=False,
     maintainer='The sam2_tracker authors',

@@ -26,7 +26,7 @@ _TINY = ('--model', 'sam2.1_hiera_tiny', '--random-weights')
 _TINY_512 = (*_TINY, '--image-size', '512')
 _OFFICIAL = tuple(f'sam2.1_hiera_{size}' for size in ('tiny', 'small', 'base_plus', 'large'))
 # Results of these are not of this device.
-_WITHOUT_DEVICE = {'offline'}
+_WITHOUT_DEVICE = {'offline', 'transport'}
 # Longer than any table takes, large models on a slow GPU included.
 _TIMEOUT_S = 2 * 3600.0
 
@@ -39,7 +39,8 @@ class Table:
     arguments: tuple[str, ...] = ()
 
 
-# On two cores some 25 minutes. Until 7 frames have been tracked memory is not full.
+# On two cores some 25 minutes, and as long again for the transports. Until 7 frames have been
+# tracked memory is not full.
 ON_CPU = (
     Table('exactness'),
     Table('objects', (*_TINY_512, '--objects', '1', '2', '8', '--warm-up', '7', '--frames', '6')),
@@ -53,6 +54,8 @@ ON_CPU = (
     Table('prompts'),
     Table('memory'),
     Table('offline', ('--frames', '200', '2000')),
+    Table('transport'),
+    Table('transport', ('--localhost',)),
 )
 ON_CUDA = (
     Table('exactness'),

@@ -20,7 +20,8 @@ class Result:
     One table.
 
     :param name: of the file
-    :param table: which of the tables: objects, memory, prompts, node, stages, exactness, offline
+    :param table: which of the tables: objects, memory, prompts, node, stages, exactness, offline,
+        transport
     :param rows: figures of each row by name
     :param text: the table and its notes as Markdown
     :param figures: what targets are about, by the target's name
