@@ -120,8 +120,7 @@ def feed_one(feed: Callable[[Random], None], case: str, own_error: type[Exceptio
         tally.accepted += 1
     except own_error:
         tally.refused += 1
-    # Whatever it is, it is what we look for.
-    except (Exception, TooSlowError) as error:  # noqa: BLE001
+    except (Exception, TooSlowError) as error:  # noqa: BLE001 - it is what we look for
         message = ' '.join(str(error).split())[:160]
         tally.found(Finding(case, type(error).__name__, _where(error), message))
     tally.fed += 1

@@ -46,8 +46,7 @@ def play_here(fault: Fault, folder: Path, domain_id: int) -> None:
         fault.run(stage)
     except FaultyError as error:
         verdict, why = error.verdict, str(error)
-    # Whatever it is, it must show in the table.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must show in the table
         verdict = Verdict.BROKEN
         why = f'{type(error).__name__}: {error} at {_where(error)}'
     recovered = {None: '', True: 'yes', False: 'no'}[stage.recovered]

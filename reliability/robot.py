@@ -19,6 +19,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -113,6 +114,8 @@ class Robot:
                                       _RESULTS)
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
         self._clients: dict[str, Any] = {}
+        self._fault: Exception | None = None
+        self._is_closing = False
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -124,13 +127,22 @@ class Robot:
                 self._executor.spin()
             except ExternalShutdownException:
                 return
-            # An entity was destroyed between the wake-up and its turn.
-            except Exception:  # noqa: BLE001
+            except rclpy_implementation.InvalidHandle:
+                # An entity was destroyed between the wake-up and its turn.
                 time.sleep(0.001)
+            except Exception as error:  # noqa: BLE001 - its thread ends, and `wait` says why
+                self._fault = error
+                return
+
+    def _raise_fault(self) -> None:
+        # Otherwise the tracker would be blamed for what nobody takes any more.
+        if self._fault is not None and not self._is_closing:
+            raise RuntimeError('the robot itself failed') from self._fault
 
     def close(self) -> None:
         """Leave the graph."""
-        with suppress(Exception):
+        self._is_closing = True
+        with suppress(rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError):
             self._executor.shutdown(1.0)
             self.node.destroy_node()
             rclpy.try_shutdown(context=self._context)
@@ -186,9 +198,14 @@ class Robot:
         return stamp_ns
 
     def wait(self, condition: Callable[[], Any], timeout_s: float) -> Any:
-        """Return the condition's first true value, or its last."""
+        """
+        Return the condition's first true value, or its last.
+
+        :raises RuntimeError: the robot itself has failed
+        """
         end_s = time.monotonic() + timeout_s
         while not (value := condition()) and time.monotonic() < end_s:
+            self._raise_fault()
             time.sleep(0.01)
         return value
 
@@ -204,7 +221,11 @@ class Robot:
         return self._clients[name]
 
     def ask(self, kind: type, name: str, request: Any, timeout_s: float = ANSWER_S) -> Any:
-        """Call a service; None if no answer comes in time."""
+        """
+        Call a service; None if no answer comes in time.
+
+        :raises RuntimeError: the robot itself has failed
+        """
         client = self.client(kind, name)
         end_s = time.monotonic() + timeout_s
         if not client.wait_for_service(timeout_s):
@@ -215,6 +236,7 @@ class Robot:
         if answered.wait(max(0.1, end_s - time.monotonic())):
             return future.result()
         client.remove_pending_request(future)
+        self._raise_fault()
         return None
 
     def add(self, prompts: Sequence[Prompt], stamp_ns: int = 0, timeout_s: float = ANSWER_S,

@@ -108,7 +108,7 @@ class Soak:
             try:
                 act()
             # An actor that has gone would make the soak an easy one without a word.
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - its thread ends, and the table says why
                 self.outcome.mistakes.append(f'{type(error).__name__}: {error}')
                 return
 

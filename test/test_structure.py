@@ -67,6 +67,8 @@ ON_TOP = {'offline': {'__main__', 'command', 'arguments', 'quick_prompts'}}
 
 SMALL_MODULE = 100
 MOST_SMALL_MODULES = 8
+EVERYTHING = {'Exception', 'BaseException'}
+CAUGHT_BECAUSE = re.compile(r'# noqa: BLE001 - \w')
 APART = re.compile(r'^Apart: (import|thread|process|platform), \w', re.MULTILINE)
 
 
@@ -343,3 +345,29 @@ def test_colcon_finds_both_packages() -> None:
         pytest.skip('colcon is not installed')
     output = subprocess.check_output([colcon, 'list', '-n'], cwd=ROOT, text=True, timeout=60)
     assert output.split() == ['sam2_tracker', 'sam2_tracker_msgs']
+
+
+def catches_everything(handler: ast.ExceptHandler) -> bool:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or ast.unparse(kind) in EVERYTHING for kind in kinds)
+
+
+def test_whoever_catches_everything_raises_it_again_or_says_why_not():
+    unexplained = [place for path in python_files() for place in unexplained_in(path)]
+    assert unexplained == []
+
+
+def unexplained_in(path: Path) -> Iterator[str]:
+    source = path.read_text()
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node):
+            raises = isinstance(node.body[-1], ast.Raise)
+            is_explained = raises or CAUGHT_BECAUSE.search(lines[node.lineno - 1])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith('suppress'):
+            # What is suppressed is lost without a word.
+            is_explained = not EVERYTHING & set(map(ast.unparse, node.args))
+        else:
+            continue
+        if not is_explained:
+            yield f'{path.relative_to(ROOT)}:{node.lineno}'

@@ -158,7 +158,7 @@ class WorkerLoop:
     def _run(self, stopping: threading.Event) -> None:
         try:
             self._take_turns(stopping)
-        except BaseException as error:  # noqa: BLE001  Nobody else would say that it ended.
+        except BaseException as error:  # noqa: BLE001 - nobody else would say that it ended
             self._deaths += 1
             self.death = f'the worker died: {_fault_sentence(error, self._doing.name)}'
             self._log(Level.ERROR, f'{self.death}\n{_trace(error)}')
@@ -173,7 +173,7 @@ class WorkerLoop:
                 self._turn()
                 self.objects = self._tracker.objects()
                 self.oldest_refinable_ns = self._tracker.oldest_refinable_ns
-            except Exception as error:  # noqa: BLE001  A stream outlives a frame that fails.
+            except Exception as error:  # noqa: BLE001 - a stream outlives a frame that fails
                 self._report_fault(error)
 
     def _turn(self) -> None:

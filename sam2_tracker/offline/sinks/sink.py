@@ -275,8 +275,8 @@ class _SinkThread:
             self._log(Level.ERROR, str(error))
 
     def _let_go(self, sink: Sink) -> None:
-        # A full disk fails once more when buffers are flushed.
-        with suppress(Exception):
+        # A full disk fails once more when buffers are flushed: why is said already.
+        with suppress(TrackerError), _writing(self.plan):
             sink.abort()
         # Others may need the room that it took.
         with suppress(OSError):
