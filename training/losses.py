@@ -11,6 +11,7 @@ FOCAL_WEIGHT = 6.0
 DICE_WEIGHT = 1.0
 IOU_WEIGHT = 0.5
 SCORE_WEIGHT = 0.5
+CANDIDATE_WEIGHT = 0.7
 
 
 def mask_losses(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -33,7 +34,8 @@ def overlaps(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Give the IoU of binarised (..., H, W) masks, 1 where both are empty."""
     guess, real = logits > 0, truth > 0.5
     either = (guess | real).sum((-2, -1))
-    return torch.where(either > 0, (guess & real).sum((-2, -1)) / either.clamp(min=1), 1.0)
+    shared = (guess & real).sum((-2, -1)) / either.clamp(min=1)
+    return shared.masked_fill(either == 0, 1.0)
 
 
 def frame_losses(logits: torch.Tensor, ious: torch.Tensor, scores: torch.Tensor,
@@ -41,7 +43,8 @@ def frame_losses(logits: torch.Tensor, ious: torch.Tensor, scores: torch.Tensor,
     """
     Loss of the decoder's four masks of each object on one frame.
 
-    The first mask is for unambiguous prompts, of the other three only the best one learns.
+    The first mask is for unambiguous prompts; of the three candidates only the one with the
+    least loss learns. All four IoU estimates learn.
 
     :param logits: (N, 4, H, W)
     :param ious: (N, 4) the decoder's own estimates
@@ -54,7 +57,7 @@ def frame_losses(logits: torch.Tensor, ious: torch.Tensor, scores: torch.Tensor,
     by_mask = mask_losses(logits, wanted)
     best = by_mask[:, 1:].min(1).values
     iou_error = (ious - overlaps(logits.detach(), wanted)).abs().mean(1)
-    shape = by_mask[:, 0] + 0.5 * best + IOU_WEIGHT * iou_error
+    shape = by_mask[:, 0] + CANDIDATE_WEIGHT * best + IOU_WEIGHT * iou_error
     presence = functional.binary_cross_entropy_with_logits(scores[:, 0], visible,
                                                            reduction='none')
     return shape * visible + SCORE_WEIGHT * presence

@@ -1,18 +1,21 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Simulated operators: clicks, boxes and corrections for known masks."""
+"""Simulated operators in torch: clicks, boxes and corrections for known masks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 import torch
+from torch.nn import functional
 
-Bool = NDArray[np.bool_]
 POSITIVE, NEGATIVE, TOP_LEFT, BOTTOM_RIGHT, PADDING = 1, 0, 2, 3, -1
+KINDS = ('mask', 'box', 'click', 'clicks', 'box and click')
+CELL = 4            # pixels; how deep a place lies is judged on cells
+DEEP = (3, 7, 15)   # cells across which depth is judged
+CARELESS = 0.3      # of depth; the rest of the choice among places is chance
+SLACK = 0.05        # of a box's size, standard deviation of each of its edges
+MOST_SLACK = 0.13
 
 
 @dataclass(frozen=True)
@@ -28,87 +31,112 @@ class Points:
     labels: torch.Tensor
 
 
-def click_inside(rng: np.random.Generator, mask: Bool) -> tuple[float, float]:
+def no_points(rows: int, device: torch.device) -> Points:
+    """Give so many objects no prompt, which SAM 2 writes as a point of padding."""
+    return Points(torch.zeros(rows, 1, 2, device=device),
+                  torch.full((rows, 1), PADDING, dtype=torch.int32, device=device))
+
+
+def click_inside(masks: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
     """
-    Click at a place well inside a (H, W) mask of at least one pixel.
+    Click where each mask is wide, more or less.
 
-    Half of the clicks are where the mask is widest, as a careful operator's are.
-
-    :returns: x and y in pixels
+    :param masks: (N, S, S) bool
+    :param chance: (N, S, S) 0 to 1, decides among places of about the same depth
+    :returns: (N, 2) x and y in pixels; the corner where a mask is empty
     """
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    deep_enough = depth.max() * (0.9 if rng.random() < 0.5 else 0.4)
-    places = np.argwhere((depth >= deep_enough) & mask)
-    y, x = places[rng.integers(len(places))]
-    return float(x), float(y)
+    cells = functional.avg_pool2d(masks.float()[:, None], CELL)
+    depth = sum((functional.avg_pool2d(cells, size, 1, size // 2) for size in DEEP),
+                torch.zeros_like(cells)) / len(DEEP)
+    side = masks.shape[-1]
+    fine = functional.interpolate(depth, size=(side, side), mode='bilinear')[:, 0]
+    score = fine + CARELESS * fine.amax((1, 2), keepdim=True) * chance
+    place = score.masked_fill(~masks, -1.0).flatten(1).argmax(1)
+    return torch.stack([place % side, place // side], 1).float()
 
 
-def loose_box(rng: np.random.Generator, mask: Bool, slack: float = 0.06) -> list[float]:
+def boxes_around(masks: torch.Tensor) -> torch.Tensor:
+    """Give (N, S, S) masks' (N, 4) left, top, right and bottom edges in pixels."""
+    side = masks.shape[-1]
+    place = torch.arange(side, device=masks.device)
+    edges = []
+    for along in (masks.any(1), masks.any(2)):
+        places = place.expand_as(along)
+        edges.append((places.masked_fill(~along, side).amin(1),
+                      places.masked_fill(~along, -1).amax(1) + 1))
+    (left, right), (top, bottom) = edges
+    return torch.stack([left, top, right, bottom], 1).float()
+
+
+def box_points(masks: torch.Tensor, noise: torch.Generator) -> Points:
+    """Box each of (N, S, S) masks, half of them with loose edges."""
+    boxes = boxes_around(masks)
+    size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    loose = torch.rand(len(boxes), 1, device=boxes.device, generator=noise)
+    wobble = torch.randn(boxes.shape, device=boxes.device, generator=noise) * SLACK
+    wobble = wobble.clamp(-MOST_SLACK, MOST_SLACK) * torch.where(loose < 0.5, 0.3, 1.0)
+    boxes = (boxes + wobble * size).clamp(0, masks.shape[-1])
+    labels = torch.arange(TOP_LEFT, BOTTOM_RIGHT + 1, dtype=torch.int32, device=boxes.device)
+    return Points(boxes.view(-1, 2, 2), labels.expand(len(boxes), 2))
+
+
+def click_points(masks: torch.Tensor, noise: torch.Generator) -> Points:
+    """Click once on each of (N, S, S) masks."""
+    chance = torch.rand(masks.shape, device=masks.device, generator=noise)
+    coords = click_inside(masks, chance)[:, None]
+    return Points(coords, torch.full(coords.shape[:2], POSITIVE, dtype=torch.int32,
+                                     device=masks.device))
+
+
+def click_beside(masks: torch.Tensor, noise: torch.Generator) -> Points:
+    """Click once close outside each of (N, S, S) masks; padding where there is no outside."""
+    cells = functional.max_pool2d(masks.float()[:, None], CELL)
+    far = functional.max_pool2d(cells, 11, 1, 5) > 0
+    close = functional.max_pool2d(cells, 3, 1, 1) > 0
+    side = masks.shape[-1]
+    ring = functional.interpolate((far & ~close).float(), size=(side, side))[:, 0] > 0
+    chance = torch.rand(masks.shape, device=masks.device, generator=noise)
+    label = torch.where(ring.flatten(1).any(1, keepdim=True), NEGATIVE, PADDING)
+    return Points(click_inside(ring, chance)[:, None], label.int())
+
+
+def join(*points: Points) -> Points:
+    """Give the same objects several kinds of points; a box's corners come first, as in SAM 2."""
+    return Points(torch.cat([each.coords for each in points], 1),
+                  torch.cat([each.labels for each in points], 1))
+
+
+def prompt(kind: str, masks: torch.Tensor, noise: torch.Generator) -> Points | None:
     """
-    Draw a box around a (H, W) mask, off by some of its size, inside the picture.
+    Point at each of (N, S, S) masks.
 
-    :returns: left, top, right, bottom in pixels
+    :returns: None for the kind ``mask``, which is given as it is
+    :raises ValueError: for a kind that there is not
     """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    tight = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
-    size = np.tile(tight[2:] - tight[:2], 2)
-    height, width = mask.shape
-    box = tight + np.clip(rng.normal(0, slack, 4), -0.15, 0.15) * size
-    return [float(edge) for edge in np.clip(box, 0, [width, height, width, height])]
+    if kind == 'mask':
+        return None
+    if kind == 'box':
+        return box_points(masks, noise)
+    if kind == 'click':
+        return click_points(masks, noise)
+    if kind == 'clicks':
+        return join(click_points(masks, noise), click_points(masks, noise),
+                    click_beside(masks, noise))
+    if kind == 'box and click':
+        return join(box_points(masks, noise), click_points(masks, noise))
+    raise ValueError(f'no prompt {kind!r}; there are {", ".join(KINDS)}')
 
 
-def box_points(rng: np.random.Generator, masks: Bool) -> Points:
-    """Box every one of (N, H, W) masks."""
-    boxes = torch.tensor([loose_box(rng, mask) for mask in masks], dtype=torch.float32)
-    labels = torch.tensor([[TOP_LEFT, BOTTOM_RIGHT]] * len(masks), dtype=torch.int32)
-    return Points(boxes.view(-1, 2, 2), labels)
-
-
-def join(first: Points, second: Points) -> Points:
-    """Give the same objects two kinds of points; a box's corners come first, as in SAM 2."""
-    return Points(torch.cat([first.coords, second.coords], 1),
-                  torch.cat([first.labels, second.labels], 1))
-
-
-def click_points(rng: np.random.Generator, masks: Bool, clicks: int) -> Points:
-    """Click on every one of (N, H, W) masks: first inside, then inside or close outside."""
-    coords, labels = [], []
-    for mask in masks:
-        places, kinds = [click_inside(rng, mask)], [POSITIVE]
-        for _ in range(clicks - 1):
-            outside = rng.random() < 0.5 and bool((~mask).any())
-            places.append(_click_near(rng, mask) if outside else click_inside(rng, mask))
-            kinds.append(NEGATIVE if outside else POSITIVE)
-        coords.append(places)
-        labels.append(kinds)
-    return Points(torch.tensor(coords, dtype=torch.float32),
-                  torch.tensor(labels, dtype=torch.int32))
-
-
-def _click_near(rng: np.random.Generator, mask: Bool) -> tuple[float, float]:
-    """Click outside a mask, rather near it than far from it."""
-    distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
-    near = np.argwhere((distance > 3) & (distance < 0.2 * mask.shape[0]))
-    places = near if len(near) else np.argwhere(~mask)
-    y, x = places[rng.integers(len(places))]
-    return float(x), float(y)
-
-
-def correcting_points(rng: np.random.Generator, predicted: Bool, truth: Bool) -> Points:
+def correcting_points(predicted: torch.Tensor, truth: torch.Tensor,
+                      chance: torch.Tensor) -> Points:
     """
-    Click on the largest mistake in each of (N, H, W) predictions, where there is one.
+    Click on the larger mistake in each of (N, S, S) predictions: what is missed or too much.
 
+    :param chance: (N, S, S) 0 to 1
     :returns: one point each; padding where the prediction is right
     """
-    coords, labels = [], []
-    for guess, mask in zip(predicted, truth, strict=True):
-        missed, extra = mask & ~guess, guess & ~mask
-        wrong = missed if missed.sum() >= extra.sum() else extra
-        if wrong.any():
-            coords.append([click_inside(rng, wrong)])
-            labels.append([POSITIVE if missed.sum() >= extra.sum() else NEGATIVE])
-        else:
-            coords.append([(0.0, 0.0)])
-            labels.append([PADDING])
-    return Points(torch.tensor(coords, dtype=torch.float32),
-                  torch.tensor(labels, dtype=torch.int32))
+    missed, extra = truth & ~predicted, predicted & ~truth
+    add = missed.sum((1, 2)) >= extra.sum((1, 2))
+    wrong = torch.where(add[:, None, None], missed, extra)
+    label = add.int().masked_fill(~wrong.flatten(1).any(1), PADDING)
+    return Points(click_inside(wrong, chance)[:, None], label[:, None])

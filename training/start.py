@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 import torch
-from training.data import load_library, Picture
-from training.feed import IMAGENET_MEAN, IMAGENET_STD
+from training.compose import normalise
 from training.matching import FeatureBasis, measure_basis, start_as_matcher
 from training.model import build_nano
+from training.pool import load_pool
 from training.pretrained import load_imagenet_weights
 
 SIZE = 256
@@ -42,33 +42,34 @@ def take_over(model: SAM2Base, weights: dict[str, torch.Tensor]) -> list[str]:
 
 
 @torch.inference_mode()
-def basis_of(model: SAM2Base, pictures: tuple[Picture, ...]) -> FeatureBasis:
-    """Measure the principal directions of the stride-16 features of pictures."""
+def basis_of(model: SAM2Base, rgb: torch.Tensor) -> FeatureBasis:
+    """Measure the principal directions of the stride-16 features of (N, S, S, 3) pictures."""
     features = []
-    for picture in pictures[::EVERY]:
-        image = torch.from_numpy(np.ascontiguousarray(picture.rgb)).permute(2, 0, 1)[None] / 255
-        image = torch.nn.functional.interpolate(image, size=(SIZE, SIZE), mode='bilinear',
+    for picture in rgb[::EVERY]:
+        image = torch.nn.functional.interpolate(picture.permute(2, 0, 1)[None].float(),
+                                                size=(SIZE, SIZE), mode='bilinear',
                                                 antialias=True)
-        described = model.image_encoder((image - IMAGENET_MEAN) / IMAGENET_STD)
+        described = model.image_encoder(normalise(image))
         features.append(described['vision_features'][0].flatten(1).T[::3])
     return measure_basis(torch.cat(features))
 
 
-def main() -> None:
+def main(line: Sequence[str] | None = None) -> None:
     """Write first weights as the command line says."""
     parser = argparse.ArgumentParser(prog='python -m training.start', description=__doc__)
     parser.add_argument('--experiment', type=Path,
                         help='weights to take neck and decoder from; else they are random')
-    parser.add_argument('--data', type=Path, default=Path('../shared/data/train'))
+    parser.add_argument('--data', type=Path, required=True, help='what training.pack wrote')
     parser.add_argument('--output', type=Path, required=True)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(line)
     torch.manual_seed(0)
+    pool = load_pool(arguments.data, torch.device('cpu'))
     model = build_nano(SIZE)
     load_imagenet_weights(model.image_encoder.trunk)
     if arguments.experiment:
         taken = take_over(model, torch.load(arguments.experiment, weights_only=True))
         print(f'{len(taken)} tensors taken from {arguments.experiment}')
-    start_as_matcher(model, basis_of(model, load_library(arguments.data).pictures))
+    start_as_matcher(model, basis_of(model, pool.stills.rgb))
     torch.save(model.state_dict(), arguments.output)
 
 

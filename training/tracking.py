@@ -4,25 +4,26 @@
 Run the model over the frames of clips as tracking does, with gradients.
 
 The picture features are computed once a clip and shared by its objects: with one object a
-picture a model learns to find objects and to ignore the prompt.
+picture a model learns to find objects and to ignore the prompt. Nothing here reads a value back
+from the device or sends one there, so that a step can be queued, or recorded, as a whole.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
-import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
+from sam2.modeling.sam2_utils import get_1d_sine_pe
 import torch
 from torch.nn import functional
-from training import prompts
 from training.losses import frame_losses, overlaps
-from training.prompts import Points
+from training.prompts import correcting_points, no_points, Points
 
 MASK_STRIDE = 4
 MIN_VISIBLE = 0.0004    # of the frame; fewer pixels count as out of sight
+FAR = 64                # frames; pointers are never this old
+FROZEN_STAGES = 3       # of the trunk, up to stride 8
+TAPS = (1, 2, 4, 6)     # stages whose outputs leave the trunk
 # The exported model's mask logits are this much steeper. SAM 2 replaces a mask whose outline
 # moves between logits of -0.05 and 0.05 by one of three candidates, and after a training this
 # short the mask is the better one: measured, J .664 instead of .618.
@@ -34,51 +35,89 @@ class Batch:
     """
     Clips with K objects each; N = clips x K, the objects of a clip side by side.
 
-    :ivar maps: trunk outputs, finest first, each (T * clips, C, H, W), frame by frame
+    :ivar images: (T * clips, 3, S, S), frame by frame, normalised as for ImageNet
     :ivar masks: (T, N, S, S) bool
+    :ivar weights: (N,) 0 where there was no object to fill the row
     """
 
-    maps: tuple[torch.Tensor, ...]
+    images: torch.Tensor
     masks: torch.Tensor
+    weights: torch.Tensor
     clips: int
 
 
 @dataclass(frozen=True)
 class Practice:
     """
-    How a batch is prompted and remembered.
+    How a batch is prompted; each distinct one can be recorded once and run again.
 
-    :ivar prompt: mask, box, click, clicks or box and clicks, on the first frame
-    :ivar true_memory: remember the true masks, not the predicted ones
-    :ivar true_presence: remember whether the object is really seen
-    :ivar correct_on: frame on which mistakes get a click, or None
-    :ivar damage: share of objects whose memory of a tracked frame gets a patch that is wrong:
-        unrolling as long as real drift takes would cost too much
+    :ivar kind: prompt on the first frame
+    :ivar numbers: how many frames each frame is from the first
+    :ivar correct_on: index of the frame on which mistakes get a click, or None
     """
 
-    prompt: str
-    true_memory: bool = False
-    true_presence: bool = True
+    kind: str
+    numbers: tuple[int, ...]
     correct_on: int | None = None
-    damage: float = 0.0
+
+
+@dataclass(frozen=True)
+class Draws:
+    """
+    What is left to chance, by object, (N,) bool but for the last.
+
+    :ivar true_memory: remember the true masks, not the predicted ones
+    :ivar true_presence: remember whether the object is really seen
+    :ivar candidates: choose among three masks while tracking
+    :ivar places: (N, S, S) 0 to 1, where corrections are clicked
+    """
+
+    true_memory: torch.Tensor
+    true_presence: torch.Tensor
+    candidates: torch.Tensor
+    places: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Loss of a batch and its IoU by frame, (T,), over objects that are in sight."""
+    """
+    Loss of a batch, and its figures over objects that are in sight, by frame.
+
+    :ivar ious: (T,) of the mask that tracking would take; 1 on a frame whose mask was given
+    :ivar misjudged: (T,) how far its estimated IoU is off, mean of the absolute values
+    :ivar states_right: share of objects rightly called visible or occluded
+    """
 
     loss: torch.Tensor
     ious: torch.Tensor
+    misjudged: torch.Tensor
     states_right: torch.Tensor
+
+    def detached(self) -> Outcome:
+        """Give the figures without the graph that leads to them."""
+        return Outcome(*(figure.detach() for figure in self._all()))
+
+    def copied(self) -> Outcome:
+        """Give the figures in memory of their own."""
+        return Outcome(*(figure.clone() for figure in self._all()))
+
+    def _all(self) -> tuple[torch.Tensor, ...]:
+        return self.loss, self.ious, self.misjudged, self.states_right
 
 
 @dataclass(frozen=True)
 class Features:
-    """Picture features of one frame, a row an object: strides 4, 8 and 16."""
+    """Picture features at strides 4, 8 and 16: a row a frame of a clip, or a row an object."""
 
     fine: torch.Tensor
     middle: torch.Tensor
     top: torch.Tensor
+
+    def of_frame(self, frame: int, clips: int, objects: int) -> Features:
+        """Take one frame's rows, each as often as its clip has objects."""
+        rows = slice(frame * clips, (frame + 1) * clips)
+        return Features(*(level[rows].repeat_interleave(objects, 0)
+                          for level in (self.fine, self.middle, self.top)))
 
 
 @dataclass(frozen=True)
@@ -91,13 +130,41 @@ class Decoded:
     scores: torch.Tensor
 
 
-def picture_features(model: SAM2Base, maps: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
-    """Compute the neck's three levels for the decoder: strides 4, 8 and 16."""
+@dataclass(frozen=True)
+class Remembered:
+    """A frame in memory: (N, C, h, w) features, their positions, (N, D) object pointers."""
+
+    features: torch.Tensor
+    positions: torch.Tensor
+    pointer: torch.Tensor
+    prompted: bool
+
+
+def picture_features(model: SAM2Base, images: torch.Tensor, train_trunk: bool) -> Features:
+    """
+    Compute the trunk's and neck's levels for the decoder.
+
+    :param images: (B, 3, S, S)
+    :param train_trunk: let gradients into the trunk above stride 8
+    """
+    maps = []
+    trunk = model.image_encoder.trunk
+    with torch.no_grad():
+        x = functional.relu6(trunk.stem(images.contiguous(memory_format=torch.channels_last)))
+        for stage in range(FROZEN_STAGES):
+            x = trunk.stages[stage](x)
+            if stage in TAPS:
+                maps.append(x)
+    with torch.set_grad_enabled(train_trunk and torch.is_grad_enabled()):
+        for stage in range(FROZEN_STAGES, len(trunk.stages)):
+            x = trunk.stages[stage](x)
+            if stage in TAPS:
+                maps.append(x)
     neck, decoder = model.image_encoder.neck, model.sam_mask_decoder
     top = neck.convs[1](maps[2]) + functional.interpolate(
         neck.convs[0](maps[3]).float(), scale_factor=2.0, mode='nearest')
-    return [_both(neck.convs[3].conv, decoder.conv_s0, maps[0]),
-            _both(neck.convs[2].conv, decoder.conv_s1, maps[1]), top]
+    return Features(_both(neck.convs[3].conv, decoder.conv_s0, maps[0]),
+                    _both(neck.convs[2].conv, decoder.conv_s1, maps[1]), top)
 
 
 def _both(first: torch.nn.Conv2d, second: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
@@ -109,105 +176,124 @@ def _both(first: torch.nn.Conv2d, second: torch.nn.Conv2d, x: torch.Tensor) -> t
     return functional.conv2d(x, weight[:, :, None, None], bias)
 
 
-def track(model: SAM2Base, batch: Batch, practice: Practice,
-          rng: np.random.Generator) -> Outcome:
-    """Prompt on the first frame, track through the others and add up what it cost."""
-    frames = batch.masks.shape[0]
-    levels = picture_features(model, batch.maps)
-    run = _Run(model, batch, practice, rng)
-    memory: dict[str, dict[int, Any]] = {'cond_frame_outputs': {}, 'non_cond_frame_outputs': {}}
-    losses, ious, states = [], [], []
-    for frame in range(frames):
-        features = Features(*(
-            level.unflatten(0, (frames, -1))[frame].repeat_interleave(
-                batch.masks.shape[1] // batch.clips, 0) for level in levels))
-        loss, iou, right = run.step(frame, features, memory)
-        losses.append(loss)
-        ious.append(iou)
-        states.append(right)
-    return Outcome(torch.stack(losses).sum() / frames, torch.stack(ious), torch.stack(states))
+def track(model: SAM2Base, features: Features, batch: Batch, points: Points | None,
+          practice: Practice, draws: Draws) -> Outcome:
+    """
+    Prompt on the first frame, track through the others and add up what it cost.
+
+    :param points: what :func:`training.prompts.prompt` gave for the first frame's masks
+    """
+    return _Run(model, features, batch, points, practice, draws).over_all_frames()
 
 
 class _Run:
     """One batch on its way through its frames."""
 
-    def __init__(self, model: SAM2Base, batch: Batch, practice: Practice,
-                 rng: np.random.Generator) -> None:
-        self.model, self.practice, self.rng = model, practice, rng
+    def __init__(self, model: SAM2Base, features: Features, batch: Batch,
+                 points: Points | None, practice: Practice, draws: Draws) -> None:
+        self.model, self.practice, self.draws = model, practice, draws
+        self.features, self.batch, self.points = features, batch, points
         self.masks = batch.masks
         self.truth = functional.avg_pool2d(batch.masks.float(), MASK_STRIDE)
         self.visible = (self.truth.mean((-2, -1)) > MIN_VISIBLE).float()
-        side = self.truth.shape[-1] // 4
-        self.positions = model.image_encoder.neck.position_encoding(
-            torch.empty(1, 1, side, side)).flatten(2).permute(2, 0, 1)
+        self.rows = torch.arange(len(batch.weights), device=batch.weights.device)
+        side = features.top.shape[-1]
+        self.places = model.image_encoder.neck.position_encoding(
+            features.top.new_empty(1, 1, side, side)).flatten(2).permute(2, 0, 1)
+        ages = torch.arange(FAR, device=batch.weights.device)
+        self.ages = get_1d_sine_pe(ages / (model.max_obj_ptrs_in_encoder - 1),
+                                   dim=model.hidden_dim)
+        self.memory: dict[int, Remembered] = {}
 
-    def step(self, frame: int, features: Features,
-             memory: dict[str, dict[int, Any]]) -> tuple[torch.Tensor, ...]:
-        """Predict one frame and remember it: its loss, mean IoU, share of right states."""
-        decoded, losses = self._predict(frame, features, memory)
-        corrected = frame > 0 and frame == self.practice.correct_on
-        if corrected:
-            decoded, more = self._correct(frame, features, memory, decoded)
-            losses = (losses + more) / 2
-        self._remember(frame, features, memory, decoded, corrected)
-        seen = self.visible[frame]
+    def over_all_frames(self) -> Outcome:
+        """Predict and remember frame after frame."""
+        frames = len(self.masks)
+        losses, ious, misjudged, states = [], [], [], []
+        for frame in range(frames):
+            features = self.features.of_frame(frame, self.batch.clips,
+                                              len(self.rows) // self.batch.clips)
+            decoded, loss = self._predict(frame, features)
+            corrected = decoded is not None and frame > 0 and frame == self.practice.correct_on
+            if decoded is not None and corrected:
+                decoded, more = self._correct(frame, features, decoded)
+                loss = (loss + more) / 2
+            if frame < frames - 1:
+                self._remember(frame, features, decoded, frame == 0 or corrected)
+            losses.append(self._mean(loss, self.batch.weights))
+            for figures, value in zip((ious, misjudged, states), self._judge(frame, decoded),
+                                      strict=True):
+                figures.append(value)
+        return Outcome(torch.stack(losses).sum() / frames, torch.stack(ious),
+                       torch.stack(misjudged), torch.stack(states).mean())
+
+    @staticmethod
+    def _mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return (values * weights).sum() / weights.sum().clamp(min=1)
+
+    @torch.no_grad()
+    def _judge(self, frame: int, decoded: Decoded | None) -> tuple[torch.Tensor, ...]:
+        """Give mean IoU, mean error of its estimate and the share of right states."""
         if decoded is None:
-            return losses.mean(), torch.ones(()), torch.ones(())
-        iou = overlaps(self._choose(decoded, frame), self.truth[frame])
-        right = ((decoded.scores[:, 0] > 0) == (seen > 0)).float().mean()
-        return losses.mean(), (iou * seen).sum() / seen.sum().clamp(min=1), right
+            one = self.batch.weights.new_ones(())
+            return one, torch.zeros_like(one), one
+        choice = self._choice(decoded, frame)
+        iou = overlaps(decoded.logits[self.rows, choice], self.truth[frame])
+        seen = self.batch.weights * self.visible[frame]
+        error = (decoded.ious[self.rows, choice] - iou).abs()
+        right = ((decoded.scores[:, 0] > 0) == (self.visible[frame] > 0)).float()
+        return (self._mean(iou, seen), self._mean(error, seen),
+                self._mean(right, self.batch.weights))
 
-    def _predict(self, frame: int, features: Features, memory: dict[str, dict[int, Any]]
-                 ) -> tuple[Decoded | None, torch.Tensor]:
+    def _predict(self, frame: int, features: Features) -> tuple[Decoded | None, torch.Tensor]:
         if frame == 0:
-            if self.practice.prompt == 'mask':
-                return None, torch.zeros(len(features.top))
-            points = self._points(self.masks[0].numpy())
+            if self.points is None:
+                return None, torch.zeros_like(self.batch.weights)
             embedding = features.top + self.model.no_mem_embed[0, :, :, None].transpose(0, 1)
-            decoded = self._decode(embedding, features, points)
+            decoded = self._decode(embedding, features, self.points)
         else:
-            decoded = self._decode(self._recall(frame, features, memory), features, None)
-        return decoded, frame_losses(decoded.logits, decoded.ious, decoded.scores,
-                                     self.truth[frame], self.visible[frame])
+            decoded = self._decode(self._recall(frame, features), features, None)
+        return decoded, self._losses(frame, decoded)
 
-    def _correct(self, frame: int, features: Features, memory: dict[str, dict[int, Any]],
-                 decoded: Decoded | None) -> tuple[Decoded, torch.Tensor]:
+    def _losses(self, frame: int, decoded: Decoded) -> torch.Tensor:
+        return frame_losses(decoded.logits, decoded.ious, decoded.scores, self.truth[frame],
+                            self.visible[frame])
+
+    def _correct(self, frame: int, features: Features,
+                 decoded: Decoded) -> tuple[Decoded, torch.Tensor]:
         """Click on mistakes and predict again from the click and the mask so far."""
-        assert decoded is not None
-        before = self._choose(decoded, frame).detach()
-        large = functional.interpolate(before[:, None], scale_factor=float(MASK_STRIDE),
-                                       mode='bilinear')[:, 0]
-        points = prompts.correcting_points(self.rng, (large > 0).numpy(),
-                                           self.masks[frame].numpy())
-        again = self._decode(self._recall(frame, features, memory), features, points,
+        before = decoded.logits[self.rows, self._choice(decoded, frame)].detach()
+        points = correcting_points(_enlarge(before) > 0, self.masks[frame], self.draws.places)
+        again = self._decode(self._recall(frame, features), features, points,
                              (before * SHARPENING).clamp(-32, 32)[:, None])
-        return again, frame_losses(again.logits, again.ious, again.scores, self.truth[frame],
-                                   self.visible[frame])
+        return again, self._losses(frame, again)
 
-    def _points(self, masks: np.ndarray) -> Points:
-        if self.practice.prompt == 'box':
-            return prompts.box_points(self.rng, masks)
-        if self.practice.prompt == 'box and clicks':
-            return prompts.join(prompts.box_points(self.rng, masks), prompts.click_points(
-                self.rng, masks, int(self.rng.integers(1, 3))))
-        clicks = 1 if self.practice.prompt == 'click' else int(self.rng.integers(2, 5))
-        return prompts.click_points(self.rng, masks, clicks)
-
-    def _recall(self, frame: int, features: Features,
-                memory: dict[str, dict[int, Any]]) -> torch.Tensor:
+    def _recall(self, frame: int, features: Features) -> torch.Tensor:
+        """Let a frame's features attend to memory, read as in use."""
+        model, number = self.model, self.practice.numbers[frame]
+        read = remembered_frames(self.memory, number, model.num_maskmem,
+                                 model.memory_temporal_stride_for_eval)
+        memory = [each.features.flatten(2).permute(2, 0, 1) for _, each in read]
+        positions = [each.positions.flatten(2).permute(2, 0, 1) + model.maskmem_tpos_enc[code]
+                     for code, each in read]
+        age = [number - each for each, kept in self.memory.items() if kept.prompted]
+        age += [number - each for each, kept in self.memory.items() if not kept.prompted
+                and number - each < model.max_obj_ptrs_in_encoder]
+        pointers = torch.stack([self.memory[number - each].pointer for each in age])
+        codes = model.obj_ptr_tpos_proj(torch.stack([self.ages[each] for each in age]))
+        parts = model.hidden_dim // model.mem_dim
         rows = len(features.top)
-        size = features.top.shape[-2:]
-        return self.model._prepare_memory_conditioned_features(
-            frame_idx=frame, is_init_cond_frame=False,
-            current_vision_feats=[features.top.flatten(2).permute(2, 0, 1)],
-            current_vision_pos_embeds=[self.positions.expand(-1, rows, -1)],
-            feat_sizes=[size], output_dict=memory, num_frames=1000)
+        pointers = pointers.unflatten(2, (parts, model.mem_dim)).transpose(1, 2).flatten(0, 1)
+        codes = codes[:, None].expand(-1, rows, -1).repeat_interleave(parts, 0)
+        read_out = model.memory_attention(
+            curr=[features.top.flatten(2).permute(2, 0, 1)],
+            curr_pos=[self.places.expand(-1, rows, -1)],
+            memory=torch.cat([*memory, pointers]), memory_pos=torch.cat([*positions, codes]),
+            num_obj_ptr_tokens=len(pointers))
+        return read_out.permute(1, 2, 0).unflatten(2, features.top.shape[-2:])
 
     def _decode(self, embedding: torch.Tensor, features: Features, points: Points | None,
                 masks: torch.Tensor | None = None) -> Decoded:
-        rows = len(embedding)
-        if points is None:
-            points = Points(torch.zeros(rows, 1, 2), torch.full((rows, 1), prompts.PADDING))
+        points = points or no_points(len(embedding), embedding.device)
         encoder = self.model.sam_prompt_encoder
         sparse, dense = encoder(points=(points.coords, points.labels), boxes=None, masks=masks)
         logits, ious, tokens, scores = self.model.sam_mask_decoder.predict_masks(
@@ -217,73 +303,62 @@ class _Run:
         return Decoded(logits.float(), ious.float(), tokens, scores.float())
 
     def _choice(self, decoded: Decoded, frame: int) -> torch.Tensor:
-        """Index of the mask that inference would take: the best of three after one click."""
-        if frame == 0 and self.practice.prompt == 'click':
-            return decoded.ious[:, 1:].argmax(1) + 1
-        return torch.zeros(len(decoded.ious), dtype=torch.long)
+        """Index of the mask that is taken: the best of three after one click, or if drawn."""
+        best = decoded.ious[:, 1:].argmax(1) + 1
+        if frame == 0:
+            return best if self.practice.kind == 'click' else torch.zeros_like(best)
+        if frame == self.practice.correct_on:
+            return torch.zeros_like(best)
+        return best * self.draws.candidates
 
-    def _choose(self, decoded: Decoded, frame: int) -> torch.Tensor:
-        return decoded.logits[torch.arange(len(decoded.logits)), self._choice(decoded, frame)]
-
-    def _remember(self, frame: int, features: Features, memory: dict[str, dict[int, Any]],
-                  decoded: Decoded | None, corrected: bool) -> None:
+    def _remember(self, frame: int, features: Features, decoded: Decoded | None,
+                  prompted: bool) -> None:
         """Encode what is now believed about a frame into memory."""
-        if frame == len(self.masks) - 1:
-            return
         model, exact = self.model, self.masks[frame].float()[:, None] * 20 - 10
         if decoded is None:
             low = model.mask_downsample(self.masks[frame].float()[:, None])
-            prompted = self._decode(features.top, features, None, low)
-            token, seen, believed = prompted.tokens[:, 0], torch.ones(len(exact), 1), exact
+            token = self._decode(features.top, features, None, low).tokens[:, 0]
+            seen, believed = torch.ones_like(exact[:, :, 0, 0]), exact
         else:
-            token = decoded.tokens[torch.arange(len(exact)), self._choice(decoded, frame)]
-            seen, believed = self._belief(frame, decoded, exact, frame == 0 or corrected)
+            choice = self._choice(decoded, frame)
+            token = decoded.tokens[self.rows, choice]
+            # what is drawn into memory does not teach the frame that drew it: half the cost
+            large = _enlarge(decoded.logits[self.rows, choice].detach())[:, None] * SHARPENING
+            seen = torch.where(self.draws.true_presence, self.visible[frame],
+                               (decoded.scores[:, 0] > 0).float())[:, None]
+            large = large.masked_fill(seen[:, :, None, None] == 0, -1024.0)
+            believed = (large > 0).float() * 20 - 10 if prompted else large
+            believed = torch.where(self.draws.true_memory[:, None, None, None], exact, believed)
         pointer = model.obj_ptr_proj(token)
         pointer = seen * pointer + (1 - seen) * model.no_obj_ptr
         encoded, positions = model._encode_new_memory(
             [features.top.flatten(2).permute(2, 0, 1)], [features.top.shape[-2:]], believed,
             seen * 2 - 1, is_mask_from_pts=False)
-        kind = 'cond_frame_outputs' if frame == 0 or corrected else 'non_cond_frame_outputs'
-        memory[kind][frame] = {'maskmem_features': encoded, 'maskmem_pos_enc': positions,
-                               'obj_ptr': pointer}
-
-    def _belief(self, frame: int, decoded: Decoded, exact: torch.Tensor,
-                prompted: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Presence (N, 1) and mask logits (N, 1, S, S) that go into memory."""
-        seen = (decoded.scores > 0).float()
-        if self.practice.true_presence:
-            seen = self.visible[frame][:, None]
-        if self.practice.true_memory:
-            return seen, exact if prompted else self._damaged(exact)
-        # what is drawn into memory does not teach the frame that drew it: half the cost
-        low = self._choose(decoded, frame).detach()[:, None]
-        large = functional.interpolate(low, scale_factor=float(MASK_STRIDE), mode='bilinear')
-        large = torch.where(seen[:, :, None, None] > 0, large * SHARPENING, -1024.0)
-        return seen, torch.where(large > 0, 10.0, -10.0) if prompted else self._damaged(large)
-
-    def _damaged(self, logits: torch.Tensor) -> torch.Tensor:
-        """Paint a wrong ellipse, object or background, near the object into some masks."""
-        chosen = self.rng.random(len(logits)) < self.practice.damage
-        if not chosen.any():
-            return logits
-        painted = logits.detach().clone().numpy()
-        for row in np.flatnonzero(chosen):
-            damage_mask(self.rng, painted[row, 0])
-        return torch.from_numpy(painted)
+        self.memory[self.practice.numbers[frame]] = Remembered(encoded, positions[-1], pointer,
+                                                               prompted)
 
 
-def damage_mask(rng: np.random.Generator, logits: np.ndarray) -> None:
+def _enlarge(logits: torch.Tensor) -> torch.Tensor:
+    """Bring (N, h, w) mask logits to the size of the input."""
+    return functional.interpolate(logits[:, None], scale_factor=float(MASK_STRIDE),
+                                  mode='bilinear')[:, 0]
+
+
+def remembered_frames(memory: dict[int, Remembered], number: int, most: int,
+                      stride: int) -> list[tuple[int, Remembered]]:
     """
-    Set an ellipse in (S, S) mask logits to object or background, in place.
+    List what a frame attends to: prompted frames, the newest one and some older ones.
 
-    It lies in or near the object, where drift begins, and is at most about its size.
+    :param number: of the frame that attends
+    :param most: as SAM 2's ``num_maskmem``, the prompted frames counted as one
+    :param stride: older frames are read at its multiples
+    :returns: pairs of a time code's index and a frame
     """
-    inside = np.argwhere(logits > 0)
-    if not len(inside):
-        return
-    spread = max(6.0, float(np.sqrt(len(inside))))
-    centre = inside[rng.integers(len(inside))] + rng.normal(0, 0.5 * spread, 2)
-    axes = np.maximum(rng.uniform(0.1, 0.5, 2) * spread, 2).astype(int)
-    value = 8.0 if rng.random() < 0.65 else -8.0
-    cv2.ellipse(logits, (int(centre[1]), int(centre[0])), (int(axes[0]), int(axes[1])),
-                float(rng.uniform(0, 180)), 0, 360, value, -1)
+    read = [(most - 1, frame) for frame in memory.values() if frame.prompted]
+    newest_multiple = (number - 2) // stride * stride
+    for back in range(most - 1, 0, -1):
+        wanted = number - 1 if back == 1 else newest_multiple - (back - 2) * stride
+        frame = memory.get(wanted)
+        if frame is not None and not frame.prompted:
+            read.append((back - 1, frame))
+    return read

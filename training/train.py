@@ -1,218 +1,244 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Train ``nano``: ``python -m training.train --minutes 100 --output DIR``."""
+"""
+Train ``nano`` on real clips and stills, on a CPU or a GPU.
+
+A run ends after its minutes, or steps, and writes checkpoints on its way; ``--resume`` goes on
+as if it had not stopped.
+"""
 
 from __future__ import annotations
 
 import argparse
-import copy
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, fields
 import math
 import os
 from pathlib import Path
-import re
 import signal
-import sys
 import time
+from typing import Any
 
-import numpy as np
-from sam2.modeling.sam2_base import SAM2Base
 import torch
 from training.attention import plain_attention
-from training.feed import Feed, FeedRecipe
+from training.compose import Composer, Recipe
+from training.heldback import measure
 from training.model import build_nano
-from training.tracking import Outcome, Practice, track
+from training.pool import load_pool, Pool, SIDE, STILL_SIDE
+from training.practice import choose_practice, draw_chances, micro_batch
+from training.prompts import Points, prompt
+from training.record import Recorder
+from training.report import Report
+from training.tracking import Batch, Draws, Outcome, picture_features, Practice, track
+from training.trainer import Chance, Pace, save, Trainer
+from training.weights import load_start
 
-EMA_STEPS = 200
-LOG_STEPS = 25
-SAVE_SECONDS = 240.0
-STILLS = 8
-# What places are compared by: ImageNet's features match better in real video than what 600
-# pictures teach, so these weights may only drift.
-SLOW = re.compile(r'neck\.convs\.[01]\.|memory_encoder\.(pix|fuser|out_proj)|'
-                  r'cross_attn_image\.[qk]_proj')
-SLOW_PACE = 0.1
-STILL_OBJECTS = 4
+WARM_UP_STEPS = 20
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Plan:
     """
-    How a run trains.
+    How long a run takes, what a step is and how it is told of; the options of the same names.
 
-    :ivar rate: learning rate at its start; it falls to ``end_rate`` along a half cosine
-    :ivar teach: share of steps that remember true masks, at the start; none from half-way on
-    :ivar stills: share of steps on single frames, which are prompted only
-    :ivar damage: share of remembered masks that get a wrong patch
-    :ivar correct: share of steps with a correction on a later frame
+    :ivar minutes: of the whole run, resumed parts together
+    :ivar steps: of the whole run, or None for one that ends by the clock
+    :ivar stop_after: steps after which this part of the run ends, or None
+    :ivar rate: learning rate at the start; it falls to ``end_rate`` along a half cosine
+    :ivar clips: of a micro batch
+    :ivar gather: micro batches a step
+    :ivar objects: prompted objects a clip
+    :ivar singles: share of micro batches of single frames
+    :ivar size: side of the input in pixels
     """
 
     minutes: float
+    steps: int | None
+    stop_after: int | None
     rate: float
     end_rate: float
-    teach: float
-    correct: float
-    stills: float = 0.5
-    damage: float = 0.0
-    prompts: tuple[tuple[str, float], ...] = (
-        ('mask', 0.35), ('box', 0.25), ('click', 0.2), ('clicks', 0.1), ('box and clicks', 0.1))
+    clips: int
+    gather: int
+    objects: int
+    singles: float
+    size: int
+    report_steps: int
+    save_minutes: float
+    measure_minutes: float
 
 
-class Trainer:
-    """A model, its running average and its optimiser."""
+class Run:
+    """A trainer at work: batches in, checkpoints and figures out."""
 
-    def __init__(self, model: SAM2Base, rate: float) -> None:
-        self.model = model
-        model.train()
-        model.image_encoder.trunk.requires_grad_(False).eval()
-        # its last layer was fitted to what these make of masks, and they cost a tenth of a step
-        model.memory_encoder.mask_downsampler.encoder[:-1].requires_grad_(False)
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        self.weights = [p for _, p in named]
-        slow = [p for n, p in named if SLOW.search(n)]
-        quick = [p for n, p in named if not SLOW.search(n)]
-        self.optimizer = torch.optim.AdamW(
-            [{'params': quick, 'pace': 1.0}, {'params': slow, 'pace': SLOW_PACE}], lr=rate,
-            weight_decay=0.01, betas=(0.9, 0.98))
-        self.average = copy.deepcopy(model).requires_grad_(False)
-        self.step_number = 0
+    def __init__(self, trainer: Trainer, composer: Composer, chance: Chance, plan: Plan,
+                 held_back: Pool | None, output: Path, record: bool) -> None:
+        self.trainer, self.composer, self.chance, self.plan = trainer, composer, chance, plan
+        self.held_back, self.output = held_back, output
+        self.device = composer.pool.device
+        self.began = time.monotonic()
+        self.best = -1.0
+        self.stopped = False
+        self.recorder = Recorder(self._backward) if record else None
+        self.report = Report()
 
-    def learn(self, outcome: Outcome, rate: float) -> None:
-        """Take one step down the loss."""
-        for group in self.optimizer.param_groups:
-            group['lr'] = rate * group['pace']
-        self.optimizer.zero_grad(set_to_none=True)
-        outcome.loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.weights, 1.0)
-        self.optimizer.step()
-        self.step_number += 1
-        keep = min(1 - 1 / EMA_STEPS, self.step_number / (self.step_number + 10))
-        mine = dict(self.model.named_parameters())
-        with torch.no_grad():
-            torch._foreach_lerp_([p for n, p in self.average.named_parameters()
-                                  if mine[n].requires_grad], self.weights, 1 - keep)
+    def state(self) -> dict[str, Any]:
+        """Give everything that going on needs."""
+        return {**self.trainer.state(), 'chance': self.chance.state(), 'best': self.best,
+                'seconds': self.seconds()}
 
-    def save(self, path: Path) -> None:
-        """Write everything that resuming needs, never leaving half a file."""
-        partial = path.with_suffix('.partial')
-        torch.save({'model': self.model.state_dict(), 'average': self.average.state_dict(),
-                    'optimizer': self.optimizer.state_dict(), 'step': self.step_number}, partial)
-        partial.replace(path)
+    def load(self, saved: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.trainer.load(saved)
+        self.chance.load(saved['chance'])
+        self.best, self.began = saved['best'], time.monotonic() - saved['seconds']
 
-    def resume(self, path: Path) -> None:
-        """Go on from a file that :meth:`save` wrote, or start from a bare state dict."""
-        saved = torch.load(path, map_location='cpu', weights_only=True)
-        if 'optimizer' not in saved:
-            self.model.load_state_dict(saved)
-            self.average.load_state_dict(saved)
-            return
-        self.model.load_state_dict(saved['model'])
-        self.average.load_state_dict(saved['average'])
-        self.optimizer.load_state_dict(saved['optimizer'])
-        self.step_number = saved['step']
+    def seconds(self) -> float:
+        """Tell for how long the run has gone on, earlier parts of it included."""
+        return time.monotonic() - self.began
 
+    def done(self) -> float:
+        """Tell the share of the run that is over."""
+        if self.plan.steps is not None:
+            return self.trainer.steps / self.plan.steps
+        return self.seconds() / (60 * self.plan.minutes)
 
-def choose_practice(rng: np.random.Generator, recipe: Recipe, done: float,
-                    frames: int) -> Practice:
-    """
-    Draw how a batch is prompted and remembered.
+    def go(self) -> None:
+        """Train to the end, printing figures, measuring and saving now and then."""
+        saved = measured = time.monotonic()
+        while (done := self.done()) < 1 and not self.stopped:
+            self._step(done)
+            self.stopped |= self.trainer.steps == self.plan.stop_after
+            if self.trainer.steps % self.plan.report_steps == 0:
+                print(self.report.line(self.trainer.steps, self.seconds()), flush=True)
+            if time.monotonic() - measured > 60 * self.plan.measure_minutes:
+                self.measure()
+                measured = time.monotonic()
+            if time.monotonic() - saved > 60 * self.plan.save_minutes:
+                save(self.output / 'last.pt', self.state())
+                saved = time.monotonic()
+        save(self.output / 'last.pt', self.state())
+        if not self.stopped:
+            self.measure()
 
-    :param done: share of the run that is over
-    """
-    # a given mask is not predicted: there is nothing to learn from it on a single frame
-    offered = [pair for pair in recipe.prompts if frames > 1 or pair[0] != 'mask']
-    names = [name for name, _ in offered]
-    shares = np.array([share for _, share in offered])
-    corrected = frames > 2 and rng.random() < recipe.correct
-    return Practice(
-        prompt=str(rng.choice(names, p=shares / shares.sum())),
-        true_memory=bool(rng.random() < recipe.teach * max(0.0, 1 - 2 * done)),
-        true_presence=bool(rng.random() < max(0.3, 1 - 2 * done)),
-        correct_on=int(rng.integers(1, frames - 1)) if corrected else None,
-        damage=recipe.damage)
+    def stop(self, *_: object) -> None:
+        """End after the step that is under way, with a checkpoint."""
+        self.stopped = True
 
-
-def run(trainer: Trainer, feed: Feed, recipe: Recipe, seed: int, output: Path) -> None:
-    """Train for the recipe's minutes, printing figures and saving now and then."""
-    rng = np.random.default_rng(seed + trainer.step_number)
-    start = saved = time.monotonic()
-    recent: list[tuple[str, list[float]]] = []
-    while (done := (time.monotonic() - start) / (60 * recipe.minutes)) < 1:
-        rate = recipe.end_rate + (recipe.rate - recipe.end_rate) * (
+    def _step(self, done: float) -> None:
+        """Gather the gradients of some batches and take a step."""
+        plan = self.plan
+        for _ in range(plan.gather):
+            practice = choose_practice(self.chance.host, done, plan.singles)
+            batch = self.composer.draw(*micro_batch(practice, plan.clips, plan.objects),
+                                       practice.numbers)
+            points = prompt(practice.kind, batch.masks[0], self.chance.device)
+            draws = draw_chances(batch, done, self.chance.device)
+            work = self.recorder or self._backward
+            self.report.add(practice, work(batch, points, practice, draws))
+        rate = plan.end_rate + (plan.rate - plan.end_rate) * (
             0.5 + 0.5 * math.cos(math.pi * done))
-        rate *= min(1.0, (len(recent) + 1) / 60)
-        stills = bool(rng.random() < recipe.stills)
-        batch = feed.draw_stills(rng, STILLS, STILL_OBJECTS) if stills else feed.draw(rng)
-        practice = choose_practice(rng, recipe, done, batch.masks.shape[0])
-        with torch.autocast('cpu', torch.bfloat16), plain_attention():
-            outcome = track(trainer.model, batch, practice, rng)
-        trainer.learn(outcome, rate)
-        name = ('still ' if stills else '') + practice.prompt
-        recent.append((name, [outcome.loss.item(), *outcome.ious.tolist(),
-                              outcome.states_right.mean().item()]))
-        if len(recent) % LOG_STEPS == 0:
-            print(report(trainer.step_number, time.monotonic() - start, recent), flush=True)
-        if time.monotonic() - saved > SAVE_SECONDS:
-            trainer.save(output / 'last.pt')
-            saved = time.monotonic()
+        self.trainer.learn(rate * min(1.0, (self.trainer.steps + 1) / WARM_UP_STEPS))
+
+    def _backward(self, batch: Batch, points: Points | None, practice: Practice,
+                  draws: Draws) -> Outcome:
+        """Add a batch's gradients to those gathered."""
+        kind = self.device.type
+        with (torch.autocast(kind, torch.bfloat16),
+              plain_attention() if kind == 'cpu' else nullcontext()):
+            features = picture_features(self.trainer.model, batch.images,
+                                        self.trainer.trains_trunk)
+            outcome = track(self.trainer.model, features, batch, points, practice, draws)
+        (outcome.loss / self.plan.gather).backward()
+        return outcome.detached()
+
+    def measure(self) -> None:
+        """Measure the averaged weights on held-back clips, and keep the best ones."""
+        if self.held_back is None:
+            return
+        kind = self.device.type
+        with (self.trainer.averaged() as model, torch.autocast(kind, torch.bfloat16),
+              plain_attention() if kind == 'cpu' else nullcontext()):
+            result = measure(model, self.held_back, self.plan.size)
+        print(f'step {self.trainer.steps} {self.seconds():.0f} s {result.line()}', flush=True)
+        print('  ' + ', '.join(f'{name} ' + ' '.join(f'{iou:.2f}' for iou in ious)
+                               for name, ious in result.clips.items()), flush=True)
+        if result.score > self.best:
+            self.best = result.score
+            save(self.output / 'best.pt', self.state())
 
 
-def report(step: int, seconds: float, recent: list[tuple[str, list[float]]]) -> str:
-    """Describe the last steps in a line: mean loss, IoU by frame, and by first prompt."""
-    last = recent[-4 * LOG_STEPS:]
-    parts = [f'step {step} {seconds:.0f} s']
-    for name in sorted({name for name, _ in last}):
-        rows = [figures for prompt, figures in last if prompt == name]
-        if rows:
-            mean = np.mean(rows, 0)
-            ious = ' '.join(f'{value:.2f}' for value in mean[1:-1])
-            parts.append(f'{name} {mean[0]:.2f} [{ious}] {mean[-1]:.2f}')
-    return ' | '.join(parts)
-
-
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
-    parser.add_argument('--minutes', type=float, default=100)
-    parser.add_argument('--resume', type=Path, help='a last.pt, or a bare state dict')
-    parser.add_argument('--output', type=Path, required=True)
-    parser.add_argument('--data', type=Path, default=Path('../shared/data/train'))
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--size', type=int, default=256)
-    parser.add_argument('--length', type=int, default=8)
-    parser.add_argument('--frames', type=int, default=4)
-    parser.add_argument('--clips', type=int, default=4)
-    parser.add_argument('--objects', type=int, default=3)
-    parser.add_argument('--rate', type=float, default=6e-4)
-    parser.add_argument('--end-rate', type=float, default=2e-5)
-    parser.add_argument('--teach', type=float, default=0.0)
-    parser.add_argument('--correct', type=float, default=0.0)
-    parser.add_argument('--damage', type=float, default=0.0)
-    parser.add_argument('--stills', type=float, default=0.5)
-    return parser.parse_args()
+    add = parser.add_argument
+    add('--data', type=Path, required=True, help='what training.pack wrote')
+    add('--output', type=Path, required=True, help='folder for last.pt and best.pt')
+    add('--start', type=Path, help='weights to begin with: an exported file or a state dict')
+    add('--sharpened', type=int, default=4,
+        help='masks that are sharpened in an exported start: 4, or 1 in older files')
+    add('--resume', action='store_true', help="go on from the output folder's last.pt")
+    add('--device', default='cpu')
+    add('--minutes', type=float, default=60.0, help='of the whole run, resumed parts together')
+    add('--steps', type=int, help='end by steps instead of minutes')
+    add('--stop-after', type=int, help='steps after which this part of the run ends')
+    add('--seed', type=int, default=0)
+    add('--size', type=int, default=384, help='side of the input in pixels')
+    add('--clips', type=int, default=4, help='clips a micro batch; more fill a GPU better')
+    add('--gather', type=int, default=4, help='micro batches a step')
+    add('--objects', type=int, default=2, help='prompted objects a clip')
+    add('--singles', type=float, default=0.5, help='share of micro batches of single frames')
+    add('--real', type=float, default=0.65, help='share of clips that are real video')
+    add('--rate', type=float, default=5e-5)
+    add('--end-rate', type=float, default=2e-6)
+    add('--trunk', type=float, default=0.0, help="the trunk's share of the rate; 0: frozen")
+    add('--matched', type=float, default=0.2, help='share of what places are compared by')
+    add('--memory', type=float, default=0.5, help='share of the other memory parts')
+    add('--average-steps', type=int, default=60)
+    add('--report-steps', type=int, default=25)
+    add('--save-minutes', type=float, default=2.0)
+    add('--measure-minutes', type=float, default=10.0)
+    add('--side', type=int, default=SIDE, help='pixels at which clips are kept')
+    add('--still-side', type=int, default=STILL_SIDE)
+    add('--record', action='store_true', help='CUDA: record steps as graphs')
+    return parser.parse_args(line)
 
 
-def main() -> None:
-    """Train as the command line says."""
-    arguments = parse_arguments()
-    torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
-    torch.manual_seed(arguments.seed)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(build_nano(arguments.size), arguments.rate)
-    if arguments.resume:
-        trainer.resume(arguments.resume)
-    feed = Feed(arguments.data, FeedRecipe(
-        size=arguments.size, length=arguments.length, frames=arguments.frames,
-        clips=arguments.clips, objects=arguments.objects), arguments.seed + trainer.step_number)
-    recipe = Recipe(arguments.minutes, arguments.rate, arguments.end_rate, arguments.teach,
-                    arguments.correct, arguments.stills, arguments.damage)
-    # a stop from outside ends like any other: saved, and with the worker gone
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+def prepare(arguments: argparse.Namespace) -> Run:
+    """Read data and weights and set everything up."""
+    device = torch.device(arguments.device)
+    pool = load_pool(arguments.data, device, side=arguments.side,
+                     still_side=arguments.still_side)
     try:
-        run(trainer, feed, recipe, arguments.seed, arguments.output)
-    finally:
-        trainer.save(arguments.output / 'last.pt')
-        feed.close()
+        held_back = load_pool(arguments.data, device, held_back=True, side=arguments.side)
+    except ValueError as missing:
+        print(f'nothing is measured on the way: {missing}', flush=True)
+        held_back = None
+    model = build_nano(arguments.size)
+    if arguments.start:
+        model.load_state_dict(load_start(arguments.start, arguments.sharpened))
+    trainer = Trainer(model.to(device), Pace(arguments.trunk, arguments.matched,
+                                             arguments.memory), arguments.average_steps)
+    chance = Chance.seeded(arguments.seed, device)
+    composer = Composer(pool, Recipe(arguments.size, arguments.real), chance.host, chance.device)
+    plan = Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})
+    return Run(trainer, composer, chance, plan, held_back, arguments.output, arguments.record)
+
+
+def main(line: Sequence[str] | None = None) -> None:
+    """Train as the command line says."""
+    arguments = parse_arguments(line)
+    torch.manual_seed(arguments.seed)
+    if arguments.device == 'cpu':
+        torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
+    torch.backends.cudnn.benchmark = False      # its search takes longer than it saves here
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    run = prepare(arguments)
+    if arguments.resume:
+        run.load(torch.load(arguments.output / 'last.pt', map_location='cpu', weights_only=True))
+    signal.signal(signal.SIGTERM, run.stop)
+    run.go()
 
 
 if __name__ == '__main__':
