@@ -145,7 +145,7 @@ def test_all_objects_at_once_have_the_results_of_one_after_the_other(
                               torch.tensor([[1.5 - number % 3]])) for number in range(count)]
         outputs.append(LowResMask(torch.full((1, 1, 32, 32), -1.0), torch.ones(1, 1)))
         ids = [65535, *range(7, 7 + count)]
-        one, other = (summarise_masks(outputs, ids, hw, wanted, 0.5, fill, replay)
+        one, other = (summarise_masks(outputs, ids, hw, wanted, MaskRules(0.5, fill), replay)
                       for replay in (None, as_it_is))
         assert one.objects == other.objects
         assert np.array_equal(one.masks, other.masks)
