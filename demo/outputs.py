@@ -13,7 +13,7 @@ from typing import Any
 import av
 import cv2
 from demo.recording import Recording
-from demo.scene import box_iou, HAND_BOXES
+from demo.scene import box_iou, HAND_BOXES, IN_PICTURE
 import numpy as np
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import (
@@ -101,11 +101,20 @@ def report(
 
 
 def hand_box_ious(recording: Recording) -> dict[str, dict[str, float]]:
-    """Compare the boxes with those drawn by hand, by frame and label; 0 where there is none."""
+    """
+    Compare the boxes with those drawn by hand, by frame and label; 0 where there is none.
+
+    Frames on which an object was prompted are left out: what is there was shown, not found.
+    """
+    prompted = {
+        (call.on_frame, prompt.label) for call in recording.calls for prompt in call.prompts
+    }
     ids = {label: object_id for object_id, label in recording.labels.items()}
     found: dict[str, dict[str, float]] = {}
     for index, boxes in HAND_BOXES.items():
         for label, box in boxes.items():
+            if (index, label) in prompted:
+                continue
             item = _result_on(recording, index, ids[label])
             iou = 0.0 if item is None or item.box is None else box_iou(item.box, box)
             found.setdefault(str(index), {})[label] = round(iou, 3)
@@ -113,7 +122,7 @@ def hand_box_ious(recording: Recording) -> dict[str, dict[str, float]]:
 
 
 def mean_hand_box_iou(recording: Recording) -> float:
-    """Return the mean over all boxes drawn by hand."""
+    """Return the mean over all boxes drawn by hand on frames that were not prompted."""
     return statistics.mean(
         iou for boxes in hand_box_ious(recording).values() for iou in boxes.values()
     )
@@ -129,16 +138,22 @@ def _result_on(recording: Recording, index: int, object_id: int) -> Any:
 
 
 def _object_report(recording: Recording, object_id: int) -> dict[str, Any]:
-    results = [item for frame in recording.frames if (item := frame.of(object_id)) is not None]
-    visible = [item for item in results if item.state is ObjectState.VISIBLE]
+    label = recording.labels[object_id]
+    results = [_result_on(recording, index, object_id) for index in range(len(recording.frames))]
+    there = IN_PICTURE.get(label, range(len(results)))
+    visible = {
+        index
+        for index, item in enumerate(results)
+        if item is not None and item.state is ObjectState.VISIBLE
+    }
+    scores = [item.score for item in results if item is not None]
     return {
         'id': object_id,
-        'label': recording.labels[object_id],
-        'frames': len(results),
-        'frames_visible': len(visible),
-        'mean_score': round(statistics.mean(item.score for item in results), 3)
-        if results
-        else None,
+        'label': label,
+        'frames_in_picture': sum(index in there for index in range(len(results))),
+        'frames_visible': sum(index in there for index in visible),
+        'frames_visible_when_gone': sum(index not in there for index in visible),
+        'mean_score': round(statistics.mean(scores), 3) if scores else None,
     }
 
 

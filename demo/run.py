@@ -58,8 +58,9 @@ def _write(output: Path, outcome: Outcome) -> None:
     )
     for item in summary['objects']:
         print(
-            f'  {item["id"]} {item["label"]}: visible on {item["frames_visible"]} of '
-            f'{item["frames"]} frames, mean score {item["mean_score"]}'
+            f'  {item["id"]} {item["label"]}: visible on {item["frames_visible"]} of the '
+            f'{item["frames_in_picture"]} frames that it is in and on '
+            f'{item["frames_visible_when_gone"]} others, mean score {item["mean_score"]}'
         )
     print(f'mean box IoU with boxes drawn by hand: {mean_hand_box_iou(recording):.2f}')
     for name, what in (

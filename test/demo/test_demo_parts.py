@@ -17,7 +17,7 @@ from demo.outputs import (
     write_video,
 )
 from demo.recording import Call, load, RecordedFrame, Recording, save
-from demo.scene import box_iou, FRAME_COUNT, HAND_BOXES, STEPS
+from demo.scene import box_iou, FRAME_COUNT, HAND_BOXES, IN_PICTURE, STEPS
 import numpy as np
 import pytest
 from sam2_tracker.core.frames import jpeg
@@ -85,10 +85,16 @@ def test_the_scene_is_inside_its_frames():
             for x, y in [*prompt.points_xy.tolist(), *corners]:
                 assert 0 <= x <= HW[1] and 0 <= y <= HW[0]
             assert prompt.mask_hw is None or prompt.mask_hw.shape == HW
-    assert sorted(HAND_BOXES) == [0, 25, 50]
     for boxes in HAND_BOXES.values():
         for box in boxes.values():
             assert box.x + box.width <= HW[1] and box.y + box.height <= HW[0]
+
+
+def test_boxes_are_drawn_by_hand_on_every_eighth_frame_that_an_object_is_in():
+    for label, there in IN_PICTURE.items():
+        drawn = {frame for frame, boxes in HAND_BOXES.items() if label in boxes}
+        assert drawn >= {frame for frame in range(0, FRAME_COUNT, 8) if frame in there}, label
+        assert all(frame in there for frame in drawn), label
 
 
 def test_the_scene_prompts_late_on_the_past_and_refines_with_a_negative_point():
@@ -174,20 +180,40 @@ def test_the_report_has_the_node_s_figures_and_each_object(recording, monkeypatc
     assert (summary['frames_in'], summary['frames_tracked'], summary['fps']) == (14, COUNT, 12.35)
     assert summary['latency_ms'] == {'p50': 50.0, 'p95': 80.5}
     assert summary['objects'] == [
-        {'id': ID, 'label': 'bag', 'frames': 7, 'frames_visible': 7, 'mean_score': 0.9}
+        {
+            'id': ID,
+            'label': 'bag',
+            'frames_in_picture': 8,
+            'frames_visible': 8,
+            'frames_visible_when_gone': 0,
+            'mean_score': 0.9,
+        }
     ]
 
 
-def test_boxes_by_hand_are_compared_with_published_ones_and_with_answers(recording, monkeypatch):
+def test_frames_that_an_object_is_not_in_are_counted_apart(recording, monkeypatch):
+    monkeypatch.setattr('demo.outputs.IN_PICTURE', {'bag': range(3)})
+    monkeypatch.setattr('demo.outputs.HAND_BOXES', {})
+    keys = ['dropped', 'skipped', 'lost', 'failed']
+    figures = {f'frames {key}': '0' for key in keys}
+    figures |= {'latency p50 ms': '1', 'latency p95 ms': '1'}
+    (found,) = report(recording, COUNT, 1.0, figures)['objects']
+    assert (found['frames_in_picture'], found['frames_visible']) == (3, 3)
+    assert found['frames_visible_when_gone'] == 5
+
+
+def test_boxes_by_hand_are_compared_where_their_object_was_not_prompted(recording, monkeypatch):
     monkeypatch.setattr(
         'demo.outputs.HAND_BOXES',
         {
             0: {'bag': Box(100, 40, 60, 40)},
+            2: {'bag': Box(110, 40, 60, 40)},
             3: {'bag': Box(115, 40, 60, 40)},
             5: {'bag': Box(300, 40, 60, 40)},
         },
     )
-    assert hand_box_ious(recording) == {'0': {'bag': 1.0}, '3': {'bag': 1.0}, '5': {'bag': 0.0}}
+    found = hand_box_ious(recording)
+    assert found == {'2': {'bag': 1.0}, '3': {'bag': 1.0}, '5': {'bag': 0.0}}, 'not of frame 0'
     assert mean_hand_box_iou(recording) == pytest.approx(2 / 3)
 
 

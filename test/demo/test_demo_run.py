@@ -70,6 +70,8 @@ def test_the_demo_loses_no_frame_and_reports_its_figures(output):
     assert 0 < report['latency_ms']['p50'] <= report['latency_ms']['p95']
     assert {item['label'] for item in report['objects']} == {'man', 'bag', 'bollard'}
     assert all(item['frames_visible'] > 10 for item in report['objects'])
+    (man,) = [item for item in report['objects'] if item['label'] == 'man']
+    assert man['frames_visible'] >= 0.95 * man['frames_in_picture'] > 25
 
 
 def test_the_demo_leaves_a_video_a_sheet_frames_and_masks(output):
