@@ -18,7 +18,7 @@ setup(
     version='0.1.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
-        f'{PACKAGE}.models': ['*.yaml', '*.pt', '**/*.yaml', '**/*.pt'],
+        f'{PACKAGE}.models': ['*.yaml', '*.pt', '**/*.yaml', '**/*.pt', '**/LICENSE'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),

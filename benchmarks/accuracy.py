@@ -11,17 +11,27 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from pathlib import Path
 import sys
 
-from benchmarks.covered import cover, COVERED, LENGTH, score_covered
+from benchmarks.covered import (
+    AWAY,
+    away_clip,
+    COVERED,
+    covered_clip,
+    CoveredScore,
+    Plan,
+    score_covered,
+)
 from benchmarks.davis import Score, score_frames
 from benchmarks.figures import committed_figures, fallen_behind, RESULTS, target_table
+from benchmarks.lookalikes import look_alike_clip
 from benchmarks.overlays import write_sheet
 from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Sequence
 from benchmarks.speed_of_engine import measure_fps
-from benchmarks.tracking import read_rgb, Run, run_engine
+from benchmarks.tracking import read_rgb, run_engine, Track
 import numpy as np
 from numpy.typing import NDArray
 from sam2_tracker.core.config import ModelConfig
@@ -31,9 +41,12 @@ from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_tracking_predictor
 import torch
 
+Mask = NDArray[np.bool_]
+Picture = NDArray[np.uint8]
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')
 COVERS = ('lens', 'board')
+LOOK_ALIKES = 'beside look-alikes (made clips of the six)'
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class Measured:
     score: Score
 
 
-def engine_prompt(mask: NDArray[np.bool_], kind: str) -> Prompt:
+def engine_prompt(mask: Mask, kind: str) -> Prompt:
     """Make a prompt of a (H, W) mask in the engine's own terms."""
     made = make_prompt(mask, kind)
     if made.click_xy is not None:
@@ -65,28 +78,67 @@ def measure_sequence(predictor: Predictor, sequence: Sequence, kind: str,
         write_sheet(sheets / f'{sequence.name}_{kind}.jpg', pictures, run.tracks, sequence.masks)
     scores = [score_frames(list(track.masks), list(masks))
               for track, masks in zip(run.tracks, sequence.masks, strict=True)]
-    return Measured(sequence.name, kind, Score(
-        float(np.mean([score.region for score in scores])),
-        float(np.mean([score.contour for score in scores]))))
+    return Measured(sequence.name, kind, mean_score(scores))
+
+
+def mean_score(scores: Several[Score]) -> Score:
+    """Average J and F, each by itself."""
+    return Score(float(np.mean([score.region for score in scores])),
+                 float(np.mean([score.contour for score in scores])))
+
+
+def track_made(predictor: Predictor, clip: tuple[list[Picture], list[Mask]], kind: str,
+               sheet: Path | None) -> Track:
+    """Track the object of a made clip from a prompt on its first frame."""
+    pictures, masks = clip
+    run = run_engine(predictor, pictures, [engine_prompt(masks[0], kind)])
+    if sheet is not None:
+        write_sheet(sheet, pictures, run.tracks, (tuple(masks),))
+    return run.tracks[0]
+
+
+def measure_look_alikes(predictor: Predictor, sequences: list[Sequence], kind: str,
+                        sheets: Path | None) -> Measured:
+    """Track each sequence's object while a copy of it passes behind; the mean of all."""
+    scores = []
+    for sequence in sequences:
+        clip = look_alike_clip(sequence)
+        track = track_made(predictor, clip, kind,
+                           sheets and sheets / f'{sequence.name}_look_alike_{kind}.jpg')
+        scores.append(score_frames(list(track.masks), clip[1]))
+    return Measured(LOOK_ALIKES, kind, mean_score(scores))
 
 
 def measure_covered(predictor: Predictor, sequences: list[Sequence],
-                    sheets: Path | None) -> tuple[float, float]:
-    """Measure the share of right states, and of returns after which the object is found."""
-    scores = []
-    for sequence in (sequence.first(LENGTH) for sequence in sequences):
-        for kind in COVERS:
-            masks = sequence.masks[0]
-            pictures = [read_rgb(path) for path in sequence.frames]
-            pictures = [cover(picture, mask, kind) if frame in COVERED else picture
-                        for frame, (picture, mask) in enumerate(zip(pictures, masks,
-                                                                    strict=True))]
-            run: Run = run_engine(predictor, pictures, [engine_prompt(masks[0], 'mask')])
-            if sheets is not None:
-                write_sheet(sheets / f'{sequence.name}_{kind}.jpg', pictures, run.tracks, ())
-            scores.append(score_covered(run.tracks[0], masks))
-    return (sum(score.states_right for score in scores) / sum(score.frames for score in scores),
-            sum(score.found for score in scores) / sum(score.returns for score in scores))
+                    sheets: Path | None) -> CoveredScore:
+    """Measure states and returns while the picture or the object is covered for a moment."""
+    return _measure_absence(predictor, COVERED, sheets, (
+        (f'{sequence.name}_{kind}', covered_clip(sequence, kind))
+        for sequence in sequences for kind in COVERS))
+
+
+def measure_away(predictor: Predictor, sequences: list[Sequence],
+                 sheets: Path | None) -> CoveredScore:
+    """Measure states and returns with 60 frames of a board, or of the next sequence, between."""
+    pairs = zip(sequences, [*sequences[1:], sequences[0]], strict=True)
+    return _measure_absence(predictor, AWAY, sheets, (
+        (f'{sequence.name}_away_{"board" if elsewhere is None else "elsewhere"}',
+         away_clip(sequence, elsewhere))
+        for sequence, following in pairs for elsewhere in (None, following)))
+
+
+def _measure_absence(predictor: Predictor, plan: Plan, sheets: Path | None,
+                     clips: Iterator[tuple[str, tuple[list[Picture], list[Mask]]]]
+                     ) -> CoveredScore:
+    score = CoveredScore(0, 0, 0, 0)
+    for name, clip in clips:
+        track = track_made(predictor, clip, 'mask', sheets and sheets / f'{name}.jpg')
+        one = score_covered(track, clip[1], plan)
+        then = f', J then {np.mean(one.overlaps):.3f}' if one.overlaps else ''
+        print(f'{name}: states {one.states_right / one.frames:.2f}, found {one.found} of '
+              f'{one.returns}{then}', file=sys.stderr, flush=True)
+        score += one
+    return score
 
 
 def score_table(rows: list[Measured]) -> str:
@@ -116,7 +168,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--sequences', default=','.join(DAVIS + EXTRA))
     parser.add_argument('--prompts', default=','.join(KINDS))
     parser.add_argument('--frames', type=int, help='only the first so many of each sequence')
-    parser.add_argument('--no-covered', action='store_true')
+    parser.add_argument('--no-made', action='store_true',
+                        help='leave out the clips with covers, long absences and look-alikes')
     parser.add_argument('--no-speed', action='store_true')
     parser.add_argument('--sheets', type=Path, help='folder for pictures of the masks')
     parser.add_argument('--check', action='store_true',
@@ -127,12 +180,59 @@ def parse_arguments() -> argparse.Namespace:
 def measure_all(predictor: Predictor, arguments: argparse.Namespace,
                 sequences: list[Sequence]) -> Iterator[Measured]:
     """Measure every sequence with every prompt, telling of each on standard error."""
-    for sequence in sequences:
-        for kind in arguments.prompts.split(','):
-            measured = measure_sequence(predictor, sequence, kind, arguments.sheets)
-            print(f'{sequence.name}, {kind}: J {measured.score.region:.3f} '
-                  f'F {measured.score.contour:.3f}', file=sys.stderr, flush=True)
-            yield measured
+    six = usable_for_made(sequences)
+    for kind in arguments.prompts.split(','):
+        for sequence in sequences:
+            yield _told(measure_sequence(predictor, sequence, kind, arguments.sheets))
+        if six and not arguments.no_made:
+            yield _told(measure_look_alikes(predictor, six, kind, arguments.sheets))
+
+
+def _told(measured: Measured) -> Measured:
+    print(f'{measured.sequence}, {measured.kind}: J {measured.score.region:.3f} '
+          f'F {measured.score.contour:.3f}', file=sys.stderr, flush=True)
+    return measured
+
+
+def usable_for_made(sequences: list[Sequence]) -> list[Sequence]:
+    """Pick those of the six that clips can be made of: a clip takes 40 frames."""
+    return [sequence for sequence in sequences
+            if sequence.name in DAVIS and len(sequence.frames) >= COVERED.length]
+
+
+def mean_figures(rows: Several[Measured]) -> dict[str, float]:
+    """Sum rows up: the six by prompt, and what is harder over all prompts."""
+    figures = {}
+    for kind in KINDS:
+        means = [row.score.mean for row in rows if row.kind == kind and row.sequence in DAVIS]
+        if means:
+            figures[f'J&F, {kind}'] = float(np.mean(means))
+    for name, figure in (*((name, f'J&F, {name}') for name in EXTRA),
+                         (LOOK_ALIKES, 'J&F beside a look-alike')):
+        means = [row.score.mean for row in rows if row.sequence == name]
+        if means:
+            figures[figure] = float(np.mean(means))
+    return figures
+
+
+def made_figures(predictor: Predictor, sequences: list[Sequence],
+                 sheets: Path | None) -> dict[str, float]:
+    """Measure clips in which the object is hidden, for a moment and for long."""
+    covered = measure_covered(predictor, sequences, sheets)
+    away = measure_away(predictor, sequences, sheets)
+    print(f'found again after a cover: {covered.found / covered.returns:.0%} of the returns; '
+          f'after 60 frames: {away.found / away.returns:.0%}\n')
+    return {'states right in covered clips': covered.states_right / covered.frames,
+            'states right with 60 frames away': away.states_right / away.frames,
+            'J after 60 frames away': float(np.mean(away.overlaps))}
+
+
+def speed_figures(predictor: Predictor, threads: int) -> dict[str, float]:
+    """Measure frames a second in one thread, and in as many as the run has."""
+    torch.set_num_threads(1)
+    figures = {'frames a second, one thread': measure_fps(predictor)}
+    torch.set_num_threads(threads)
+    return {**figures, 'frames a second': measure_fps(predictor)}
 
 
 def main() -> int:
@@ -146,19 +246,14 @@ def main() -> int:
     if arguments.frames:
         sequences = [sequence.first(arguments.frames) for sequence in sequences]
     rows = list(measure_all(predictor, arguments, sequences))
-    figures = {'size of the weights, MB': find_checkpoint(config).stat().st_size / 1e6}
-    for kind in arguments.prompts.split(','):
-        means = [row.score.mean for row in rows if row.kind == kind and row.sequence in DAVIS]
-        if means:
-            figures[f'J&F, {kind}'] = float(np.mean(means))
-    davis = [sequence for sequence in sequences if sequence.name in DAVIS]
+    figures = {'size of the weights, MB': find_checkpoint(config).stat().st_size / 1e6,
+               **mean_figures(rows)}
     print(f'\n{score_table(rows)}\n')
-    if davis and not arguments.no_covered:
-        states, found = measure_covered(predictor, davis, arguments.sheets)
-        figures['states right in covered clips'] = states
-        print(f'found again after a cover: {found:.0%} of the returns\n')
+    six = usable_for_made(sequences)
+    if six and not arguments.no_made:
+        figures |= made_figures(predictor, six, arguments.sheets)
     if not arguments.no_speed:
-        figures['frames a second'] = measure_fps(predictor)
+        figures |= speed_figures(predictor, arguments.threads)
     committed = committed_figures(RESULTS.read_text())
     print(target_table(figures, committed))
     fallen = fallen_behind(figures, committed) if arguments.check else []

@@ -89,3 +89,11 @@ def test_torch_is_pinned_exactly() -> None:
     others = [path for path in (ROOT / 'requirements').glob('*.txt') if path.stem != 'torch']
     for path in others:
         assert not re.search(r'^torch\b', path.read_text(), re.MULTILINE), path.name
+
+
+def test_the_weights_come_with_their_own_terms(tmp_path: Path) -> None:
+    command = [sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60, capture_output=True)
+    folder = tmp_path / 'sam2_tracker' / 'models' / 'nano'
+    assert (folder / 'nano.pt').is_file()
+    assert 'non-commercial research only' in (folder / 'LICENSE').read_text()

@@ -25,7 +25,8 @@ from sam2_tracker.ros.services.replies import Replies
 from sam2_tracker.ros.services.services import TrackerServices
 
 NANO_WARNING = (
-    'model nano is for demos and tests: for work, take an official one, for example after '
+    'model nano is for demos and tests, and its weights are for non-commercial research only '
+    '(sam2_tracker/models/nano/LICENSE): for work, take an official one, for example after '
     'ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_small')
 
 
