@@ -25,6 +25,7 @@ setup(
         (f'share/{PACKAGE}', ['package.xml']),
         (f'share/{PACKAGE}/launch', files_of('launch', '*.launch.py')),
         (f'share/{PACKAGE}/config', files_of('config', '*.*')),
+        (f'share/{PACKAGE}/viewers', files_of('viewers', 'sam2_tracker*')),
     ],
     zip_safe=False,
     maintainer='The sam2_tracker authors',
@@ -35,6 +36,7 @@ setup(
         'console_scripts': [
             'fetch_checkpoint = sam2_tracker.models.fetch:main',
             'process = sam2_tracker.offline.command:main',
+            'prompt = sam2_tracker.ros.client.prompt:main',
             'tracker = sam2_tracker.ros.node.tracker_main:main',
             'video_source = sam2_tracker.ros.camera.video_source:main',
             'wait_until_active = sam2_tracker.ros.client.wait_until_active:main',

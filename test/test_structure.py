@@ -63,7 +63,7 @@ ROOMS_MAY_IMPORT = {
     },
 }
 # The command line stands on top of its rooms; all else beside rooms is for them and imports none.
-ON_TOP = {'offline': {'__main__', 'command', 'arguments', 'quick_prompts'}}
+ON_TOP = {'offline': {'__main__', 'command', 'arguments'}}
 
 SMALL_MODULE = 100
 MOST_SMALL_MODULES = 8

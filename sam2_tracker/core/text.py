@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LONGEST_TEXT = 256
@@ -16,6 +17,7 @@ _UNPRINTABLE = {'Cc', 'Cf', 'Cs', 'Zl', 'Zp'}
 # Words of several scripts and pictograms are joined by these.
 _JOINERS = {'\u200c', '\u200d'}
 _LONGEST_SHOWN = 200
+_STAMP = re.compile(r'([0-9]{1,10})(?:\.([0-9]{1,9}))?')
 
 
 def text_fault(text: str, longest: int = LONGEST_TEXT) -> str:
@@ -50,6 +52,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return a text for the log as `printable` does, its lines kept: a fault has a traceback."""
     return '\n'.join(printable(line) for line in text.split('\n'))
+
+
+def stamp_in(text: str) -> int | None:
+    """Return the stamp in seconds.nanoseconds, as ROS tools print it; None if it is none."""
+    match = _STAMP.fullmatch(text)
+    return int(match[1]) * 10**9 + int((match[2] or '0').ljust(9, '0')) if match else None
 
 
 def counted(number: int, noun: str) -> str:

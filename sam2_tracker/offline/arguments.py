@@ -14,9 +14,9 @@ from typing import Any, TYPE_CHECKING
 from sam2_tracker.core.config import InputConfig, ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
+from sam2_tracker.core.prompts.options import add_prompt_options, option_prompts
 from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
 from sam2_tracker.core.text import LONGEST_PATH, text_fault
-from sam2_tracker.offline.quick_prompts import add_quick_prompts, quick_prompts
 from sam2_tracker.offline.run.job import Direction, Settings
 from sam2_tracker.offline.sinks.annotations import CocoFile
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str] | None) -> Request:
     prompts = load_prompt_file(options.prompts).prompts if options.prompts else ()
     return Request(
         tuple(options.sources),
-        (*prompts, *quick_prompts(options)),
+        (*prompts, *_quick_prompts(options)),
         _outputs(options),
         _settings(options),
         options.overwrite,
@@ -90,6 +90,37 @@ def parse(arguments: Sequence[str] | None) -> Request:
         options.ray_workers,
         options.ray_gpus,
     )
+
+
+@dataclass(frozen=True)
+class _When:
+    """A frame by its number, or by its time since the first."""
+
+    frame: int | None
+    time_s: float | None
+
+
+def _quick_prompts(options: argparse.Namespace) -> tuple[FilePrompt, ...]:
+    """
+    Return the prompts that were given as options.
+
+    :raises PromptError: if they do not go together, or the mask cannot be read
+    """
+    when = options.at
+    return tuple(
+        FilePrompt(name, when.frame, when.time_s, None, '', prompt)
+        for name, prompt in option_prompts(options, 'use a prompts file')
+    )
+
+
+def _when(text: str) -> _When:
+    try:
+        number = float(text.removesuffix('s'))
+    except ValueError:
+        number = float('nan')
+    if not 0 <= number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text!r} is neither a frame number nor seconds')
+    return _When(int(text), None) if text.isdigit() else _When(None, number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +146,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     _add_source_options(parser.add_argument_group('sources'))
     prompts = parser.add_argument_group('prompts')
     _add_prompt_options(prompts)
-    add_quick_prompts(prompts)
+    add_prompt_options(prompts)
+    prompts.add_argument(
+        '--at',
+        type=_when,
+        default=_When(0, None),
+        metavar='FRAME|SECONDS',
+        help='the frame that they are for: 12 is a number, 1.5 a time (0)',
+    )
     _add_output_options(parser.add_argument_group('outputs'))
     _add_model_options(parser.add_argument_group('model'))
     add_settings(parser.add_argument_group('tracking'), TrackingConfig)

@@ -179,6 +179,18 @@ def label_image_to_msg(label_image: UInt16Array, header: Header) -> Image:
     return _to_msg(label_image, 'mono16', header)
 
 
+def label_image_from_msg(msg: Image) -> UInt16Array:
+    """
+    Convert a mono16 label image: pixel = object id, 0 = background.
+
+    :returns: (height, width) uint16
+    :raises FrameError: not mono16, empty or inconsistent
+    """
+    if msg.encoding != 'mono16':
+        raise FrameError(f'encoding {msg.encoding!r}: a label image has encoding mono16')
+    return _rows_of(msg).view('>u2' if msg.is_bigendian else '<u2').astype(np.uint16, copy=False)
+
+
 def box_from_msg(roi: RegionOfInterest) -> Float32Array | None:
     """Return left, top, right and bottom, None for the empty region."""
     if roi.width == 0 and roi.height == 0:

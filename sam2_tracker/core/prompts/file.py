@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-import re
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,13 @@ from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import one_mask_in
 from sam2_tracker.core.prompts.yaml_file import LinedList, load_yaml
-from sam2_tracker.core.text import LONGEST_PATH, LONGEST_TEXT, shown, text_fault
+from sam2_tracker.core.text import LONGEST_PATH, LONGEST_TEXT, shown, stamp_in, text_fault
 from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, MAX_OBJECT_ID, Prompt
 
 WHEN = ('frame', 'time_s', 'stamp')
 KEYS = (*WHEN, 'source', 'object', 'label', 'points', 'point_labels', 'box', 'mask')
 # What stands behind them is taken as it is written.
 TEXTS = ('source', 'label', 'mask')
-STAMP = re.compile(r'([0-9]{1,10})(?:\.([0-9]{1,9}))?')
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +137,13 @@ class _Entry:
         value = self._values.get('stamp')
         if value is None:
             return None
-        match = STAMP.fullmatch(str(value)) if isinstance(value, (str, int)) else None
-        if match is None:
+        stamp_ns = stamp_in(str(value)) if isinstance(value, (str, int)) else None
+        if stamp_ns is None:
             raise self._refusal(
                 f'stamp {shown(value)} is not seconds.nanoseconds in quotes, as '
                 "'1700000000.125000000'"
             )
-        return int(match[1]) * 10**9 + int((match[2] or '0').ljust(9, '0'))
+        return stamp_ns
 
     def _text(self, key: str, longest: int = LONGEST_TEXT) -> str:
         value = self._values.get(key)

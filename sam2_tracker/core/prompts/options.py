@@ -1,33 +1,23 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Prompts given on the command line, for a quick run."""
+"""Prompts as options of a command: `--point`, `--box`, `--mask`, `--label`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from sam2_tracker.core.errors import PromptError
-from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import masks_in
 from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.types import Prompt
 
 
-@dataclass(frozen=True)
-class When:
-    """A frame by its number, or by its time since the first."""
-
-    frame: int | None
-    time_s: float | None
-
-
-def add_quick_prompts(group: argparse._ArgumentGroup) -> None:
+def add_prompt_options(group: argparse._ArgumentGroup) -> None:
     """Add the options."""
     group.add_argument(
         '--point',
@@ -51,30 +41,29 @@ def add_quick_prompts(group: argparse._ArgumentGroup) -> None:
         metavar='PNG',
         help='of the object; of a palette PNG each index is an object',
     )
-    group.add_argument(
-        '--at',
-        type=_when,
-        default=When(0, None),
-        metavar='FRAME|SECONDS',
-        help='the frame that they are for: 12 is a number, 1.5 a time (0)',
-    )
     group.add_argument('--label', default='', help='name of the object')
 
 
-def quick_prompts(options: argparse.Namespace) -> tuple[FilePrompt, ...]:
+def option_prompts(
+    options: argparse.Namespace, otherwise: str
+) -> tuple[tuple[str, Prompt], ...]:
     """
-    Return the prompts that were given as options.
+    Return the prompts that were given as options, each with the option that it came by.
 
+    Those of an indexed mask name its indices as objects.
+
+    :param otherwise: what to do where they do not go together
     :raises PromptError: if they do not go together, or the mask cannot be read
     """
     if options.mask is not None and (options.point or options.box):
-        raise PromptError('--mask goes with neither --point nor --box: use a prompts file')
+        raise PromptError(f'--mask goes with neither --point nor --box: {otherwise}')
     if options.point and len(options.box) > 1:
-        raise PromptError('--point with several --box: which object is meant? Use a prompts file')
+        raise PromptError(
+            f'--point with several --box: which object is meant? {otherwise.capitalize()}')
     fault = text_fault(options.label)
     if fault:
         raise PromptError(f'--label {fault}')
-    return tuple(_placed(name, prompt, options.at) for name, prompt in _prompts(options))
+    return tuple(_prompts(options))
 
 
 def _prompts(options: argparse.Namespace) -> Iterator[tuple[str, Prompt]]:
@@ -101,10 +90,6 @@ def _mask_prompts(path: Path, label: str) -> Iterator[tuple[str, Prompt]]:
         yield f'--mask {path}', Prompt(index, label, mask_hw=mask_hw)
 
 
-def _placed(name: str, prompt: Prompt, when: When) -> FilePrompt:
-    return FilePrompt(name, when.frame, when.time_s, None, '', prompt)
-
-
 def _point(text: str) -> tuple[float, float, int]:
     numbers = _numbers(text, (2, 3), 'x,y or x,y,0 or x,y,1')
     label = numbers[2] if len(numbers) == 3 else 1.0
@@ -125,13 +110,3 @@ def _numbers(text: str, counts: tuple[int, ...], form: str) -> list[float]:
     if len(numbers) not in counts or not all(np.isfinite(numbers)):
         raise argparse.ArgumentTypeError(f'{text!r} is not {form}')
     return numbers
-
-
-def _when(text: str) -> When:
-    try:
-        number = float(text.removesuffix('s'))
-    except ValueError:
-        number = float('nan')
-    if not 0 <= number < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text!r} is neither a frame number nor seconds')
-    return When(int(text), None) if text.isdigit() else When(None, number)
