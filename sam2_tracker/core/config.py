@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sam2_tracker.core.settings import group, Option, ParameterSpec, setting, specs_of, When
+from sam2_tracker.core.types import MAX_OBJECT_ID
 
 # What there is to choose from; `models.zoo` has what stands behind each name.
 MODEL_NAMES = (
@@ -220,6 +221,15 @@ class PromptConfig:
     )
     clicked_point: bool = setting(
         False, 'Take ~/clicked_point: one positive point is one new object.'
+    )
+    mouse: bool = setting(
+        False, "Take rqt_image_view's clicks on ~/annotated and on the camera's topic."
+    )
+    mouse_object: int = setting(
+        0,
+        'Object that such a click corrects; with 0 each click is a new object.',
+        between=(0, MAX_OBJECT_ID),
+        when=When.LIVE,
     )
     prompts_file: Path | None = setting(
         None,

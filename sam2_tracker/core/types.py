@@ -63,6 +63,19 @@ class Frame:
     received_ns: int = 0
 
 
+@dataclass(frozen=True)
+class ShownPicture:
+    """
+    A picture that somebody may be looking at: what a click on it has to know.
+
+    :param stamp_ns: time for look-up
+    :param source_hw: height and width
+    """
+
+    stamp_ns: int
+    source_hw: tuple[int, int]
+
+
 def _no_points() -> Float32Array:
     return np.zeros((0, 2), np.float32)
 

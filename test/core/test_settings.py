@@ -27,8 +27,9 @@ CONTRACT = (
     'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames',
     'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',
     'tracking.fill_hole_area', 'prompt.stamp_tolerance_s', 'prompt.timeout_s',
-    'prompt.clicked_point', 'prompts_file', 'memory.directory', 'annotate.mask', 'annotate.box',
-    'annotate.label', 'annotate.trace', 'annotate.opacity', 'autostart')
+    'prompt.clicked_point', 'prompt.mouse', 'prompt.mouse_object', 'prompts_file',
+    'memory.directory', 'annotate.mask', 'annotate.box', 'annotate.label',
+    'annotate.trace', 'annotate.opacity', 'autostart')
 DEFAULTS = {name: spec.default for name, spec in PARAMETERS.items()}
 WRONG = {'bool': 'yes', 'integer': 1.5, 'double': 'fast', 'string': 3}
 
@@ -175,5 +176,5 @@ def test_live_settings_are_where_changes_take_effect() -> None:
     live = {name for name, spec in PARAMETERS.items() if spec.when is When.LIVE}
     # Read each time that it is used; the groups are passed on whole.
     assert {name for name in live if name.split('.')[0] not in {'tracking', 'annotate'}} == {
-        'image_max_value'
+        'image_max_value', 'prompt.mouse_object'
     }

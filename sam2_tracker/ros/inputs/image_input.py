@@ -17,7 +17,13 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
+from sam2_tracker.core.frames.stored_frame import (
+    Arrival,
+    EncodedImage,
+    Outcome,
+    RawImage,
+    StoredFrame,
+)
 from sam2_tracker.core.types import FrameHeader
 from sam2_tracker.ros.messages import header_from_msg, image_from_msg, payload_from_msg
 from sam2_tracker.ros.qos import (
@@ -68,7 +74,7 @@ class ImageInput:
         self._refusal = ''
         self._refused: set[str] = set()
         self._said_at_s: dict[str, float] = {}
-        self._newest: tuple[FrameHeader, int] | None = None
+        self._newest: StoredFrame | None = None
         self._heard_at_s = time.monotonic()
         kind = CompressedImage if config.transport == 'compressed' else Image
         self._subscription = _ImageSubscription(node, config, kind, self.on_image)
@@ -83,8 +89,8 @@ class ImageInput:
         """Count the images that the middleware lost."""
         return self._subscription.lost_messages
 
-    def newest(self) -> tuple[FrameHeader, int] | None:
-        """Return header and look-up stamp of the newest image taken, None before the first."""
+    def newest(self) -> StoredFrame | None:
+        """Return the newest image taken, None before the first."""
         return self._newest
 
     def trouble(self) -> str:
@@ -150,7 +156,7 @@ class ImageInput:
 
     def _report(self, arrival: Arrival) -> None:
         if arrival.stored is not None:
-            self._newest = (arrival.stored.header, arrival.stored.stamp_ns)
+            self._newest = arrival.stored
         if arrival.trouble:
             self._logger.error(arrival.trouble)
         if arrival.also and self._may_say('also'):

@@ -12,33 +12,48 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import Point, PointStamped
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sam2_tracker.core.config import PromptConfig
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.types import FrameHeader, Prompt, TrackedFrame
+from sam2_tracker.core.frames.stored_frame import StoredFrame
+from sam2_tracker.core.types import Prompt, ShownPicture, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.messages import stamp_from_msg
 
-Newest = Callable[[], tuple[FrameHeader, int] | None]
+Newest = Callable[[], StoredFrame | None]
+Shown = Callable[[], ShownPicture | None]
 
 
-def prompt_topics_of(node: Node, config: PromptConfig, worker: Callable[[], Worker],
-                     newest: Newest) -> list[PromptTopic]:
+def prompt_topics_of(node: Node, config: Callable[[], PromptConfig], worker: Callable[[], Worker],
+                     newest: Newest, annotated: Shown) -> list[PromptTopic]:
     """
     Subscribe to every topic of prompts that the settings ask for.
 
+    :param config: as it is just now
     :param worker: returns the worker, or raises NotReadyError
-    :param newest: header and look-up stamp of the newest image, None before the first
+    :param newest: the newest image, None before the first
+    :param annotated: the newest annotated picture that was published, None before the first
     """
     topics: list[PromptTopic] = []
-    if config.clicked_point:
+    if config().clicked_point:
         topics.append(ClickedPoints(node, worker, newest))
+    if config().mouse:
+        camera = node.resolve_topic_name('image').removesuffix('/compressed')
+        for topic, shown in ((camera, lambda: _as_shown(newest())), ('~/annotated', annotated)):
+            # The viewer names the topic of the transport that it has chosen.
+            topics += [MouseClicks(node, f'{topic}{transport}_mouse_left', worker, shown,
+                                   lambda: config().mouse_object)
+                       for transport in ('', '/compressed')]
     return topics
+
+
+def _as_shown(newest: StoredFrame | None) -> ShownPicture | None:
+    return None if newest is None else ShownPicture(newest.stamp_ns, newest.source_hw)
 
 
 class PromptTopic(ABC):
@@ -81,7 +96,10 @@ class PromptTopic(ABC):
         except TrackerError as error:
             self._refuse(str(error))
         else:
-            self._logger.info(f'{self._what}: new object {prompted.id}')
+            self._logger.info(f'{self._what}: {self._outcome(prompted.id)}')
+
+    def _outcome(self, object_id: int) -> str:
+        return f'new object {object_id}'
 
     def _refuse(self, reason: str) -> None:
         self._logger.warning(f'{self._what} refused: {reason}')
@@ -98,12 +116,12 @@ class ClickedPoints(PromptTopic):
     def on_message(self, msg: PointStamped) -> None:
         """Prompt a new object where the operator clicked."""
         newest = self._newest()
-        frame_id = newest[0].frame_id if newest else None
+        frame_id = newest.header.frame_id if newest else None
         if msg.header.frame_id and msg.header.frame_id != frame_id:
             self._refuse_once(msg.header.frame_id, frame_id)
             return
         stamp_ns = stamp_from_msg(msg.header.stamp)
-        if newest and stamp_ns > newest[1]:
+        if newest and stamp_ns > newest.stamp_ns:
             stamp_ns = 0
         self._prompt(_click_request(msg, stamp_ns))
 
@@ -118,8 +136,47 @@ class ClickedPoints(PromptTopic):
             "the image's frame_id or none (RViz2's points are metres)")
 
 
-def _click_request(msg: PointStamped, stamp_ns: int) -> PromptRequest:
+class MouseClicks(PromptTopic):
+    """
+    `<topic>_mouse_left`: where somebody clicked on the picture that a viewer shows.
+
+    Such a click has no stamp: it belongs to the newest picture that the viewer can have got.
+
+    :param topic: with `_mouse_left`
+    :param shown: returns that picture, None before the first
+    :param object_id: returns the object that is meant, 0 for a new one
+    """
+
+    def __init__(self, node: Node, topic: str, worker: Callable[[], Worker], shown: Shown,
+                 object_id: Callable[[], int]) -> None:
+        self._shown = shown
+        self._object_id = object_id
+        self._topic = topic
+        super().__init__(node, Point, topic, 'mouse click', worker)
+
+    def on_message(self, msg: Point) -> None:
+        """Prompt a new object, or the one that is set, where the operator clicked."""
+        shown = self._shown()
+        if shown is None:
+            self._refuse(f'no picture has been published yet on which {self._topic} could be')
+            return
+        height, width = shown.source_hw
+        # The viewer rounds to whole pixels: at the right and the lower edge to one too many.
+        x, y = (size - 1 if value == size else value
+                for value, size in ((msg.x, width), (msg.y, height)))
+        prompt = _positive_point(x, y, self._object_id())
+        self._prompt(PromptRequest(prompts=(prompt,), stamp_ns=shown.stamp_ns))
+
+    def _outcome(self, object_id: int) -> str:
+        is_known = object_id == self._object_id()
+        return f'object {object_id} is prompted again' if is_known else f'new object {object_id}'
+
+
+def _positive_point(x: float, y: float, object_id: int = 0) -> Prompt:
     with np.errstate(over='ignore'):
-        point = np.array([[msg.point.x, msg.point.y]], np.float64).astype(np.float32)
-    prompt = Prompt(points_xy=point, point_labels=np.ones(1, np.int32))
-    return PromptRequest(prompts=(prompt,), stamp_ns=stamp_ns)
+        point = np.array([[x, y]], np.float64).astype(np.float32)
+    return Prompt(object_id, points_xy=point, point_labels=np.ones(1, np.int32))
+
+
+def _click_request(msg: PointStamped, stamp_ns: int) -> PromptRequest:
+    return PromptRequest((_positive_point(msg.point.x, msg.point.y),), stamp_ns)

@@ -136,7 +136,8 @@ class TrackingSystem:
             self._node, config.input, worker.append,
             lambda: self.parameters.config.input.max_value)
         self._prompt_topics = prompt_topics_of(
-            self._node, config.prompt, self.worker, self._input.newest)
+            self._node, lambda: self.parameters.config.prompt, self.worker, self._input.newest,
+            self._outputs.newest_annotated)
 
     def deactivate(self) -> None:
         """Stop, if it tracks; objects and frames stay."""

@@ -14,7 +14,7 @@ import traceback
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from sam2_tracker.core.config import AnnotateConfig
-from sam2_tracker.core.types import TrackedFrame, Wanted
+from sam2_tracker.core.types import ShownPicture, TrackedFrame, Wanted
 from sam2_tracker.ros.messages import header_to_msg
 from sam2_tracker.ros.outputs.topics import (
     AnnotatedOutput,
@@ -78,6 +78,11 @@ class OutputPublishers:
         each = [output.wanted() for output in self._outputs]
         return Wanted(label_image=any(wanted.label_image for wanted in each),
                       masks=any(wanted.masks for wanted in each))
+
+    def newest_annotated(self) -> ShownPicture | None:
+        """Return the newest annotated picture that was published, None before the first."""
+        return next((output.shown for output in self._outputs
+                     if isinstance(output, AnnotatedOutput)), None)
 
     def put(self, tracked: TrackedFrame) -> None:
         """Hand over a result; waits while too many are not yet published."""

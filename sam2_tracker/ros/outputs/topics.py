@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sam2_tracker.core.config import AnnotateConfig
-from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.types import ObjectState, ShownPicture, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.messages import (
     image_to_msg,
     jpeg_to_msg,
@@ -200,10 +200,12 @@ class AnnotatedOutput(Output):
     `~/annotated` and `~/annotated/compressed`: the picture with what is tracked drawn on it.
 
     :param config: what is drawn just now
+    :ivar shown: the newest picture published, None before the first
     """
 
     def __init__(self, node: Node, config: Callable[[], AnnotateConfig]) -> None:
         self._config = config
+        self.shown: ShownPicture | None = None
         self._drawn_with: AnnotateConfig | None = None
         self._overlay: Overlay | None = None
         self._raw = node.create_publisher(Image, '~/annotated', OUTPUT)
@@ -230,10 +232,11 @@ class AnnotatedOutput(Output):
         if self._compressed.get_subscription_count():
             _, jpeg = cv2.imencode('.jpg', picture_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
             self._compressed.publish(jpeg_to_msg(jpeg.tobytes(), header))
+        self.shown = ShownPicture(tracked.frame.stamp_ns, tracked.frame.source_hw)
 
     def clear(self) -> None:
-        """Forget the ways drawn so far."""
-        self._overlay = None
+        """Forget the ways drawn so far, and what was shown."""
+        self._overlay = self.shown = None
 
     def _up_to_date_overlay(self) -> Overlay:
         # supervision takes a second to import, and most nodes draw nothing.

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import Point, PointStamped
 from node_rig import ask, click
 import pytest
 from rcl_interfaces.msg import Log
+from rclpy.parameter import Parameter
 from ros_graph import wait_until
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 DOMAIN_ID = 43
@@ -76,3 +78,106 @@ def test_a_click_outside_the_image_is_refused_with_a_warning(clicker):
 def test_clicks_are_off_by_default(start):
     rig = start()
     assert rig.node.count_subscribers(f'{rig.prefix}/clicked_point') == 0
+
+
+class Viewer:
+    """As rqt_image_view: shows a topic and publishes where its picture is clicked on."""
+
+    def __init__(self, rig, topic):
+        self.rig = rig
+        self.publisher = rig.graph.publisher(Point, f'{topic}_mouse_left', 1000)
+        self.pictures = None
+        if topic.startswith(rig.prefix):
+            kind = CompressedImage if topic.endswith('compressed') else Image
+            self.pictures = rig.graph.inbox(kind, topic)
+            wait_until(lambda: rig.node.count_subscribers(topic))
+            # The result before it was subscribed to is not shown.
+            self.see()
+        wait_until(self.publisher.get_subscription_count)
+
+    def see(self):
+        """Let the camera and the tracker send a picture; return its stamp when it is shown."""
+        stamp_ns = self.rig.track()
+        if self.pictures is not None:
+            self.pictures.wait_for(lambda msg: stamp_from_msg(msg.header.stamp) == stamp_ns)
+        return stamp_ns
+
+    def click(self, x=20.0, y=20.0):
+        self.publisher.publish(Point(x=x, y=y))
+
+
+def looked_at(start, topic, *overrides):
+    rig = start('prompt.mouse:=true', 'frame_policy:=every', *overrides)
+    rig.track(2)
+    image = rig.prefix.rpartition('/')[0] + '/image'
+    return rig, Viewer(rig, topic.replace('~', rig.prefix).replace('IMAGE', image))
+
+
+@pytest.mark.parametrize(
+    'topic', ['IMAGE', 'IMAGE/compressed', '~/annotated', '~/annotated/compressed'])
+def test_a_mouse_click_is_a_new_object_on_the_newest_picture_of_that_topic(start, topic):
+    rig, viewer = looked_at(start, topic)
+    stamp_ns = viewer.see()
+    viewer.click()
+    rig.wait_for_line('mouse click: new object 1', Log.INFO)
+    found, = rig.call(ListObjects, 'list_objects').objects
+    expected = ask(rig, click(), stamp_ns=stamp_ns, preview_only=True).objects[0]
+    assert (found.box, found.area) == (expected.box, expected.area)
+
+
+def test_a_click_on_the_annotated_picture_belongs_to_it_and_not_to_a_newer_one(start):
+    rig, viewer = looked_at(start, '~/annotated')
+    rig.track()
+    assert ask(rig, click(label='first')).success
+    shown_ns = viewer.see()
+    rig.predictor.gate.clear()
+    rig.predictor.arrived.clear()
+    newer_ns = rig.send()
+    assert rig.predictor.arrived.wait(60)
+    viewer.click(x=40.0)
+    # It has come when a later message has: both are taken in by the same executor.
+    wait_until(lambda: rig.node._system._input.newest().stamp_ns == newer_ns)
+    rig.predictor.gate.set()
+    rig.wait_for_line('mouse click: new object 2', Log.INFO)
+    wait_until(lambda: all(not each.catching_up
+                           for each in rig.call(ListObjects, 'list_objects').objects))
+    tracker = rig.node._system.worker()
+    given = tracker.call(lambda own: [each.place for each in own._roster.by_id[2].given])
+    assert given.wait(60)
+    assert given.result() == [rig.sent - 2] and shown_ns == rig.stamp_ns(rig.sent - 2)
+
+
+def test_mouse_clicks_correct_the_object_that_is_set_just_then(start):
+    rig, viewer = looked_at(start, 'IMAGE')
+    viewer.see()
+    viewer.click()
+    rig.wait_for_line('mouse click: new object 1', Log.INFO)
+    assert rig.node.set_parameters([Parameter('prompt.mouse_object', value=1)])[0].successful
+    viewer.see()
+    viewer.click(x=40.0)
+    rig.wait_for_line('mouse click: object 1 is prompted again', Log.INFO)
+    assert rig.node.set_parameters([Parameter('prompt.mouse_object', value=9)])[0].successful
+    viewer.click()
+    rig.wait_for_line('mouse click refused: object 9 is unknown: tracked are 1')
+
+
+def test_a_mouse_click_on_the_very_edge_counts_and_one_beside_the_picture_is_refused(start):
+    rig, viewer = looked_at(start, 'IMAGE')
+    viewer.see()
+    viewer.click(x=64.0, y=48.0)
+    rig.wait_for_line('mouse click: new object 1', Log.INFO)
+    viewer.click(x=65.0)
+    rig.wait_for_line('mouse click refused: new object: point (65, 20) outside 64x48')
+
+
+def test_a_mouse_click_before_any_picture_is_refused(start):
+    rig = start('prompt.mouse:=true')
+    publisher = rig.graph.publisher(Point, f'{rig.prefix}/annotated_mouse_left')
+    wait_until(publisher.get_subscription_count)
+    publisher.publish(Point(x=1.0, y=1.0))
+    rig.wait_for_line('mouse click refused: no picture has been published yet')
+
+
+def test_mouse_clicks_are_off_by_default(start):
+    rig = start()
+    assert rig.node.count_subscribers(f'{rig.prefix}/annotated_mouse_left') == 0

@@ -24,7 +24,7 @@ def stamps(rig):
 def wait_for_input(rig, stamp_ns):
     """Wait until a picture, and every one before it, is in the buffer."""
     camera = rig.node._system._input
-    wait_until(lambda: camera.newest()[0].stamp_ns == stamp_ns)
+    wait_until(lambda: camera.newest().header.stamp_ns == stamp_ns)
 
 
 def test_every_output_carries_the_source_header_unchanged(start):
