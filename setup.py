@@ -18,6 +18,7 @@ setup(
     version='0.1.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
+        f'{PACKAGE}.core.engine': ['*.json'],
         f'{PACKAGE}.models': ['*.yaml', '*.pt', '**/*.yaml', '**/*.pt', '**/LICENSE'],
     },
     data_files=[

@@ -103,7 +103,8 @@ def all_ways(setting: Setting, loop: bool = True) -> list[Way]:
 
 
 @functools.cache
-def _stock_model(setting: Setting, compiled: str) -> SAM2VideoPredictor:
+def stock_model(setting: Setting, compiled: str) -> SAM2VideoPredictor:
+    """Build stock's predictor, once."""
     return stock.build(setting.model, setting.random_weights, compiled)
 
 
@@ -126,7 +127,7 @@ def predictor_of(setting: Setting, batched: bool, records: bool = True) -> Predi
 
 def forget_models() -> None:
     """Free all models."""
-    _stock_model.cache_clear()
+    stock_model.cache_clear()
     predictor_of.cache_clear()
 
 
@@ -138,7 +139,7 @@ def autocast(setting: Setting) -> torch.autocast:
 
 def _stock_clip(setting: Setting, compiled: str) -> Way:
     def start(clip: Clip, prompts: Sequence[Prompt]) -> Session:
-        return on_clip(setting, _stock_model(setting, compiled), clip, prompts)
+        return on_clip(setting, stock_model(setting, compiled), clip, prompts)
     return Way(CLIP if compiled == 'none' else f'{CLIP}, {_COMPILED[compiled]}', 'tensor', start)
 
 
@@ -156,7 +157,7 @@ def on_clip(setting: Setting, model: SAM2VideoPredictor, clip: Clip,
 
 def _stock_stream(setting: Setting) -> Way:
     def start(clip: Clip, prompts: Sequence[Prompt]) -> Session:
-        return _on_stream(setting, _stock_model(setting, 'none'), clip, prompts)
+        return _on_stream(setting, stock_model(setting, 'none'), clip, prompts)
     return Way(STREAM, 'rgb', start)
 
 

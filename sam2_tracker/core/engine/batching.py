@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sam2.modeling.sam2_utils import get_1d_sine_pe
+from sam2_tracker.core.engine.attention_kernels import AttentionKernels
 from sam2_tracker.core.engine.features import EncodedFrame, to_device
 from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replays, Work
@@ -77,12 +78,15 @@ class BatchTracker:
 
     :param max_batch: largest number of objects in one pass
     :param replays: where batches are recorded
+    :param kernels: what attends to memory on a GPU
     :ivar attention: how `forward` attends to memory
     """
 
-    def __init__(self, model: StreamPredictor, max_batch: int, replays: Replays) -> None:
+    def __init__(self, model: StreamPredictor, max_batch: int, replays: Replays,
+                 kernels: AttentionKernels) -> None:
         self._model = model
-        self.attention = BatchAttention(model.memory_attention, model.device.type == 'cpu')
+        self.attention = BatchAttention(model.memory_attention, model.device.type == 'cpu',
+                                        kernels)
         self.max_batch = max_batch
         self._replays = replays
 

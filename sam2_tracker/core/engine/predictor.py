@@ -10,6 +10,7 @@ import contextlib
 from typing import Any
 
 import numpy as np
+from sam2_tracker.core.engine.attention_kernels import AttentionKernels
 from sam2_tracker.core.engine.batching import BatchTracker, Job
 from sam2_tracker.core.engine.features import (
     encode_image,
@@ -93,7 +94,8 @@ class Predictor:
         self._ahead = EncodeAhead(self._encode)
         if batched is None:
             batched = self._device.type == 'cuda'
-        self._batches = (BatchTracker(model, max_batch, self._graphs.tracking) if batched
+        kernels = AttentionKernels.of(self._device, self._dtype)
+        self._batches = (BatchTracker(model, max_batch, self._graphs.tracking, kernels) if batched
                          else None)
         self._constants: dict[str, Any] = {}
         self._fingerprint: str | None = None
@@ -119,6 +121,11 @@ class Predictor:
     def graph_counts(self) -> GraphCounts | None:
         """Return what was recorded and replayed so far, None where nothing is."""
         return self._graphs.counts
+
+    @property
+    def graph_bytes(self) -> int:
+        """Return what recordings hold on the device; takes some milliseconds."""
+        return self._graphs.nbytes
 
     def record_only_if(self, condition: Callable[[], bool]) -> None:
         """Record nothing while a condition does not hold."""

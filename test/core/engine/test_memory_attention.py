@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 from sam2.modeling.sam.transformer import RoPEAttention
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine import memory_attention
+from sam2_tracker.core.engine.attention_kernels import AttentionKernels, Choice, TABLE
 from sam2_tracker.core.engine.memory_attention import attend, BatchAttention, fold_values
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
@@ -23,6 +25,12 @@ def attention(one_thread) -> RoPEAttention:
     torch.manual_seed(0)
     return RoPEAttention(embedding_dim=256, num_heads=1, downsample_rate=1, kv_in_dim=64,
                          rope_k_repeat=True, feat_sizes=(4, 4)).eval()
+
+
+@pytest.fixture(scope='module')
+def attention_model(one_thread):
+    return build_predictor(ModelConfig('sam2.1_hiera_tiny', device='cpu', image_size=64),
+                           random_weights=True).memory_attention
 
 
 @pytest.mark.parametrize('queries', [64, 900])
@@ -132,7 +140,7 @@ def test_attention_of_one_object_is_bit_identical_to_stocks(predictor, fold):
 
 def test_attention_of_a_batch_has_the_weights_of_stocks(predictor):
     stock = predictor.model.memory_attention
-    many = BatchAttention(stock, True)._for_many
+    many = BatchAttention(stock, True).layers_for(2)
     for ours, theirs in zip(many, stock.layers, strict=True):
         assert dict(ours.named_parameters()).keys() == dict(theirs.named_parameters()).keys()
         assert all(ours.get_parameter(name) is each for name, each in theirs.named_parameters())
@@ -184,5 +192,47 @@ def test_what_the_objects_of_a_frame_have_in_common_is_computed_once(
     batched.track(steps)
     assert seen == expected
     attention = batched._batches.attention
-    assert all(map(is_folded, attention._for_many)), 'it is on a CPU'
+    assert all(map(is_folded, attention.layers_for(3))), 'it is on a CPU'
     assert not any(map(is_folded, attention._attention.layers))
+
+
+@pytest.mark.parametrize('choice', [Choice(), Choice('math'), Choice('flash'), Choice(folds=True),
+                                    Choice('math', folds=True)], ids=str)
+@pytest.mark.parametrize('objects', [1, 3])
+def test_a_chosen_kernel_gives_the_same_but_for_rounding(attention_model, choice, objects):
+    kernels = AttentionKernels(((1, choice),))
+    inputs = inputs_for(attention_model, 1, objects)
+    with torch.inference_mode():
+        expected = BatchAttention(attention_model, False).condition(*inputs)
+        found = BatchAttention(attention_model, False, kernels).condition(*inputs)
+    assert (found - expected).abs().max() < 1e-4
+    if choice == Choice():
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize('objects', [1, 3])
+def test_a_kernel_is_chosen_for_attention_to_memory_alone(attention_model, monkeypatch, objects):
+    calls, attend_by_torch = [], torch.nn.functional.scaled_dot_product_attention
+
+    def counted(query, key, value, **options):
+        calls.append((key.shape[2], value.shape[3]))
+        return attend_by_torch(query, key, value, **options)
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention', counted)
+    inputs = inputs_for(attention_model, 1, objects)
+    kernels = AttentionKernels(((1, Choice('math', folds=objects > 1)),))
+    with torch.inference_mode():
+        BatchAttention(attention_model, False, kernels).condition(*inputs)
+    to_memory = [width for length, width in calls if length == len(inputs[2])]
+    assert to_memory == [64 if objects > 1 else 256] * len(attention_model.layers)
+    assert len(calls) > len(to_memory), 'of the frame to itself'
+
+
+def test_kernels_are_those_of_the_table_and_of_no_table_elsewhere():
+    rows = json.loads(TABLE.read_text())['rows']
+    hopper = AttentionKernels.from_rows(rows, (9, 0))
+    assert hopper.choice(1) == Choice('flash')
+    assert hopper.choice(2) == hopper.choice(16) == Choice('cudnn', folds=True)
+    assert all(row['measured'] for row in rows)
+    for other in (AttentionKernels.from_rows(rows, (8, 6)),
+                  AttentionKernels.of(torch.device('cpu'), torch.bfloat16)):
+        assert other.choice(1) == other.choice(16) == Choice()

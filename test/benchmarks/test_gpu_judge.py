@@ -1,0 +1,88 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The judge of a GPU, rehearsed on a CPU; what it leaves when a part fails or time is up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.gpu import __main__ as judge
+from benchmarks.gpu.carry import _RUN
+from benchmarks.gpu.notes import Notes, plan_for
+import pytest
+
+
+def lines_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / 'gpu.jsonl').read_text().splitlines()]
+
+
+def test_a_rehearsal_leaves_figures_of_every_part(tmp_path):
+    names = ['resize', 'stages', 'prompts', 'memory', 'attention']
+    assert judge.main(['--device', 'cpu', '--out', str(tmp_path), '--only', *names]) == 0
+    rows = lines_of(tmp_path)
+    assert (rows[0]['part'], rows[-1]['part']) == ('conditions', 'end')
+    assert {row['part'] for row in rows} == {'conditions', 'end', *names}
+    assert all(row['equal'] for row in rows if row['part'] == 'resize')
+    assert not any('failed' in row for row in rows)
+
+
+def test_speed_has_stock_and_both_ways_of_ours(tmp_path):
+    assert judge.main(['--device', 'cpu', '--out', str(tmp_path), '--only', 'speed']) == 0
+    rows = [row for row in lines_of(tmp_path) if row['part'] == 'speed']
+    assert [row['way'] for row in rows] == 2 * [
+        'stock, finished clip', 'ours, batching auto', 'ours, batching never']
+    assert all(row['p50_ms'] > 0 for row in rows)
+    assert all(row['gain'] > 0 for row in rows if row['way'] != 'stock, finished clip')
+
+
+def test_exactness_compares_with_stock_and_with_the_truth(tmp_path, data_dir):
+    assert judge.main(['--device', 'cpu', '--out', str(tmp_path), '--only', 'exactness']) == 0
+    rows = [row for row in lines_of(tmp_path) if row['part'] == 'exactness']
+    assert {(row['precision'], row['objects']) for row in rows} == {
+        (precision, count) for precision in ('float32', 'bfloat16') for count in (3, 1)}
+    exact = [row for row in rows if row['precision'] == 'float32']
+    assert all(row['equal_frames'] == row['frames'] for row in exact)
+
+
+def test_a_part_that_fails_or_runs_late_does_not_lose_the_rest(tmp_path, capsys):
+    notes = Notes(tmp_path / 'gpu.jsonl', budget_s=1000)
+
+    def fail() -> None:
+        notes.add('first', half=1)
+        raise ValueError('no such thing')
+    notes.run('first', fail)
+    notes.run('second', lambda: notes.add('second', all=2))
+    notes._budget_s = notes.passed_s + 3.0001
+    notes.run('late', lambda: (setattr(notes, '_budget_s', -1.0), notes.check()))
+    notes.run('never', fail)
+    notes.close()
+    rows = [{key: value for key, value in row.items() if key != 'at_s'}
+            for row in lines_of(tmp_path)]
+    assert rows == [{'part': 'first', 'half': 1},
+                    {'part': 'first', 'failed': 'ValueError: no such thing'},
+                    {'part': 'second', 'all': 2}, {'part': 'late', 'cut_off': 'the time was up'},
+                    {'part': 'never', 'skipped': 'no time was left'}]
+    assert 'no such thing' in capsys.readouterr().err
+
+
+def test_without_a_gpu_it_says_so(capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    with pytest.raises(SystemExit) as refusal:
+        judge.main([])
+    assert refusal.value.code == 2
+    assert '--device cpu rehearses' in capsys.readouterr().err
+
+
+def test_on_a_gpu_rows_come_in_the_order_in_which_they_matter():
+    plan = plan_for('cuda')
+    assert [(row.model.rpartition('_')[2], row.objects) for row in plan.rows[:8]] == [
+        *(('tiny', count) for count in (1, 16, 4, 32, 1, 16)), ('large', 1), ('large', 16)]
+    assert plan.clip_frames == 56
+
+
+def test_the_folder_runs_the_judge_and_the_tests_from_its_own_wheels():
+    assert '--no-index' in _RUN and 'benchmarks.gpu' in _RUN and 'test/cuda' in _RUN
