@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 import sys
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; 1 if a part failed or nothing was measured."""
     options = _options(arguments)
     plan = plan_for(options.device)
+    if options.exact_frames:
+        # Whole pictures, as on a GPU: a real clip means nothing at the size of a rehearsal.
+        plan = replace(plan, exact_frames=options.exact_frames, image_size=0)
     notes = Notes(options.out / 'gpu.jsonl', 60 * options.minutes)
     if plan.device == 'cpu':
         torch.set_num_threads(1)
@@ -76,6 +80,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', choices=tuple(PARTS), metavar='PART',
                         default=[name for name in PARTS if name not in _ALONE],
                         help=f'some of: {", ".join(PARTS)}')
+    parser.add_argument('--exact-frames', type=int, metavar='N',
+                        help="of the real clip, at the model's own size")
     parser.add_argument('--out', type=Path, default=ROOT / 'benchmarks' / 'results',
                         help='folder of gpu.jsonl (%(default)s)')
     options = parser.parse_args(arguments)

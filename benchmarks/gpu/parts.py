@@ -43,15 +43,16 @@ def measure_exactness(plan: Plan, notes: Notes, folder: Path) -> None:
     for path in clip.frames:
         shutil.copy(path, place)
     pictures = Clip(place, tuple(read_rgb(path) for path in clip.frames))
+    exact: dict[int, list[list[Mask]]] = {}
     for precision in ('float32', 'bfloat16'):
         ways.forget_models()
         for objects in (len(clip.masks), 1):
             prompts = [Prompt(mask_hw=masks[0]) for masks in clip.masks[:objects]]
-            _compare(plan, notes, precision, clip, pictures, prompts)
+            _compare(plan, notes, precision, clip, pictures, prompts, exact)
 
 
 def _compare(plan: Plan, notes: Notes, precision: str, clip: RealClip, pictures: Clip,
-             prompts: Sequence[Prompt]) -> None:
+             prompts: Sequence[Prompt], exact: dict[int, list[list[Mask]]]) -> None:
     setting = plan.setting('nano', precision)
     stock = ways.on_clip(setting, ways.stock_model(setting, 'none'), pictures, prompts)
     sessions: dict[str, ways.Session] = {'stock': stock}
@@ -59,15 +60,22 @@ def _compare(plan: Plan, notes: Notes, precision: str, clip: RealClip, pictures:
         sessions[f'batching {"auto" if batched else "never"}'] = ways.track(
             ways.predictor_of(setting, batched), pictures, prompts)
     masks = {name: _taken(notes, session) for name, session in sessions.items()}
+    in_float32 = exact.setdefault(len(prompts), masks['stock'])
     for name, found in masks.items():
-        ious = [[region_overlap(*pair) for pair in zip(mine, theirs, strict=True)]
-                for mine, theirs in zip(found, masks['stock'], strict=True)]
+        ious = _overlaps(found, masks['stock'])
         truth = [region_overlap(mask, clip.masks[number][index])
                  for index, row in enumerate(found) for number, mask in enumerate(row)]
         notes.add('exactness', way=name, precision=precision, objects=len(prompts),
                   frames=len(found), equal_frames=sum(min(row) == 1 for row in ious),
                   mean_iou=round(float(np.mean(ious)), 5),
-                  lowest_iou=round(float(np.min(ious)), 4), true_j=round(float(np.mean(truth)), 4))
+                  lowest_iou=round(float(np.min(ious)), 4),
+                  iou_to_float32=round(float(np.mean(_overlaps(found, in_float32))), 5),
+                  true_j=round(float(np.mean(truth)), 4))
+
+
+def _overlaps(found: list[list[Mask]], others: list[list[Mask]]) -> list[list[float]]:
+    return [[region_overlap(*pair) for pair in zip(mine, theirs, strict=True)]
+            for mine, theirs in zip(found, others, strict=True)]
 
 
 def _taken(notes: Notes, session: ways.Session) -> list[list[Mask]]:
