@@ -11,7 +11,7 @@ IN_WORKSPACE := bash -c '. $(WORKSPACE)/.venv/bin/activate && . $(WORKSPACE)/ins
 # With Fast DDS's own default, best-effort subscribers lose most images of ordinary size.
 export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
 
-.PHONY: help setup demo verify-demo test lint docs bench accuracy soak faults fuzz clean clean-all
+.PHONY: help setup demo demo-console verify-demo test lint docs bench accuracy soak faults fuzz clean clean-all
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +22,10 @@ setup:  ## make .venv and build both packages; does nothing the second time
 demo: setup  ## track a man, a bag and a bollard in a real video; leaves demo_output/
 	@$(IN_WORKSPACE) python -m demo.fetch_clip
 	@$(IN_WORKSPACE) python -m demo.run
+
+demo-console: setup  ## point at things in a real video from a browser, until Ctrl-C
+	@$(IN_WORKSPACE) python -m demo.fetch_clip
+	@$(IN_WORKSPACE) python -m demo.console
 
 verify-demo: setup  ## compare the demo's masks with stock SAM 2's on the same frames
 	@$(IN_WORKSPACE) python -m demo.verify

@@ -20,6 +20,7 @@ setup(
     package_data={
         f'{PACKAGE}.core.engine': ['*.json'],
         f'{PACKAGE}.models': ['*.yaml', '*.pt', '**/*.yaml', '**/*.pt', '**/LICENSE'],
+        f'{PACKAGE}.web': ['static/*'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
@@ -35,6 +36,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'console = sam2_tracker.ros.client.console:main',
             'fetch_checkpoint = sam2_tracker.models.fetch:main',
             'process = sam2_tracker.offline.command:main',
             'prompt = sam2_tracker.ros.client.prompt:main',

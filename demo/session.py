@@ -70,7 +70,7 @@ def record(output: Path, show: Show) -> Outcome:
 
     :raises DemoError: something does not work
     """
-    os.environ.update(_own_network())
+    os.environ.update(own_network())
     mask_ids = range(1, 1 + sum(len(step.prompts) for step in show.steps))
     parameters = {
         **TRACKER_PARAMETERS,
@@ -109,7 +109,7 @@ def make_empty(output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
 
 
-def _own_network() -> dict[str, str]:
+def own_network() -> dict[str, str]:
     """Return settings that keep away from robots, and from another demo on this machine."""
     # Above 101 a domain's ports are those that other programs are given at random.
     return {

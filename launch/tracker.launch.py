@@ -26,6 +26,13 @@ PARAMETER_ARGUMENTS = [
     # rclpy declares it in every node.
     ParameterSpec('use_sim_time', False, When.LIVE, 'Take the time from /clock.'),
 ]
+# With the console: time to look at a frozen picture, 20 s at 30 frames a second. An exact stamp is
+# asked for then, so that no prompt is taken for the neighbour of a picture that has gone.
+FOR_CONSOLE = {
+    'buffer.max_frames': 600,
+    'tracking.look_back_frames': 600,
+    'prompt.stamp_tolerance_s': 0.0,
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -42,6 +49,18 @@ def generate_launch_description() -> LaunchDescription:
                 description='YAML file of parameters; the arguments here override it where given',
             ),
             *(argument_of(spec) for spec in PARAMETER_ARGUMENTS),
+            DeclareLaunchArgument(
+                'console',
+                default_value='false',
+                choices=['true', 'false'],
+                description='serve the prompt console, too, and keep frames for 20 s and more',
+            ),
+            DeclareLaunchArgument(
+                'console_host', default_value='127.0.0.1', description='address of the console'
+            ),
+            DeclareLaunchArgument(
+                'console_port', default_value='8090', description='port of the console'
+            ),
             DeclareLaunchArgument('namespace', default_value='', description='of the node'),
             DeclareLaunchArgument('log_level', default_value='info', description='of the node'),
             OpaqueFunction(function=start_tracker),
@@ -63,7 +82,7 @@ def argument_of(spec: ParameterSpec) -> DeclareLaunchArgument:
 
 def start_tracker(context: LaunchContext) -> list[Node]:
     """
-    Make the node's action; that takes the arguments' values, since only given ones count.
+    Make the nodes' actions; that takes the arguments' values, since only given ones count.
 
     :raises FileNotFoundError: `params_file` is not there: launch would start with the defaults
     """
@@ -76,15 +95,39 @@ def start_tracker(context: LaunchContext) -> list[Node]:
         for spec in PARAMETER_ARGUMENTS
         if context.launch_configurations[spec.name]
     }
-    return [
-        Node(
-            package='sam2_tracker',
-            executable='tracker',
-            name='sam2_tracker',
-            namespace=LaunchConfiguration('namespace'),
-            parameters=[ParameterFile(LaunchConfiguration('params_file')), given],
-            remappings=[('image', LaunchConfiguration('image'))],
-            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-            output='screen',
-        )
-    ]
+    has_console = context.launch_configurations.get('console') == 'true'
+    tracker = Node(
+        package='sam2_tracker',
+        executable='tracker',
+        name='sam2_tracker',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[
+            ParameterFile(LaunchConfiguration('params_file')),
+            *([FOR_CONSOLE] if has_console else []),
+            given,
+        ],
+        remappings=[('image', LaunchConfiguration('image'))],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+    )
+    return [tracker, *([console_node()] if has_console else [])]
+
+
+def console_node() -> Node:
+    """Make the action of the console; its tracker is the one of its namespace."""
+    host, port = (LaunchConfiguration(f'console_{name}') for name in ('host', 'port'))
+    return Node(
+        package='sam2_tracker',
+        executable='console',
+        name='console',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[
+            {
+                'tracker': 'sam2_tracker',
+                'host': ParameterValue(host, value_type=str),
+                'port': ParameterValue(port, value_type=int),
+            }
+        ],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+    )

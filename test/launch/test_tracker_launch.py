@@ -32,6 +32,9 @@ CONTRACT = {
     'use_sim_time',
     'log_level',
     'autostart',
+    'console',
+    'console_host',
+    'console_port',
 }
 PARAMETERS = """
 /**:

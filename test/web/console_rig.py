@@ -1,0 +1,67 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The console's server in a thread of its own, for tests that talk to it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+
+from sam2_tracker.core.log import Level
+from sam2_tracker.web.server import ConsoleServer
+from sam2_tracker.web.settings import ConsoleConfig
+from sam2_tracker.web.tracker_client import TrackerClient
+from stand_in import StandIn
+
+TIMEOUT_S = 30.0
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what: str = '') -> Any:
+    """Return the condition's first true value."""
+    deadline_s = time.monotonic() + timeout_s
+    while not (value := condition()):
+        if time.monotonic() > deadline_s:
+            raise AssertionError(f'not within {timeout_s} s: {what or condition}')
+        time.sleep(0.01)
+    return value
+
+
+class ServedConsole:
+    """
+    A console that can be reached, from construction to `close`.
+
+    :param tracker: its client, a stand-in if not given
+    :param settings: fields of ConsoleConfig
+    :ivar lines: what it said in its log
+    """
+
+    def __init__(self, tracker: TrackerClient | None = None, **settings: Any) -> None:
+        self.tracker = tracker or StandIn()
+        self.lines: list[tuple[Level, str]] = []
+        self.config = ConsoleConfig(**{'port': 0, **settings})
+        self.server = ConsoleServer(
+            self.tracker, self.config, lambda level, line: self.lines.append((level, line)))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.run(self.server.start())
+
+    @property
+    def address(self) -> str:
+        """Return what to type into a browser on this machine."""
+        scheme = 'https' if self.config.tls_cert else 'http'
+        return f'{scheme}://127.0.0.1:{self.server.port}/'
+
+    def run(self, work: Any) -> Any:
+        """Run a coroutine in the server's loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Stop the server; another can take its port."""
+        self.run(self.server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(TIMEOUT_S)
+        self._loop.close()
