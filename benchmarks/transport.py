@@ -31,7 +31,7 @@ from benchmarks.transport_cells import Cell, CELLS, RELIABILITIES
 from tools.transport import profile_variables
 
 _ANSWER_BOUND_S = 15.0
-_STOP_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 30.0
 _CALLS = 12
 _DISCOVERED_S = 2.0
 _ROLES = {'call': 'service call', 'get': 'parameter get'}
@@ -102,7 +102,9 @@ class Measured:
             self.answers_s.setdefault(role, []).append(seconds)
 
     def shown(self, cell: Cell) -> str:
-        """Return a cell's share and latencies."""
+        """Return a cell's share and latencies; '-' where all rounds have failed."""
+        if cell.name not in self.shares:
+            return '-'
         share = f'{statistics.median(self.shares[cell.name]):.0%}'
         late_ms = self.late_ms.get(cell.name)
         if not late_ms:
@@ -147,7 +149,7 @@ class Network:
                 _running(self._sender, 'camera', str(seconds)) as camera:
             sent = json.loads(camera.communicate()[0])
             subscriber.send_signal(signal.SIGTERM)
-            came = json.loads(subscriber.communicate(timeout=_STOP_TIMEOUT_S)[0])
+            came = json.loads(_printed(subscriber))
         return sent, came
 
     def answers(self, calls: int) -> Iterator[tuple[str, float | None]]:
@@ -170,6 +172,14 @@ def _running(environment: Mapping[str, str], *role: str) -> Iterator[subprocess.
             process.kill()
 
 
+def _printed(process: subprocess.Popen[str]) -> str:
+    """Return what a program prints at its end, also if it does not end after that."""
+    with suppress(subprocess.TimeoutExpired):
+        return process.communicate(timeout=_STOP_TIMEOUT_S)[0]
+    process.kill()
+    return process.communicate()[0]
+
+
 def _answer(client: subprocess.Popen[str]) -> float | None:
     with suppress(subprocess.TimeoutExpired):
         printed = client.communicate(timeout=_ANSWER_BOUND_S)[0]
@@ -186,7 +196,10 @@ def measure(networks: Mapping[str, Network], rounds: int, seconds: float,
         first = index % len(names)
         for name in names[first:] + names[:first]:
             print(f'round {index + 1} of {rounds}: {name}', file=sys.stderr, flush=True)
-            found[name].keep_images(*networks[name].images(seconds))
+            try:
+                found[name].keep_images(*networks[name].images(seconds))
+            except ValueError as error:
+                print(f'no images in this round, as a program failed: {error}', file=sys.stderr)
             for role, answer_s in networks[name].answers(calls):
                 found[name].keep_answer(role, answer_s)
     return found
@@ -216,7 +229,7 @@ def rows_of(found: Mapping[str, Measured]) -> Iterator[dict[str, Any]]:
     """Yield the figures by setting and cell, or kind of call."""
     for name, each in found.items():
         for cell in CELLS:
-            yield {'setting': name, 'images': cell.name, 'shares': each.shares[cell.name],
+            yield {'setting': name, 'images': cell.name, 'shares': each.shares.get(cell.name, []),
                    'late_ms': each.late_ms.get(cell.name, [])}
         for role, what in _ROLES.items():
             yield {'setting': name, 'calls': what, 'asked': each.answered(role)[1],

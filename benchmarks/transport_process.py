@@ -31,7 +31,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 _SERVER = 'transport_server'
-_MATCH_TIMEOUT_S = 30.0
+_MATCH_TIMEOUT_S = 120.0
 # Until the last image of a cell has come, or never will; less where little is sent.
 _DRAIN_S = 0.5
 _SERVICE_DEPTH = 1000
