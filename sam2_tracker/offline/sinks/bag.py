@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-import re
 import sys
 from typing import Any, ClassVar, Literal, TYPE_CHECKING
 
@@ -24,6 +23,14 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.log import Level, Log, silent
+from sam2_tracker.core.result_topics import (
+    is_result_topic,
+    JPEG_QUALITY,
+    mask_topic,
+    NODE,
+    ResultTopic,
+    SCORE_THRESHOLD,
+)
 from sam2_tracker.core.types import (  # noqa: I101
     BoolArray,
     Box,
@@ -44,20 +51,13 @@ if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
     from sam2_tracker.render.overlay import Overlay
 
-NODE = '/sam2_tracker'
 # The older of the two that rosbags writes.
 _VERSION: Literal[8] = 8
 TRACKED_OBJECTS = 'sam2_tracker_msgs/msg/TrackedObjects'
 IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-_OWN_TOPIC = re.compile(
-    f'{NODE}/(objects|label_image|object_[0-9]+/mask|annotated(/compressed)?|detections|'
-    'label_info)'
-)
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
-JPEG_QUALITY = 90
-SCORE_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class ResultBag:
         self._overlay: Overlay | None = None
         self._copier: TopicCopier | None = None
         if content.copied_from is not None:
-            self._copier = TopicCopier(content.copied_from, self._writer, types, is_own_topic)
+            self._copier = TopicCopier(
+                content.copied_from, self._writer, types, is_result_topic)
             if self._copier.left_out:
                 log(
                     Level.WARN,
@@ -118,13 +119,15 @@ class ResultBag:
             self._copier.copy_until(result.recorded_ns)
         tracked, header = result.tracked, result.tracked.frame.header
         at_ns = result.recorded_ns
-        self._put('objects', at_ns, self._messages.objects(header, tracked.objects), LATCHED)
+        objects = self._messages.objects(header, tracked.objects)
+        self._put(ResultTopic.OBJECTS.value, at_ns, objects, LATCHED)
         assert tracked.label_image is not None
-        self._put('label_image', at_ns, self._messages.label_image(header, tracked.label_image))
+        label_image = self._messages.label_image(header, tracked.label_image)
+        self._put(ResultTopic.LABEL_IMAGE.value, at_ns, label_image)
         for item, mask in zip(tracked.objects, tracked.masks, strict=True):
-            self._put(f'object_{item.id}/mask', at_ns, self._messages.mask(header, mask))
+            self._put(mask_topic(item.id), at_ns, self._messages.mask(header, mask))
         if self._content.annotated:
-            self._put('annotated/compressed', at_ns, self._annotated(tracked))
+            self._put(ResultTopic.ANNOTATED_JPEG.value, at_ns, self._annotated(tracked))
         if self._content.detections:
             self._put_detections(tracked, at_ns)
 
@@ -139,9 +142,11 @@ class ResultBag:
         header, objects = tracked.frame.header, tracked.objects
         names = tuple((item.id, item.label) for item in objects)
         if names != self._names:
-            self._put('label_info', at_ns, self._messages.label_info(header, objects), LATCHED)
+            label_info = self._messages.label_info(header, objects)
+            self._put(ResultTopic.LABEL_INFO.value, at_ns, label_info, LATCHED)
             self._names = names
-        self._put('detections', at_ns, self._messages.detections(header, objects))
+        detections = self._messages.detections(header, objects)
+        self._put(ResultTopic.DETECTIONS.value, at_ns, detections)
 
     def _put(self, name: str, at_ns: int, message: Any, qos: Qos | None = None) -> None:
         if name not in self._connections:
@@ -194,11 +199,6 @@ def _qos(depth: int, durability: QosDurability) -> Qos:
 
 LATCHED = _qos(1, QosDurability.TRANSIENT_LOCAL)
 OUTPUT = _qos(5, QosDurability.VOLATILE)
-
-
-def is_own_topic(topic: str) -> bool:
-    """Return whether results are written on a topic, of whatever objects and options."""
-    return _OWN_TOPIC.fullmatch('/' + topic.strip('/')) is not None
 
 
 class MessageFactory:

@@ -20,6 +20,12 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sam2_tracker.core.config import AnnotateConfig
+from sam2_tracker.core.result_topics import (
+    JPEG_QUALITY,
+    mask_topic,
+    ResultTopic,
+    SCORE_THRESHOLD,
+)
 from sam2_tracker.core.types import ObjectState, ShownPicture, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.messages import (
     image_to_msg,
@@ -44,9 +50,6 @@ except ImportError:
 NOTHING = Wanted(label_image=False, masks=False)
 MASKS = Wanted(label_image=False, masks=True)
 LABEL_IMAGE = Wanted(label_image=True, masks=False)
-
-JPEG_QUALITY = 90
-SCORE_THRESHOLD = 0.5
 
 
 class Output(ABC):
@@ -119,7 +122,7 @@ class ObjectsOutput(TopicOutput):
     """`~/objects`: every object of every result, for whoever subscribes now or later."""
 
     def __init__(self, node: Node) -> None:
-        super().__init__(node, TrackedObjects, '~/objects', LATCHED)
+        super().__init__(node, TrackedObjects, ResultTopic.OBJECTS.private_name, LATCHED)
 
     def is_due(self) -> bool:
         """Tell that every result is published."""
@@ -134,7 +137,7 @@ class LabelImageOutput(TopicOutput):
     """`~/label_image`: each pixel is an object's id."""
 
     def __init__(self, node: Node) -> None:
-        super().__init__(node, Image, '~/label_image', needs=LABEL_IMAGE)
+        super().__init__(node, Image, ResultTopic.LABEL_IMAGE.private_name, needs=LABEL_IMAGE)
 
     def message(self, tracked: TrackedFrame, header: Header) -> Image | None:
         """Convert the label image; a result from before somebody subscribed has none."""
@@ -191,7 +194,7 @@ class MaskOutput(Output):
 
     def _add(self, object_id: int) -> None:
         self._publishers[object_id] = self._node.create_publisher(
-            Image, f'~/object_{object_id}/mask', OUTPUT,
+            Image, f'~/{mask_topic(object_id)}', OUTPUT,
             event_callbacks=without_event_callbacks())
 
 
@@ -208,9 +211,10 @@ class AnnotatedOutput(Output):
         self.shown: ShownPicture | None = None
         self._drawn_with: AnnotateConfig | None = None
         self._overlay: Overlay | None = None
-        self._raw = node.create_publisher(Image, '~/annotated', OUTPUT)
+        self._raw = node.create_publisher(
+            Image, ResultTopic.ANNOTATED.private_name, OUTPUT)
         self._compressed = node.create_publisher(
-            CompressedImage, '~/annotated/compressed', OUTPUT)
+            CompressedImage, ResultTopic.ANNOTATED_JPEG.private_name, OUTPUT)
 
     def wanted(self) -> Wanted:
         """Say that masks are, if somebody subscribes to either transport."""
@@ -265,7 +269,7 @@ class LabelInfoOutput(TopicOutput):
     """
 
     def __init__(self, node: Node, vision: ModuleType) -> None:
-        super().__init__(node, vision.LabelInfo, '~/label_info', LATCHED)
+        super().__init__(node, vision.LabelInfo, ResultTopic.LABEL_INFO.private_name, LATCHED)
         self._vision = vision
         self._published: tuple[tuple[int, str], ...] | None = None
 
@@ -291,7 +295,7 @@ class DetectionOutput(TopicOutput):
     """
 
     def __init__(self, node: Node, vision: ModuleType) -> None:
-        super().__init__(node, vision.Detection2DArray, '~/detections')
+        super().__init__(node, vision.Detection2DArray, ResultTopic.DETECTIONS.private_name)
         self._vision = vision
 
     def message(self, tracked: TrackedFrame, header: Header) -> Any:

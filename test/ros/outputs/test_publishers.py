@@ -12,6 +12,7 @@ from outputs_rig import HEADER_STAMP, HEIGHT, tracked_frame, WIDTH
 import pytest
 from ros_graph import wait_until
 from sam2_tracker.core.config import AnnotateConfig
+from sam2_tracker.core.result_topics import is_result_topic, NODE
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
 from sam2_tracker.ros.outputs import publishers, topics
 from sam2_tracker.ros.qos import LATCHED
@@ -65,6 +66,16 @@ def test_the_label_image_is_mono16_with_ids_as_values(outputs):
     labels = np.frombuffer(msg.data, np.uint16).reshape(HEIGHT, WIDTH)
     assert msg.encoding == 'mono16' and set(np.unique(labels)) == {0, 300}
     assert labels[15, 30] == 300 and labels[5, 5] == 0
+
+
+def test_every_topic_is_one_that_copies_of_topics_keep_clear_of(outputs):
+    outputs.outputs.put(tracked_frame(4, 70))
+    wait_until(lambda: outputs.publishes('object_70/mask'))
+    found = outputs.node.get_publisher_names_and_types_by_node(outputs.node.get_name(), '/')
+    below = [name.removeprefix(f'{outputs.prefix}/') for name, _ in found
+             if name.startswith(f'{outputs.prefix}/')]
+    assert {'objects', 'annotated/compressed', 'object_70/mask'} < set(below)
+    assert [name for name in below if not is_result_topic(f'{NODE}/{name}')] == []
 
 
 def test_each_object_has_a_mask_topic_of_its_own(outputs):
