@@ -9,6 +9,7 @@ from pathlib import Path
 import re
 
 import pytest
+from sam2_tracker.core.result_topics import mask_topic, ResultTopic
 from sam2_tracker.models.zoo import MODELS
 
 README = (Path(__file__).parents[2] / 'README.md').read_text()
@@ -17,8 +18,7 @@ SOURCES = ''.join(path.read_text() for path in ROS.rglob('*.py'))
 
 
 @pytest.mark.parametrize('name', [
-    '~/objects', '~/label_image', '~/annotated', '~/annotated/compressed', '~/detections',
-    '~/label_info', '~/clicked_point', '~/add_prompts', '~/remove_object', '~/list_objects',
+    '~/clicked_point', '~/add_prompts', '~/remove_object', '~/list_objects',
     '~/reset', '~/pause', '~/snapshot', '~/save_memory', '~/load_memory'])
 def test_the_readme_has_every_topic_and_service_of_the_node(name):
     assert f'`{name}`' in README
@@ -26,9 +26,14 @@ def test_the_readme_has_every_topic_and_service_of_the_node(name):
     assert f"'{name}'" in SOURCES or f"'{bare}'" in SOURCES
 
 
-@pytest.mark.parametrize('room', ['inputs', 'outputs'])
-def test_the_readme_has_every_topic_that_a_room_names(room):
-    source = ''.join(path.read_text() for path in (ROS / room).glob('*.py'))
+@pytest.mark.parametrize('name', [
+    *(each.private_name for each in ResultTopic), f'~/{mask_topic(7).replace("7", "<id>")}'])
+def test_the_readme_has_every_topic_of_results(name):
+    assert f'`{name}`' in README
+
+
+def test_the_readme_has_every_topic_that_comes_in():
+    source = ''.join(path.read_text() for path in (ROS / 'inputs').glob('*.py'))
     names = {name.replace('{object_id}', '<id>')
              for name in re.findall(r"'(~/[\w/{}]+)'", source)}
     assert names
