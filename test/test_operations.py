@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -30,7 +30,9 @@ FEWEST_LETTERS = 6
 TRANSPARENT = {'str', 'printable', 'printable_lines', 'one_line'}
 # What passes on lines that are collected where they are made.
 PASSED_ON = {
+    'sam2_tracker/offline/command.py: sentence',
     'sam2_tracker/ros/camera/video_source_node.py: sentence',
+    'sam2_tracker/ros/client/console_process.py: sentence',
     'sam2_tracker/ros/node/diagnostics.py: verdict.message',
     'sam2_tracker/ros/node/tracking_system.py: sentence',
 }
@@ -69,21 +71,29 @@ class Said:
 
 
 class Texts:
-    """Finds what texts an expression can be, across the package, by names alone."""
+    """
+    Finds what texts an expression can be, by names alone: those of its own module, or else any.
 
-    def __init__(self, trees: dict[Path, ast.Module]) -> None:
+    :param trees: kept, as their nodes are known by their identity
+    """
+
+    def __init__(self, trees: Iterable[ast.Module]) -> None:
         self._made: dict[str, list[ast.expr]] = {}
         self._modules: dict[int, ast.Module] = {}
-        for tree in trees.values():
+        self._functions: dict[int, Function] = {}
+        for tree in trees:
             for name, made in named_expressions(tree):
                 self._made.setdefault(name, []).append(made)
-            self._modules.update((id(node), tree) for node in ast.walk(tree))
+            for node in ast.walk(tree):
+                self._modules[id(node)] = tree
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    self._functions.update((id(inner), node) for inner in ast.walk(node))
 
     def of(self, expression: ast.expr, function: Function, seen: frozenset[str] = frozenset()
            ) -> set[str]:
         """Return the texts, the longest beginning that is known of each."""
         if isinstance(expression, ast.Constant):
-            return {expression.value} if isinstance(expression.value, str) else set()
+            return {expression.value} - {''} if isinstance(expression.value, str) else set()
         if isinstance(expression, ast.JoinedStr):
             text = ''.join(str(part.value) if isinstance(part, ast.Constant) else VALUE
                            for part in expression.values)
@@ -113,10 +123,19 @@ class Texts:
         step = f'{type(expression).__name__} {name}'
         if not name or step in seen:
             return set()
-        made = self._made.get(name, [])
+        made = []
         if isinstance(expression, ast.Name):
-            made = list(assigned(name, function)) or self._passed(name, function) or made
-        return self._all(made, function, seen | {step})
+            if name in caught(function):
+                return set()
+            made = list(assigned(name, function)) or self._passed(name, function)
+        made = made or self._made.get(name, [])
+        own = [each for each in made if self._modules[id(each)] is self._modules[id(function)]]
+        return self._at_home(own, function, seen | {step}) or self._at_home(
+            made, function, seen | {step})
+
+    def _at_home(self, made: list[ast.expr], function: Function, seen: frozenset[str]) -> set[str]:
+        return {text for each in made
+                for text in self.of(each, self._functions.get(id(each), function), seen)}
 
     def _passed(self, name: str, function: Function) -> list[ast.expr]:
         """Return what a function's parameter is given where its own module calls it."""
@@ -130,11 +149,18 @@ class Texts:
 
 
 def assigned(name: str, function: Function) -> Iterator[ast.expr]:
-    """Yield what a variable of a function is set to."""
+    """Yield what a variable of a function is set to, or goes through."""
     for node in ast.walk(function):
         is_set = isinstance(node, ast.Assign) and name in map(name_of, node.targets)
         if is_set or (isinstance(node, ast.NamedExpr) and node.target.id == name):
             yield node.value
+        elif isinstance(node, ast.For) and name_of(node.target) == name:
+            yield node.iter
+
+
+def caught(function: Function) -> set[str | None]:
+    """Return the names of errors in a function."""
+    return {node.name for node in ast.walk(function) if isinstance(node, ast.ExceptHandler)}
 
 
 def named_expressions(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
@@ -195,7 +221,7 @@ def said_by(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
 def everything_said() -> tuple[list[Said], list[str]]:
     """Return all texts, and the places of those whose texts cannot be found."""
     trees = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob('*.py'))}
-    texts = Texts(trees)
+    texts = Texts(trees.values())
     found, unknown = set(), []
     for path, tree in trees.items():
         for level, text, function in said_calls(tree):
