@@ -58,7 +58,7 @@ def parse(message: str) -> PageRequest:
         raise PageError('the message is not JSON') from None
     if not isinstance(fields, dict):
         raise PageError('the message is not a JSON object')
-    do = fields.get('do')
+    do = _text(fields, 'do', 20)
     if do == 'ack':
         return PageRequest('ack')
     if do == 'hello':
@@ -81,7 +81,7 @@ def parse(message: str) -> PageRequest:
         return PageRequest(do, number, text=_text(fields, 'name', LONGEST_NAME))
     if do in _SWITCHES:
         return PageRequest(do, number)
-    raise PageError(f'the console does not know {shown(str(do)[:40])}')
+    raise PageError(f'the console does not know {shown(do)}')
 
 
 def _prompt(fields: dict[str, Any]) -> Prompt:
