@@ -87,9 +87,11 @@ def attend_folded(attention: RoPEAttention, choice: Choice, q: torch.Tensor, k: 
     :param choice: which one
     """
     queries, keys = _turned(attention, q, k, num_k_exclude_rope)
+    # Kernels are measured with, and may refuse all but, memory that lies in one piece.
+    memory = v.to(keys.dtype).contiguous()
     with choice.selected():
         attended = functional.scaled_dot_product_attention(
-            queries[:, None], keys[:, None], v.to(keys.dtype)[:, None])
+            queries[:, None], keys[:, None], memory[:, None])
     out: torch.Tensor = attention.out_proj(attention.v_proj(attended[:, 0]))
     return out
 

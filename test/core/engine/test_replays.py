@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import gc
 import threading
+import weakref
 
 import pytest
 from sam2_tracker.core.engine.graphs.replays import Graphs, Limits
@@ -67,6 +69,37 @@ def test_results_outlive_the_next_replays():
     results = [rig.double(number) for number in (1.0, 2.0, 3.0, 4.0)]
     rig.times(4, 5.0, 6.0)
     assert [float(each) for each in results] == [2, 4, 6, 8]
+
+
+class Scale:
+    """Work with a tensor of its own, as a resize has its weights."""
+
+    def __init__(self) -> None:
+        self.factor = torch.tensor(2.0)
+
+    def __call__(self, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (inputs[0] * self.factor,)
+
+
+class Forgetful(StandInRecorder):
+    """Holds nothing of what it has recorded, as CUDA: a graph has addresses only."""
+
+    def record(self, run):
+        made, found = super().record(run), run()
+        made._run = lambda: found
+        return made
+
+
+def test_what_the_work_has_of_its_own_lives_as_long_as_the_recording():
+    scale, graphs = Scale(), Graphs(Forgetful, limits=LIMITS)
+    work = weakref.ref(scale)
+    graphs.tracking.prepare('scale', scale, (torch.tensor([1.0]),))
+    del scale
+    gc.collect()
+    assert work() is not None
+    del graphs
+    gc.collect()
+    assert work() is None
 
 
 def test_inputs_may_be_changed_after_the_call():

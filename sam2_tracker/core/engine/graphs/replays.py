@@ -212,7 +212,7 @@ class Replays:
         with torch.autocast(device, torch.get_autocast_dtype(device), cache_enabled=False,
                             enabled=torch.is_autocast_enabled(device)):
             recording = self._recorder.record(lambda: work(fixed))
-        return _Kept(recording, flats, fixed, self._calls)
+        return _Kept(recording, work, flats, fixed, self._calls)
 
     def _flat(self, slot: int, like: torch.Tensor) -> torch.Tensor:
         """Return memory for an input: recordings share it, as one is replayed at a time."""
@@ -255,12 +255,14 @@ class _Kept:
     """
     A recording with its inputs.
 
+    :param work: what was recorded: a graph reads what it has captured, but does not hold it
     :param flats: the memory of each input
     :param inputs: each input in it
     :param used_at: the number of the last call
     """
 
     recording: Recording
+    work: Work
     flats: Tensors
     inputs: Tensors
     used_at: int
