@@ -66,7 +66,7 @@ ROOMS_MAY_IMPORT = {
 ON_TOP = {'offline': {'__main__', 'command', 'arguments'}}
 
 SMALL_MODULE = 100
-MOST_SMALL_MODULES = 9
+MOST_SMALL_MODULES = 12
 EVERYTHING = {'Exception', 'BaseException'}
 CAUGHT_BECAUSE = re.compile(r'# noqa: BLE001 - \w')
 APART = re.compile(r'^Apart: (import|thread|process|platform), \w', re.MULTILINE)

@@ -73,7 +73,7 @@ class Notes:
             work()
         except OutOfTimeError:
             self.add(part, cut_off='the time was up')
-        except Exception as error:  # noqa: BLE001  The other parts have their own to say.
+        except Exception as error:  # noqa: BLE001 - the other parts have their own to say
             traceback.print_exc()
             self.add(part, failed=f'{type(error).__name__}: {str(error)[:300]}')
 
