@@ -1,18 +1,28 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measure a model on clips of films that it was not trained on, whole pictures, no changes."""
+"""
+Measure a model on clips of films that it was not trained on, whole pictures, no changes.
+
+``python -m training.heldback --data pack.zip --checkpoint nano.pt`` measures an exported file.
+"""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 import torch
+from training.attention import plain_attention
 from training.compose import normalise
-from training.pool import Pool, Source
+from training.model import build_nano, CONFIG
+from training.pool import load_pool, Pool, Source
 from training.prompts import prompt
 from training.tracking import Batch, Draws, Features, Outcome, picture_features, Practice, track
+from training.weights import load_start
 
 KINDS = ('mask', 'box', 'click')
 FRAMES = 10
@@ -46,6 +56,12 @@ class HeldBack:
                  f'|u-J| {self.misjudged[kind]:.3f}' for kind, ious in self.ious.items()]
         return f'held back {self.score:.4f} | ' + ' | '.join(parts)
 
+    def table(self) -> str:
+        """Lay the later frames' mean IoU of each clip out, a line a clip."""
+        return '\n'.join(f'  {name}: ' + ', '.join(
+            f'{kind} {iou:.3f}' for kind, iou in zip(self.ious, ious, strict=True))
+            for name, ious in self.clips.items())
+
 
 @torch.no_grad()
 def measure(model: SAM2Base, pool: Pool, size: int, seed: int = 0) -> HeldBack:
@@ -67,7 +83,7 @@ def measure(model: SAM2Base, pool: Pool, size: int, seed: int = 0) -> HeldBack:
             points = prompt(kind, batch.masks[0], noise)
             outcomes[kind].append(track(model, features, batch, points,
                                         Practice(kind, tuple(range(len(batch.masks)))),
-                                        _as_in_use(batch)))
+                                        _as_in_use(model, batch)))
     if not names:
         raise ValueError('no object of a fair size on the first frame of any held-back clip')
     ious = {kind: np.stack([outcome.ious.float().cpu().numpy() for outcome in several])
@@ -102,6 +118,29 @@ def _features(model: SAM2Base, batch: Batch) -> Features:
     return picture_features(model, batch.images, train_trunk=False)
 
 
-def _as_in_use(batch: Batch) -> Draws:
+def _as_in_use(model: SAM2Base, batch: Batch) -> Draws:
     never = torch.zeros(len(batch.weights), dtype=torch.bool, device=batch.weights.device)
-    return Draws(never, never, never, torch.empty(0, device=never.device))
+    return Draws(never, never, never | bool(model.multimask_output_for_tracking),
+                 torch.empty(0, device=never.device))
+
+
+def main(line: Sequence[str] | None = None) -> None:
+    """Measure as the command line says."""
+    parser = argparse.ArgumentParser(prog='python -m training.heldback')
+    parser.add_argument('--data', type=Path, required=True, help='what training.pack wrote')
+    parser.add_argument('--checkpoint', type=Path, default=CONFIG.with_suffix('.pt'))
+    parser.add_argument('--sharpened', type=int, default=4, help='masks that are sharpened in it')
+    parser.add_argument('--size', type=int, default=384)
+    arguments = parser.parse_args(line)
+    torch.set_num_threads(1)
+    pool = load_pool(arguments.data, torch.device('cpu'), held_back=True)
+    model = build_nano(arguments.size)
+    model.load_state_dict(load_start(arguments.checkpoint, arguments.sharpened))
+    with plain_attention(), torch.autocast('cpu', torch.bfloat16):
+        result = measure(model.eval(), pool, arguments.size)
+    print(result.line())
+    print(result.table())
+
+
+if __name__ == '__main__':
+    main()

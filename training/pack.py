@@ -52,6 +52,7 @@ LARGEST_STRIDE = 6
 MOST_OBJECTS = 8
 # Tried in turn until the file fits: clips' rate factor (None: as they are), stills' WebP quality.
 QUALITIES = ((None, 80), (27, 60), (29, 40), (29, 30), (32, 25), (34, 20))
+FINEST = 20             # rate factor of a clip that is as it was but for its size
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class Packer:
 
     def __init__(self, root: Path, side: int, still_side: int) -> None:
         self.side = side
+        self.encoded: dict[tuple[str, int | None], tuple[bytes, bytes, list[int]]] = {}
         self.folders = [folder for folder in sorted((root / 'video').glob('*'))
                         if (folder / 'video.mp4').exists() and folder.name not in LEFT_OUT]
         self.stills = [read_still(*paths, still_side) for paths in find_stills(root)]
@@ -201,10 +203,10 @@ class Packer:
         with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as file:
             clips = []
             for folder in self.folders:
-                video, labels = self._clip(folder, rate_factor)
+                video, labels, shape = self._clip(folder, rate_factor)
                 file.writestr(f'clips/{folder.name}.mp4', video)
-                file.writestr(f'clips/{folder.name}.xz', pack_labels(labels))
-                clips.append({'name': folder.name, 'shape': list(labels.shape),
+                file.writestr(f'clips/{folder.name}.xz', labels)
+                clips.append({'name': folder.name, 'shape': shape,
                               'stride': 1 if SLOW_FILM.search(folder.name) else LARGEST_STRIDE,
                               'held_back': folder.name in held})
             for number, still in enumerate(self.stills):
@@ -217,17 +219,21 @@ class Packer:
             file.writestr('index.json', json.dumps({'clips': clips,
                                                     'stills': len(self.stills)}, indent=1))
 
-    def _clip(self, folder: Path, rate_factor: int | None) -> tuple[bytes, UInt8]:
-        frames, labels = read_clip(folder)
-        height, width = labels.shape[1:]
-        size = shrunk((width, height), self.side)
-        if rate_factor is None and min(height, width) <= self.side:
-            return (folder / 'video.mp4').read_bytes(), labels
-        small = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
-                 if size != (width, height) else frame for frame in frames]
-        labels = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
-                           for frame in labels]).astype(np.uint8)
-        return encode(small, rate_factor or QUALITIES[1][0] or 27), labels
+    def _clip(self, folder: Path, rate_factor: int | None) -> tuple[bytes, bytes, list[int]]:
+        """Give a clip's video, its packed labels and their shape, encoded once a rate."""
+        key = (folder.name, rate_factor)
+        if key not in self.encoded:
+            frames, labels = read_clip(folder)
+            size = shrunk((labels.shape[2], labels.shape[1]), self.side)
+            if rate_factor is None and min(labels.shape[1:]) <= self.side:
+                video = (folder / 'video.mp4').read_bytes()
+            else:
+                labels = np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_NEAREST)
+                                   for frame in labels]).astype(np.uint8)
+                video = encode([np.asarray(Image.fromarray(frame).resize(
+                    size, Image.Resampling.BOX)) for frame in frames], rate_factor or FINEST)
+            self.encoded[key] = (video, pack_labels(labels), list(labels.shape))
+        return self.encoded[key]
 
 
 def main(line: Sequence[str] | None = None) -> None:

@@ -15,6 +15,7 @@ LONG = ((0, 1, 2, 5, 10, 15, 16, 17), (0, 5, 10, 11, 12, 15, 20, 25, 26, 27, 30,
 LONG_FROM = 0.65        # of the run
 LONG_SHARE = 0.6        # of the unrolls, from then on
 CORRECTED = 0.2
+CANDIDATES = 0.8    # of the objects; the others' single mask stays fit to be tracked by
 KINDS = (('mask', 0.25), ('box', 0.27), ('click', 0.27), ('clicks', 0.11),
          ('box and click', 0.1))
 # a given mask is not predicted: there is nothing to learn from it on a single frame
@@ -59,4 +60,4 @@ def draw_chances(batch: Batch, done: float, noise: torch.Generator) -> Draws:
     chance = torch.rand(3, rows, device=device, generator=noise)
     places = torch.rand(batch.masks.shape[1:], device=device, generator=noise)
     return Draws(chance[0] < 0.3 * max(0.0, 1 - 2 * done), chance[1] < max(0.3, 1 - 2 * done),
-                 chance[2] < 0.5, places)
+                 chance[2] < CANDIDATES, places)

@@ -68,7 +68,7 @@ class Draws:
 
     :ivar true_memory: remember the true masks, not the predicted ones
     :ivar true_presence: remember whether the object is really seen
-    :ivar candidates: choose among three masks while tracking
+    :ivar candidates: choose among three masks on the frames after the first, as in use
     :ivar places: (N, S, S) 0 to 1, where corrections are clicked
     """
 
@@ -307,8 +307,6 @@ class _Run:
         best = decoded.ious[:, 1:].argmax(1) + 1
         if frame == 0:
             return best if self.practice.kind == 'click' else torch.zeros_like(best)
-        if frame == self.practice.correct_on:
-            return torch.zeros_like(best)
         return best * self.draws.candidates
 
     def _remember(self, frame: int, features: Features, decoded: Decoded | None,

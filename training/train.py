@@ -161,8 +161,7 @@ class Run:
               plain_attention() if kind == 'cpu' else nullcontext()):
             result = measure(model, self.held_back, self.plan.size)
         print(f'step {self.trainer.steps} {self.seconds():.0f} s {result.line()}', flush=True)
-        print('  ' + ', '.join(f'{name} ' + ' '.join(f'{iou:.2f}' for iou in ious)
-                               for name, ious in result.clips.items()), flush=True)
+        print(result.table(), flush=True)
         if result.score > self.best:
             self.best = result.score
             save(self.output / 'best.pt', self.state())

@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 from small_data import HELD, write_data
 import torch
-from training import export, pack, soup, train
+from training import export, heldback, pack, soup, train
 from training.model import build_nano, PREDICTOR
 from training.tracking import SHARPENING
 from training.weights import scale_logits
@@ -76,7 +76,8 @@ def test_a_run_that_is_stopped_and_resumed_ends_as_one_that_was_not(
     assert differences(tmp_path / 'whole/last.pt', tmp_path / 'parts/last.pt') == []
 
 
-def test_what_a_run_leaves_is_exported_loaded_and_mixed(packed: Path, tmp_path: Path) -> None:
+def test_what_a_run_leaves_is_exported_loaded_mixed_and_measured(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command(train, '--data', packed, '--output', tmp_path, '--minutes', '0.03', *SMALL)
     saved = torch.load(tmp_path / 'best.pt', weights_only=True)
     assert saved['steps'] >= 1
@@ -93,6 +94,10 @@ def test_what_a_run_leaves_is_exported_loaded_and_mixed(packed: Path, tmp_path: 
     mixed = torch.load(tmp_path / 'soup.pt', weights_only=True)['model']
     for name, value in exported.items():
         torch.testing.assert_close(mixed[name], value)
+
+    capsys.readouterr()
+    command(heldback, '--data', packed, '--checkpoint', tmp_path / 'soup.pt', '--size', SIZE)
+    assert re.search(rf'held back 0\.\d+ .*\n  {HELD}: mask 0\.\d+, box', capsys.readouterr().out)
 
 
 def test_a_stop_from_outside_ends_with_a_checkpoint_of_whole_steps(
