@@ -26,6 +26,7 @@ class ResultTopic(enum.Enum):
     ANNOTATED_JPEG = 'annotated/compressed'
     DETECTIONS = 'detections'
     LABEL_INFO = 'label_info'
+    ANNOTATIONS = 'annotations'
 
     @property
     def private_name(self) -> str:

@@ -16,6 +16,7 @@ from rclpy.publisher import Publisher
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import ShownPicture, TrackedFrame, Wanted
 from sam2_tracker.ros.messages import header_to_msg
+from sam2_tracker.ros.outputs.annotations import annotation_outputs
 from sam2_tracker.ros.outputs.topics import (
     AnnotatedOutput,
     detection_outputs,
@@ -48,6 +49,7 @@ def outputs_of(node: Node, annotate: Callable[[], AnnotateConfig]) -> tuple[Outp
         LabelImageOutput(node),
         MaskOutput(node),
         *detection_outputs(node),
+        *annotation_outputs(node),
         AnnotatedOutput(node, annotate))
 
 
