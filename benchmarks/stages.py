@@ -29,6 +29,7 @@ import numpy as np
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 from sam2_tracker.models.loader import build_predictor
 import torch
 
@@ -87,7 +88,8 @@ class StageClock:
         """Time what stock and this engine have in common."""
         self.watch(model, 'forward_image', 'encode')
         self.watch(model.memory_attention, 'forward', 'memory attention')
-        self.watch(model, '_forward_sam_heads', 'heads')
+        heads = 'decode' if isinstance(model, StreamPredictor) else '_forward_sam_heads'
+        self.watch(model, heads, 'heads')
         self.watch(model, '_encode_new_memory', 'memory encoder')
 
     def frame(self, session: ways.Session) -> None:

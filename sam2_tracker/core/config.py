@@ -176,6 +176,12 @@ class TrackingConfig:
         between=(2, 64),
         option=Option('prompted frames that are remembered (%(default)s)', 'N'),
     )
+    memory: str = setting(
+        'stock',
+        'What is read of past frames; selective is for absences, distractor for look-alikes too.',
+        choices=('stock', 'selective', 'distractor'),
+        option=Option('which past frames are read (%(default)s)'),
+    )
     look_back_frames: int = setting(
         0,
         'Processed frames that a refinement may go back; 0 for 2 s of them, 4 to 120.',

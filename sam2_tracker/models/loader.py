@@ -60,12 +60,13 @@ _hydra_lock = threading.Lock()
 
 
 def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4,
-                             log: Log = silent) -> Predictor:
+                             log: Log = silent, memory: str = 'stock') -> Predictor:
     """
     Build the model that the settings name, ready for a tracker.
 
     :param max_cond_frames: prompted frames that memory attention reads, 2 or more
     :param log: is told what has to be done in a slower way
+    :param memory: stock, selective or distractor
     :raises ModelError: unknown model or setting, checkpoint missing or damaged, no such device
     """
     refuse_unknown('batching', config.batching, _BATCHED)
@@ -77,7 +78,8 @@ def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4,
     model = build_predictor(config, max_cond_frames)
     records = config.cuda_graphs and device.type == 'cuda'
     graphs = Graphs(partial(CudaRecorder, device) if records else None, log)
-    return Predictor(model, name, _BATCHED[config.batching], graphs=graphs, log=log)
+    return Predictor(model, name, _BATCHED[config.batching], graphs=graphs, log=log,
+                     memory=memory)
 
 
 def build_predictor(

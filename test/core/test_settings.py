@@ -24,7 +24,7 @@ CONTRACT = (
     'image_reliability', 'image_max_value', 'image_max_pixels', 'frame_policy',
     'buffer.directory',
     'buffer.max_frames', 'buffer.max_bytes', 'buffer.jpeg_quality', 'buffer.max_side',
-    'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames',
+    'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames', 'tracking.memory',
     'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',
     'tracking.fill_hole_area', 'prompt.stamp_tolerance_s', 'prompt.timeout_s',
     'prompt.clicked_point', 'prompt.mouse', 'prompt.mouse_object', 'prompts_file',

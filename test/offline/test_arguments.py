@@ -120,11 +120,11 @@ def test_every_option_reaches_its_setting():
         'clip.mp4', '--model', 'sam2_hiera_tiny', '--checkpoint', 'tiny.pt', '--device', 'cuda:1',
         '--precision', 'float32', '--batching', 'never', '--no-cuda-graphs',
         '--image-size', '512', '--max-objects', '3', '--max-cond-frames', '6', '--lost-after', '2',
-        '--mask-threshold', '-1.5', '--fill-hole-area', '9']).settings
+        '--memory', 'selective', '--mask-threshold', '-1.5', '--fill-hole-area', '9']).settings
     assert settings.model == ModelConfig(
         'sam2_hiera_tiny', Path('tiny.pt'), 'cuda:1', 'float32', 512, 'never', cuda_graphs=False)
     assert settings.tracking == TrackingConfig(
-        3, 6, lost_after_s=2.0, mask_threshold=-1.5, fill_hole_area=9)
+        3, 6, 'selective', lost_after_s=2.0, mask_threshold=-1.5, fill_hole_area=9)
     assert type(settings.tracking.lost_after_s) is float
 
 
@@ -138,6 +138,7 @@ def test_other_machines_are_told_the_whole_path_of_the_weights():
     ('--max-objects', 'many', 'many is not an integer from 1 to 1000'),
     ('--lost-after', '-1', '-1 is not a double from 0.0 to 86400.0'),
     ('--mask-threshold', 'nan', 'nan is not a double from -32.0 to 32.0'),
+    ('--memory', 'good', "invalid choice: 'good'"),
     ('--precision', 'half', "invalid choice: 'half'")])
 def test_a_value_that_the_node_would_refuse_is_refused(capsys, option, value, sentence):
     with pytest.raises(SystemExit) as refusal:

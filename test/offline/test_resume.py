@@ -73,7 +73,8 @@ def test_a_killed_run_leaves_no_half_output_and_resumes_to_the_same_bytes(
     assert content(tmp_path) == finished
 
 
-@pytest.mark.parametrize('direction', ['forward', 'both'])
+@pytest.mark.parametrize(('direction', 'memory'), [
+    ('forward', 'stock'), ('both', 'stock'), ('forward', 'selective'), ('both', 'distractor')])
 def test_a_resumed_run_does_not_track_again_what_was_tracked(
     tmp_path: Path,
     bags: list[Path],
@@ -81,11 +82,13 @@ def test_a_resumed_run_does_not_track_again_what_was_tracked(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     direction: str,
+    memory: str,
 ):
     from sam2_tracker.core.tracking.tracker import Tracker
 
     frames, bag = (FRAMES, bags[0]) if direction == 'forward' else (2 * FRAMES, bags[2])
-    arguments = [str(bag), '--prompts', str(prompts), '--direction', direction]
+    arguments = [str(bag), '--prompts', str(prompts), '--direction', direction,
+                 '--memory', memory]
     for folder in ('calm', 'broken'):
         (tmp_path / folder).mkdir()
     assert main([*arguments, *outputs(tmp_path / 'calm')]) == 0

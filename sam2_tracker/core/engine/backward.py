@@ -11,12 +11,13 @@ is mirrored, and tracked on as any other.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 import math
 from typing import Any
 
+from sam2_tracker.core.engine.memory.entry import Entry
 from sam2_tracker.core.engine.memory.object_memory import (
-    Entry,
     LowResMask,
     ObjectMemory,
     own_memory,
@@ -41,7 +42,7 @@ class ForwardTrace:
     What a pass back from an object's first prompt reads of the pass forward.
 
     It is gathered on the way, because the forward pass forgets it: the frames shortly after the
-    first prompt, and all prompted frames.
+    first prompt, what a policy learnt there, and all prompted frames.
 
     :param first_index: the frame of the first prompt
     """
@@ -50,6 +51,7 @@ class ForwardTrace:
         self.first_index = first_index
         self._cond: dict[int, Entry] = {}
         self._tracked: dict[int, Entry] = {}
+        self._anchors: dict[int, Entry] = {}
         self._newest: ObjectMemory | None = None
 
     def observe(self, memory: Memory) -> None:
@@ -64,9 +66,11 @@ class ForwardTrace:
             self._cond.setdefault(index, entry)
             # A prompt on a tracked frame takes its place.
             self._tracked.pop(index, None)
-        for index, entry in own.tracked.items():
-            if self.first_index < index <= reach and index not in self._cond:
-                self._tracked.setdefault(index, entry)
+            self._anchors.pop(index, None)
+        for found, entries in ((self._tracked, own.tracked), (self._anchors, own.anchors)):
+            for index, entry in entries.items():
+                if self.first_index < index <= reach and index not in self._cond:
+                    found.setdefault(index, entry)
         self._newest = own
 
     def reaches(self, frame_index: int) -> bool:
@@ -79,12 +83,10 @@ class ForwardTrace:
         if self._newest is None:
             raise ValueError(f'nothing was observed after frame {self.first_index}')
         memory = self._newest.fork()
-        unsettled = memory.unsettled
+        prompted = memory.unsettled.keys()
         outputs = {
             'cond_frame_outputs': _mirrored(self._cond),
-            'non_cond_frame_outputs': _mirrored(
-                {index: entry for index, entry in self._tracked.items() if index not in unsettled}
-            ),
+            'non_cond_frame_outputs': _mirrored(_but(self._tracked, prompted)),
         }
         state = memory.state
         state['output_dict_per_obj'] = {0: outputs}
@@ -97,7 +99,12 @@ class ForwardTrace:
         for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
             state[name] = {0: _mirrored(state[name][0])}
         state['cached_features'] = _mirrored(state['cached_features'])
-        return ObjectMemory(state, memory.policy)
+        anchors = _mirrored(_but(self._anchors, prompted))
+        return ObjectMemory(state, memory.policy, anchors=anchors)
+
+
+def _but(by_index: dict[int, Entry], left_out: Collection[int]) -> dict[int, Entry]:
+    return {index: entry for index, entry in by_index.items() if index not in left_out}
 
 
 def _mirrored(by_index: dict[int, Any]) -> dict[int, Any]:

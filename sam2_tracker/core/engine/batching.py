@@ -14,9 +14,10 @@ from sam2_tracker.core.engine.attention_kernels import AttentionKernels
 from sam2_tracker.core.engine.features import EncodedFrame, to_device
 from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replays, Work
+from sam2_tracker.core.engine.memory.entry import Lessons
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory_attention import BatchAttention
-from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+from sam2_tracker.core.engine.stream_predictor import Decoded, StreamPredictor
 import torch
 
 # What is recorded before it comes: so many objects, each with so many prompted frames.
@@ -60,12 +61,19 @@ class StepInputs:
 
 @dataclass(frozen=True, eq=False)
 class StepOutputs:
-    """What the model makes of a batch, (B, ...) each."""
+    """
+    What the model makes of a batch, (B, ...) each.
+
+    :param numbers: what can be learnt of it, see `Lessons`; (B, 0) where nothing is
+    :param masks: the same
+    """
 
     logits: torch.Tensor
     score_logits: torch.Tensor
     pointers: torch.Tensor
     memory_maps: torch.Tensor
+    numbers: torch.Tensor
+    masks: torch.Tensor
 
 
 class BatchTracker:
@@ -79,12 +87,14 @@ class BatchTracker:
     :param max_batch: largest number of objects in one pass
     :param replays: where batches are recorded
     :param kernels: what attends to memory on a GPU
+    :param learns: whether memories learn from results
     :ivar attention: how `forward` attends to memory
     """
 
     def __init__(self, model: StreamPredictor, max_batch: int, replays: Replays,
-                 kernels: AttentionKernels) -> None:
+                 kernels: AttentionKernels, learns: bool = False) -> None:
         self._model = model
+        self._learns = learns
         self.attention = BatchAttention(model.memory_attention, model.device.type == 'cpu',
                                         kernels)
         self.max_batch = max_batch
@@ -133,7 +143,8 @@ class BatchTracker:
             found = self.forward(StepInputs(
                 [each.expand(count, -1, -1, -1) for each in maps], position, memory,
                 memory_position, pointer_tokens))
-            return found.logits, found.score_logits, found.pointers, found.memory_maps
+            return (found.logits, found.score_logits, found.pointers, found.memory_maps,
+                    found.numbers, found.masks)
 
         tensors = (*(each[:1] for each in inputs.maps), inputs.position, inputs.memory,
                    inputs.memory_position)
@@ -190,32 +201,49 @@ class BatchTracker:
         encoded = get_1d_sine_pe(ages / (model.max_obj_ptrs_in_encoder - 1), dim=width)
         return model.obj_ptr_tpos_proj(encoded).repeat_interleave(split, dim=0)
 
-    def forward(self, inputs: StepInputs) -> StepOutputs:
-        """Attend to memory, decode the masks, encode them as memories."""
-        model = self._model
-        sizes = [(x.shape[-2], x.shape[-1]) for x in inputs.maps]
+    def condition(self, job: Job) -> torch.Tensor:
+        """Return a frame's features conditioned on one object's memory, (1, C, h, w)."""
+        return self._condition(self.read([job]))
+
+    def _condition(self, inputs: StepInputs) -> torch.Tensor:
         tokens = inputs.maps[-1].flatten(2).transpose(1, 2)
         attended = self.attention.condition(
             tokens[:1] if inputs.is_one_frame else tokens,
             inputs.position.flatten(2).transpose(1, 2), inputs.memory, inputs.memory_position,
             inputs.pointer_tokens)
-        attended = attended.transpose(1, 2).view_as(inputs.maps[-1])
-        _, _, _, logits, large, pointers, score_logits = model._forward_sam_heads(
-            backbone_features=attended, high_res_features=inputs.maps[:-1] or None,
-            multimask_output=model._use_multimask(False, None))
+        return attended.transpose(1, 2).view_as(inputs.maps[-1])
+
+    def forward(self, inputs: StepInputs) -> StepOutputs:
+        """Attend to memory, decode the masks, encode them as memories."""
+        model, last = self._model, inputs.maps[-1]
+        found = model.decode(self._condition(inputs), None, None, inputs.maps[:-1] or None,
+                             model._use_multimask(False, None))
         memory_maps, _ = model._encode_new_memory(
-            current_vision_feats=[tokens.transpose(0, 1)], feat_sizes=sizes[-1:],
-            pred_masks_high_res=large, object_score_logits=score_logits, is_mask_from_pts=False)
-        return StepOutputs(logits, score_logits, pointers, memory_maps.to(torch.bfloat16))
+            current_vision_feats=[last.flatten(2).permute(2, 0, 1)],
+            feat_sizes=[(last.shape[-2], last.shape[-1])], pred_masks_high_res=found.large,
+            object_score_logits=found.score_logits, is_mask_from_pts=False)
+        return StepOutputs(found.chosen, found.score_logits, found.pointers,
+                           memory_maps.to(torch.bfloat16), *self._to_learn(found))
+
+    def _to_learn(self, found: Decoded) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self._learns:
+            nothing = found.chosen.new_empty(len(found.chosen), 0)
+            return nothing, nothing
+        mask = found.chosen > 0
+        numbers = torch.stack([found.score_logits[:, 0].float(), found.ious.amax(1).float(),
+                               mask.sum((1, 2, 3)).float()], dim=1)
+        return numbers, torch.cat([mask, found.candidates > 0], dim=1)
 
     def _store(self, jobs: Sequence[Job], found: StepOutputs) -> None:
+        lessons = Lessons(found.numbers, found.masks) if self._learns else None
         for row, job in enumerate(jobs):
             one = slice(row, row + 1)
-            job.memory.tracked[job.frame_index] = {
+            job.memory.remember(job.frame_index, {
                 'maskmem_features': found.memory_maps[one],
                 'maskmem_pos_enc': _map_position(job.memory),
                 'pred_masks': found.logits[one], 'obj_ptr': found.pointers[one],
-                'object_score_logits': found.score_logits[one]}
+                'object_score_logits': found.score_logits[one]},
+                None if lessons is None else lessons.of(row))
 
 
 def _batch_features(jobs: Sequence[Job]) -> list[torch.Tensor]:

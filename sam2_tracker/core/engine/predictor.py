@@ -22,13 +22,16 @@ from sam2_tracker.core.engine.features import (
 )
 from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.mask_summary import summarise_masks
+from sam2_tracker.core.engine.memory.distractor import DistractorMemory
 from sam2_tracker.core.engine.memory.object_memory import (
     LowResMask,
+    MemoryPolicy,
     OBJECT_ID,
     ObjectMemory,
     own_memory,
     own_output,
 )
+from sam2_tracker.core.engine.memory.selective import SelectiveMemory
 from sam2_tracker.core.engine.memory.stock import StockMemory
 from sam2_tracker.core.engine.memory.transfer import (
     CondBank,
@@ -39,7 +42,7 @@ from sam2_tracker.core.engine.memory.transfer import (
 )
 from sam2_tracker.core.engine.memory_attention import fold_values
 from sam2_tracker.core.engine.preprocessing import Preprocessor
-from sam2_tracker.core.engine.stream_predictor import StreamPredictor
+from sam2_tracker.core.engine.stream_predictor import refuse_unfit, StreamPredictor
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.protocols import (
@@ -54,6 +57,8 @@ from sam2_tracker.core.types import MaskRules, MAX_POINTS, PLAIN_MASKS, Prompt, 
 import torch
 
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
+_POLICIES: Mapping[str, Callable[[StreamPredictor], MemoryPolicy]] = {
+    'stock': StockMemory.of, 'selective': SelectiveMemory.of, 'distractor': DistractorMemory.of}
 
 
 class Predictor:
@@ -70,14 +75,16 @@ class Predictor:
     :param max_batch: largest number of objects in one pass
     :param graphs: where work is recorded and replayed from, None for nowhere
     :param on_device: scale pictures and count masks on the device, too; None for on CUDA only
+    :param memory: stock; selective or distractor, which read other frames than SAM 2 by itself
     :raises ModelError: if the model is set up so that results could not be exact
     """
 
     def __init__(self, model: StreamPredictor, precision: str = 'float32',
                  batched: bool | None = None, max_batch: int = 16,
                  graphs: Graphs | None = None, log: Log = silent,
-                 on_device: bool | None = None) -> None:
-        _refuse_unfit(model)
+                 on_device: bool | None = None, memory: str = 'stock') -> None:
+        refuse_unfit(model)
+        refuse_unknown('memory', memory, _POLICIES)
         refuse_unknown('precision', precision, _PRECISIONS)
         self._model = model
         self._device = torch.device(model.device)
@@ -86,7 +93,7 @@ class Predictor:
             model.lower_precision(torch.bfloat16)
             if self._device.type == 'cpu':
                 fold_values(model.memory_attention.layers)
-        self._policy = StockMemory.of(model)
+        self._policy = _POLICIES[memory](model)
         self._graphs = graphs or Graphs()
         self._on_device = self._device.type == 'cuda' if on_device is None else on_device
         self._preprocess = Preprocessor(self.image_size, self._device, self._graphs.encoder, log,
@@ -95,8 +102,10 @@ class Predictor:
         if batched is None:
             batched = self._device.type == 'cuda'
         kernels = AttentionKernels.of(self._device, self._dtype)
-        self._batches = (BatchTracker(model, max_batch, self._graphs.tracking, kernels) if batched
-                         else None)
+        learns = self._policy.learns
+        # SAM 2's own code reads as stock does, so others go through batches, of one if need be.
+        self._batches = (BatchTracker(model, max_batch if batched else 1, self._graphs.tracking,
+                                      kernels, learns) if batched or learns else None)
         self._constants: dict[str, Any] = {}
         self._fingerprint: str | None = None
         # The last: it waits for the weights as they are by now.
@@ -146,13 +155,15 @@ class Predictor:
         side = self.image_size
         picture = np.zeros((side, side, 3), np.uint8)
         features = self.encode(picture)
-        memory = self.new_memory((side, side))
+        # Other policies come to read as much as stock, if what they see is not black.
+        policy = StockMemory.of(self._model)
+        memory = ObjectMemory.empty((side, side), self._device, policy, self._constants)
         middle = np.full((1, 2), side / 2, np.float32)
         prompt = Prompt(points_xy=middle, point_labels=np.ones(1, np.int32))
         output: MaskOutput = self.prompt(memory, 0, features, prompt, clear_previous=False)
         # Only with full windows is there a layout that stays.
         records = self._batches is not None and self._graphs.are_recorded
-        frames = self._policy.longest + 1 if records else 3
+        frames = policy.longest + 1 if records else 3
         for index in range(1, frames):
             output = self.track([TrackStep(memory, index, features)])[0]
         if self._batches is not None and records:
@@ -209,7 +220,8 @@ class Predictor:
         """
         own = own_memory(memory)
         own.refuse_forgotten(frame_index)
-        with self._arithmetic():
+        own.take_in()
+        with self._arithmetic(), self._corrected_by_policy(own, own_features(features)):
             if clear_previous:
                 self._model.clear_all_prompts_in_frame(own.state, frame_index, OBJECT_ID,
                                                        need_output=False)
@@ -219,6 +231,15 @@ class Predictor:
         output = own.output(frame_index)
         assert output is not None
         return output
+
+    def _corrected_by_policy(self, memory: ObjectMemory, features: EncodedFrame
+                             ) -> contextlib.AbstractContextManager[None]:
+        """Let a prompt on a tracked frame read what the policy reads there."""
+        batches = self._batches
+        if batches is None or not self._policy.learns:
+            return contextlib.nullcontext()
+        return self._model.reading_by(
+            lambda frame_index: batches.condition(Job(memory, frame_index, features)))
 
     def _apply(self, memory: ObjectMemory, frame_index: int, prompt: Prompt) -> None:
         """Give SAM 2 a prompt; a box or a mask replaces this frame's prompts."""
@@ -251,6 +272,7 @@ class Predictor:
             raise ValueError('an object can be tracked on one frame at a time')
         with self._arithmetic():
             for job in jobs:
+                job.memory.take_in()
                 self._settle(job.memory)
             self._run([job for job in jobs if job.frame_index not in job.memory.cond])
         return [_finished(job) for job in jobs]
@@ -281,6 +303,7 @@ class Predictor:
         if memory.unsettled:
             self._model.propagate_in_video_preflight(memory.state)
             memory.drop_features()
+            memory.drop_prompted_anchors()
 
     def summarise(self, outputs: Sequence[MaskOutput], object_ids: Sequence[int],
                   video_hw: tuple[int, int], wanted: Wanted,
@@ -358,23 +381,6 @@ def refuse_unknown(name: str, value: str, known: Iterable[str]) -> None:
     """Raise ModelError if a setting has a value that there is not."""
     if value not in known:
         raise ModelError(f'{name} {value!r} is none of {", ".join(known)}')
-
-
-def _refuse_unfit(model: StreamPredictor) -> None:
-    """Raise ModelError if a model is set up so that results could not be exact."""
-    if model.fill_hole_area != 0:
-        # `build_sam2_video_predictor` sets it to 8 after all overrides.
-        raise ModelError(f'the model fills holes up to {model.fill_hole_area} pixels: set '
-                         'fill_hole_area to 0 after building it')
-    if not model.add_all_frames_to_correct_as_cond:
-        raise ModelError('the model must be built with add_all_frames_to_correct_as_cond=true, '
-                         'or corrections fade')
-    for name in ('clear_non_cond_mem_around_input', 'non_overlap_masks',
-                 'non_overlap_masks_for_mem_enc'):
-        if getattr(model, name):
-            raise ModelError(f'the model must be built with {name}=false')
-    if model.training:
-        raise ModelError('the model is in training mode: call eval()')
 
 
 def _check_point_count(memory: ObjectMemory, frame_index: int, new_count: int) -> None:

@@ -5,16 +5,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+import contextlib
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from sam2.sam2_video_predictor import SAM2VideoPredictor
+from sam2_tracker.core.errors import ModelError
 import torch
 from torch import nn
 from torch.nn import functional
 
 _Pair: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 _Arithmetic: TypeAlias = tuple[torch.device, torch.dtype | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """
+    What the mask decoder makes of B frames conditioned on memory.
+
+    :param masks: (B, M, h, w) float32 logits, those to choose from: one, or as many as candidates
+    :param ious: (B, M), the IoUs predicted of them
+    :param chosen: (B, 1, h, w), the one taken
+    :param large: (B, 1, side, side), the same as large as the model's input
+    :param pointers: (B, hidden_dim)
+    :param score_logits: (B, 1)
+    :param candidates: (B, 3, h, w) logits, what the object might be besides
+    """
+
+    masks: torch.Tensor
+    ious: torch.Tensor
+    chosen: torch.Tensor
+    large: torch.Tensor
+    pointers: torch.Tensor
+    score_logits: torch.Tensor
+    candidates: torch.Tensor
 
 
 class StreamPredictor(SAM2VideoPredictor):
@@ -34,6 +61,7 @@ class StreamPredictor(SAM2VideoPredictor):
             self.memory_encoder.position_encoding, (side, side))
         self._no_prompt: dict[_Arithmetic, _Pair] = {}
         self._dense: dict[_Arithmetic, torch.Tensor] = {}
+        self._reader: Callable[[int], torch.Tensor] | None = None
 
     def lower_precision(self, dtype: torch.dtype) -> None:
         """
@@ -55,12 +83,25 @@ class StreamPredictor(SAM2VideoPredictor):
         :param backbone_features: (B, C, h, w), conditioned on memory
         :returns: stock's seven tensors; the second has only the chosen mask
         """
-        sparse, dense = self._embed_prompt(backbone_features, point_inputs, mask_inputs)
-        masks, ious, tokens, score_logits = self.sam_mask_decoder(
-            image_embeddings=backbone_features, image_pe=self._dense_positions(backbone_features),
-            sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense,
-            multimask_output=multimask_output, repeat_image=False,
+        found = self.decode(backbone_features, point_inputs, mask_inputs, high_res_features,
+                            multimask_output)
+        return (found.masks, found.large, found.ious, found.chosen, found.large, found.pointers,
+                found.score_logits)
+
+    def decode(self, conditioned: torch.Tensor, point_inputs: Any,
+               mask_inputs: torch.Tensor | None, high_res_features: list[torch.Tensor] | None,
+               multimask_output: bool) -> Decoded:
+        """
+        Predict masks, and keep the candidates of a model that has but one while tracking.
+
+        :param conditioned: (B, C, h, w) features of frames, conditioned on memory
+        """
+        sparse, dense = self._embed_prompt(conditioned, point_inputs, mask_inputs)
+        every, every_iou, every_token, score_logits = self.sam_mask_decoder.predict_masks(
+            image_embeddings=conditioned, image_pe=self._dense_positions(conditioned),
+            sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense, repeat_image=False,
             high_res_features=high_res_features)
+        masks, ious, tokens = self._to_choose_from(every, every_iou, every_token, multimask_output)
         if self.pred_obj_scores:
             masks = torch.where((score_logits > 0)[:, None, None], masks, NO_OBJ_SCORE)
         masks, token = masks.float(), tokens[:, 0]
@@ -71,8 +112,41 @@ class StreamPredictor(SAM2VideoPredictor):
                 token = tokens[torch.arange(len(tokens), device=tokens.device), best]
         else:
             chosen, large = masks, self._enlarge(masks)
-        pointer = self._pointer(token, score_logits)
-        return masks, large, ious, chosen, large, pointer, score_logits
+        pointers = self._pointer(token, score_logits)
+        return Decoded(masks, ious, chosen, large, pointers, score_logits, every[:, 1:])
+
+    def _to_choose_from(self, masks: torch.Tensor, ious: torch.Tensor, tokens: torch.Tensor,
+                        multimask_output: bool) -> tuple[torch.Tensor, ...]:
+        """Return the masks that the decoder itself would give, their IoUs, and their tokens."""
+        decoder = self.sam_mask_decoder
+        if not multimask_output:
+            if decoder.dynamic_multimask_via_stability:
+                masks, ious = decoder._dynamic_multimask_via_stability(masks, ious)
+            return masks[:, :1], ious[:, :1], tokens[:, :1]
+        tokens = tokens[:, 1:] if decoder.use_multimask_token_for_obj_ptr else tokens[:, :1]
+        return masks[:, 1:], ious[:, 1:], tokens
+
+    @contextlib.contextmanager
+    def reading_by(self, reader: Callable[[int], torch.Tensor]) -> Iterator[None]:
+        """
+        Let a prompt on a tracked frame read memory in another way than SAM 2's own.
+
+        :param reader: returns a frame's features conditioned on memory, (1, C, h, w)
+        """
+        self._reader = reader
+        try:
+            yield
+        finally:
+            self._reader = None
+
+    def _prepare_memory_conditioned_features(self, frame_idx: int, is_init_cond_frame: bool,
+                                             **inputs: Any) -> torch.Tensor:
+        """Condition a frame's features on memory, as stock does or as `reading_by` was told."""
+        if self._reader is not None and not is_init_cond_frame:
+            return self._reader(frame_idx)
+        conditioned: torch.Tensor = super()._prepare_memory_conditioned_features(
+            frame_idx=frame_idx, is_init_cond_frame=is_init_cond_frame, **inputs)
+        return conditioned
 
     def _choose(self, masks: torch.Tensor, best: torch.Tensor) -> _Pair:
         """Pick each object's best mask, as it is and at the size of the model's input."""
@@ -129,6 +203,23 @@ class StreamPredictor(SAM2VideoPredictor):
         if key not in self._dense:
             self._dense[key] = self.sam_prompt_encoder.get_dense_pe()
         return self._dense[key]
+
+
+def refuse_unfit(model: StreamPredictor) -> None:
+    """Raise ModelError if a model is set up so that results could not be exact."""
+    if model.fill_hole_area != 0:
+        # `build_sam2_video_predictor` sets it to 8 after all overrides.
+        raise ModelError(f'the model fills holes up to {model.fill_hole_area} pixels: set '
+                         'fill_hole_area to 0 after building it')
+    if not model.add_all_frames_to_correct_as_cond:
+        raise ModelError('the model must be built with add_all_frames_to_correct_as_cond=true, '
+                         'or corrections fade')
+    for name in ('clear_non_cond_mem_around_input', 'non_overlap_masks',
+                 'non_overlap_masks_for_mem_enc'):
+        if getattr(model, name):
+            raise ModelError(f'the model must be built with {name}=false')
+    if model.training:
+        raise ModelError('the model is in training mode: call eval()')
 
 
 class SharedPositions(nn.Module):

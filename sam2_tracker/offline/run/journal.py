@@ -244,6 +244,7 @@ def _of_settings(settings: Settings) -> dict[str, str]:
     memory = settings.load_memory
     return {
         'model': repr(settings.model),
+        'memory policy': settings.tracking.memory,
         'tracking settings': repr(settings.tracking),
         'topic or rate': repr(settings.source),
         'clock': settings.clock.value,

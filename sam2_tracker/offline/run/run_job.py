@@ -188,4 +188,5 @@ def build_model(settings: Settings, log: Log = silent) -> Predictor:
     from sam2_tracker.models.loader import build_tracking_predictor
 
     use_threads(settings.threads or core_count_for_two())
-    return build_tracking_predictor(settings.model, settings.tracking.max_cond_frames, log)
+    tracking = settings.tracking
+    return build_tracking_predictor(settings.model, tracking.max_cond_frames, log, tracking.memory)

@@ -72,8 +72,9 @@ class Sam2Loader:
         from sam2_tracker.models.loader import build_tracking_predictor
 
         _check_cancelled(cancelled)
-        predictor = build_tracking_predictor(config.model, config.tracking.max_cond_frames,
-                                             self._log)
+        tracking = config.tracking
+        predictor = build_tracking_predictor(config.model, tracking.max_cond_frames, self._log,
+                                             tracking.memory)
         _check_cancelled(cancelled)
         predictor.warm_up()
         return predictor

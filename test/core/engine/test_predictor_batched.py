@@ -95,13 +95,13 @@ def test_objects_of_one_layout_go_through_the_model_together(batched, encoded, m
 def test_a_batch_is_no_larger_than_allowed(predictor, encoded, monkeypatch):
     small = Predictor(predictor.model, batched=True, max_batch=2)
     sizes = []
-    heads = small.model._forward_sam_heads
+    decode = small.model.decode
     stream = Stream(small, encoded)
     for number in range(5):
         stream.add(number, 0, disc_mask(number % 3, 0))
     stream.track(1, 2)
-    monkeypatch.setattr(small.model, '_forward_sam_heads', lambda **inputs: (
-        sizes.append(len(inputs['backbone_features'])), heads(**inputs))[1])
+    monkeypatch.setattr(small.model, 'decode', lambda conditioned, *inputs: (
+        sizes.append(len(conditioned)), decode(conditioned, *inputs))[1])
     stream.track(2, 3)
     assert sizes == [2, 2, 1]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.memory.entry import Entry, Lesson
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.protocols import MaskOutput, Memory
 import torch
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 OBJECT_ID = 1
 # The pointers' time encoding is scaled by min(num_frames, 16), so a stream must look endless.
 _NUM_FRAMES = 2**31
-# What the model remembers of one frame, as SAM 2 keeps it.
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,33 +72,46 @@ class Reading:
 
 
 class MemoryPolicy(Protocol):
-    """What is read of an object's memory for a frame, and what may be forgotten of it."""
+    """What is read of an object's memory for a frame, forgotten of it, and learnt from results."""
 
     @property
     def longest(self) -> int:
-        """Return how many frames back of a frame anything tracked is read."""
+        """Return how many frames back of a frame SAM 2 itself reads anything tracked."""
+
+    @property
+    def learns(self) -> bool:
+        """Return whether results are learnt from; if not, `learn` is never called."""
 
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
-        """Gather what is read to track an object onto a frame."""
+        """Gather what is read to track an object onto a frame, or to correct it there."""
 
     def forget(self, memory: ObjectMemory, oldest_index: int) -> None:
         """Drop the results that no frame from this one on can read any more."""
+
+    def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
+        """Take in what the result on a frame taught; it is still in `memory.tracked`."""
 
 
 class ObjectMemory:
     """
     All that SAM 2 knows of one object.
 
+    What a result teaches is taken in when the memory is used next: until then it need not leave
+    the device.
+
     :param state: a stock inference state with this one object
-    :param policy: what is read of it, and what may be forgotten
+    :param policy: what is read of it, forgotten and learnt
     :param oldest_index: no earlier frame can be prompted or tracked exactly any more
+    :param anchors: tracked frames that a policy remembers beside the prompted ones
     """
 
-    def __init__(self, state: dict[str, Any], policy: MemoryPolicy,
-                 oldest_index: int = 0) -> None:
+    def __init__(self, state: dict[str, Any], policy: MemoryPolicy, oldest_index: int = 0,
+                 anchors: Mapping[int, Entry] | None = None) -> None:
         self.state = state
         self.policy = policy
         self.oldest_index = oldest_index
+        self.anchors = dict(anchors or {})
+        self._lesson: tuple[int, Lesson] | None = None
 
     @classmethod
     def empty(cls, video_hw: tuple[int, int], device: torch.device, policy: MemoryPolicy,
@@ -181,7 +193,8 @@ class ObjectMemory:
         return sum(held.values())
 
     def _held_tensors(self) -> Iterator[torch.Tensor]:
-        for entry in (*self.cond.values(), *self.tracked.values(), *self.unsettled.values()):
+        for entry in (*self.cond.values(), *self.tracked.values(), *self.unsettled.values(),
+                      *self.anchors.values()):
             yield from _tensors({key: value for key, value in entry.items()
                                  if key != 'maskmem_pos_enc'})
         yield from _tensors(self.state['point_inputs_per_obj'])
@@ -199,6 +212,7 @@ class ObjectMemory:
 
     def fork(self, video_hw: tuple[int, int] | None = None) -> ObjectMemory:
         """Return an independent copy, for source images of another size if that is given."""
+        self.take_in()
         height, width = video_hw or self.video_hw
         state = {**self.state, 'video_height': height, 'video_width': width}
         for key in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
@@ -211,12 +225,32 @@ class ObjectMemory:
             0: {key: {index: dict(entry) for index, entry in entries.items()}
                 for key, entries in temporary.items()}}
         state['cached_features'] = dict(self.state['cached_features'])
-        return ObjectMemory(state, self.policy, self.oldest_index)
+        return ObjectMemory(state, self.policy, self.oldest_index, self.anchors)
+
+    def remember(self, frame_index: int, entry: Entry, lesson: Lesson | None = None) -> None:
+        """
+        Store the result on a tracked frame.
+
+        :param lesson: what can be learnt from it
+        """
+        self.anchors.pop(frame_index, None)
+        self.tracked[frame_index] = entry
+        self._lesson = None if lesson is None else (frame_index, lesson)
+
+    def take_in(self) -> None:
+        """Learn from the newest result, if that has not been done; before anything is read."""
+        if self._lesson is not None:
+            frame_index, lesson = self._lesson
+            if frame_index in self.tracked:
+                self.policy.learn(self, frame_index, lesson)
+            self._lesson = None
 
     def rewind(self, frame_index: int) -> None:
         """Forget what was tracked after a frame; prompts there stay."""
-        for index in [index for index in self.tracked if index > frame_index]:
-            del self.tracked[index]
+        self.take_in()
+        for entries in (self.tracked, self.anchors):
+            for index in [index for index in entries if index > frame_index]:
+                del entries[index]
         kept = self.cond.keys() | self.unsettled.keys()
         for index in [index for index in self.frames_tracked
                       if index > frame_index and index not in kept]:
@@ -231,17 +265,22 @@ class ObjectMemory:
 
     def adopt(self, frame_index: int, other: ObjectMemory) -> None:
         """Take over the tracked result on a frame from another memory of the same object."""
+        self.take_in()
+        other.take_in()
         if frame_index in other.tracked:
-            self.tracked[frame_index] = other.tracked[frame_index]
+            self.remember(frame_index, other.tracked[frame_index])
+            if frame_index in other.anchors:
+                self.anchors[frame_index] = other.anchors[frame_index]
             self.frames_tracked[frame_index] = {'reverse': False}
 
     def forget_output(self, frame_index: int) -> None:
         """Forget the result on one frame, so that a prompt there is not hinted at by it."""
         self.tracked.pop(frame_index, None)
+        self.anchors.pop(frame_index, None)
 
     def forget_prompts(self, frame_index: int) -> None:
         """Forget the prompts on a frame and its result: it is as if no tracking had come to it."""
-        by_frame = (self.cond, self.tracked, self.unsettled, self.frames_tracked,
+        by_frame = (self.cond, self.tracked, self.unsettled, self.anchors, self.frames_tracked,
                     self.state['point_inputs_per_obj'][0], self.state['mask_inputs_per_obj'][0],
                     self.state['cached_features'])
         for held in by_frame:
@@ -255,6 +294,11 @@ class ObjectMemory:
         """Let go of the features of all frames but those whose memory is to be encoded."""
         cached = self.state['cached_features']
         self.state['cached_features'] = {index: cached[index] for index in self.unsettled}
+
+    def drop_prompted_anchors(self) -> None:
+        """Let prompted frames be nothing else: they are read as what they are."""
+        for index in self.anchors.keys() & self.cond.keys():
+            del self.anchors[index]
 
     def refuse_forgotten(self, frame_index: int) -> None:
         """Raise FrameError if what a prompt or result on a frame would read was pruned."""
@@ -270,6 +314,8 @@ class ObjectMemory:
         `newest_index` and for prompts and replays on any of the last `look_back` frames.
         """
         oldest = self.oldest_index = max(newest_index - look_back, self.oldest_index)
+        if self._lesson is not None and self._lesson[0] < oldest:
+            self.take_in()
         self.policy.forget(self, oldest)
         for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
             by_frame = self.state[name][0]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam2.modeling.sam2_utils import select_closest_cond_frames
-from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory, Reading
+from sam2_tracker.core.engine.memory.entry import Entry, Lesson, without
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
@@ -45,6 +46,11 @@ class StockMemory:
         """Return how many frames back of a frame anything tracked is read."""
         return max(self.maps, self.pointers)
 
+    @property
+    def learns(self) -> bool:
+        """Return False: what is read depends on frame numbers only."""
+        return False
+
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
         """Gather what stock SAM 2 would read to track an object forward onto a frame."""
         selected, left_out = select_closest_cond_frames(frame_index, memory.cond,
@@ -65,7 +71,11 @@ class StockMemory:
     def forget(self, memory: ObjectMemory, oldest_index: int) -> None:
         """Drop the results that no frame from this one on can read any more."""
         self._forget_tracked(memory, oldest_index)
-        self._forget_cond(memory, oldest_index)
+        # Those that SAM 2 leaves out still serve as plain memories within the windows.
+        forget_prompted(memory, oldest_index, self.max_cond_frames, oldest_index - self.longest)
+
+    def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
+        """Learn nothing."""
 
     def _forget_tracked(self, memory: ObjectMemory, oldest_index: int) -> None:
         for index, entry in list(memory.tracked.items()):
@@ -74,27 +84,30 @@ class StockMemory:
             if index < oldest_index - self.longest:
                 del memory.tracked[index]
             elif index < oldest_index - self.maps:
-                memory.tracked[index] = _without(entry, 'pred_masks', 'maskmem_features')
+                memory.tracked[index] = without(entry, 'pred_masks', 'maskmem_features')
             else:
-                memory.tracked[index] = _without(entry, 'pred_masks')
+                memory.tracked[index] = without(entry, 'pred_masks')
 
-    def _forget_cond(self, memory: ObjectMemory, oldest_index: int) -> None:
-        """
-        Keep the prompted frames that any frame from `oldest_index` on can select.
 
-        SAM 2 selects K by distance, hence the K newest of the old ones; those that it leaves out
-        still serve as plain memories within the windows. One more than K is kept because SAM 2
-        orders its memories differently once there is something to leave out.
-        """
-        reach = oldest_index - self.longest
-        old = sorted(index for index in memory.cond if index < oldest_index)
-        surplus = old[:-(self.max_cond_frames + 1)] if self.max_cond_frames > 0 else []
-        for index in surplus:
-            if index < reach:
-                del memory.cond[index]
-        for index in old:
-            if index in memory.cond:
-                memory.cond[index] = _without(memory.cond[index], 'pred_masks')
+def forget_prompted(memory: ObjectMemory, oldest_index: int, max_cond_frames: int,
+                    reach: int) -> None:
+    """
+    Keep the prompted frames that any frame from `oldest_index` on can select.
+
+    SAM 2 selects K by distance, hence the K newest of the old ones. One more than K is kept
+    because SAM 2 orders its memories differently once there is something to leave out.
+
+    :param max_cond_frames: K, -1 for all
+    :param reach: frames from this one on are kept whether they can be selected or not
+    """
+    old = sorted(index for index in memory.cond if index < oldest_index)
+    surplus = old[:-(max_cond_frames + 1)] if max_cond_frames > 0 else []
+    for index in surplus:
+        if index < reach:
+            del memory.cond[index]
+    for index in old:
+        if index in memory.cond:
+            memory.cond[index] = without(memory.cond[index], 'pred_masks')
 
 
 def _map_frames(model: SAM2Base, frame_index: int) -> Iterator[tuple[int, int]]:
@@ -107,19 +120,22 @@ def _map_frames(model: SAM2Base, frame_index: int) -> Iterator[tuple[int, int]]:
 
 def _read_pointers(model: SAM2Base, selected: dict[int, Entry], tracked: dict[int, Entry],
                    frame_index: int, reading: Reading) -> None:
-    for index, entry in selected.items():
-        if index <= frame_index or not model.only_obj_ptrs_in_the_past_for_eval:
-            age = frame_index - index
-            reading.ages.append(age if model.use_signed_tpos_enc_to_obj_ptrs else abs(age))
-            reading.pointers.append(entry['obj_ptr'])
+    read_prompted_pointers(model, selected, frame_index, reading)
     for age in range(1, min(model.max_obj_ptrs_in_encoder, frame_index + 1)):
         if frame_index - age in tracked:
             reading.ages.append(age)
             reading.pointers.append(tracked[frame_index - age]['obj_ptr'])
 
 
-def _without(entry: Entry, *names: str) -> Entry:
-    """Return an entry that has None for some names: entries are shared between forks."""
-    if all(entry[name] is None for name in names):
-        return entry
-    return {**entry, **dict.fromkeys(names)}
+def read_prompted_pointers(model: SAM2Base, selected: dict[int, Entry], frame_index: int,
+                           reading: Reading) -> None:
+    """
+    Add the pointers of the prompted frames that are read, at their true ages.
+
+    :param selected: these frames
+    """
+    for index, entry in selected.items():
+        if index <= frame_index or not model.only_obj_ptrs_in_the_past_for_eval:
+            age = frame_index - index
+            reading.ages.append(age if model.use_signed_tpos_enc_to_obj_ptrs else abs(age))
+            reading.pointers.append(entry['obj_ptr'])

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 import hashlib
 from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
-from sam2_tracker.core.engine.memory.object_memory import Entry, ObjectMemory, own_memory
+from sam2_tracker.core.engine.memory.entry import Entry, Seen
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.protocols import Memory
 from sam2_tracker.core.text import shown
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 _BANK_FIELDS = ('maps', 'pointers', 'score_logits')
 # What later frames read of a frame; how its mask looked is not among it.
 _ENTRY_FIELDS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
-_KINDS = ('cond', 'tracked')
+_KINDS = ('cond', 'tracked', 'anchor')
+# What a policy learnt of a tracked frame, as a tensor of three numbers.
+_SEEN = 'seen'
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 # Measured with nano: what it learns is below 45, and scores are no numbers any more from about
 # 1e19 on, where a square is infinite in float32.
@@ -159,15 +162,19 @@ def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
     :returns: None after a prompt on the newest frame: its memory is encoded with the next one
     """
     own = own_memory(memory)
+    own.take_in()
     if own.unsettled:
         return None
     found = {}
-    for kind, entries in zip(_KINDS, (own.cond, own.tracked), strict=True):
+    for kind, entries in zip(_KINDS, (own.cond, own.tracked, own.anchors), strict=True):
         # SAM 2 reads them in the order in which they came.
         for order, (index, entry) in enumerate(entries.items()):
             for field in _ENTRY_FIELDS:
                 if entry[field] is not None:
                     found[f'{kind}.{order}.{index}.{field}'] = entry[field].cpu().contiguous()
+            if _SEEN in entry:
+                numbers = torch.tensor(astuple(entry[_SEEN]), dtype=torch.float64)
+                found[f'{kind}.{order}.{index}.{_SEEN}'] = numbers
     return found
 
 
@@ -181,32 +188,44 @@ def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tens
     :raises ModelError: if it is not such a state
     """
     try:
-        entries = _entries(state)
+        entries = _entries(state, memory.policy.learns)
     except (ValueError, KeyError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
-    for kind, target in zip(_KINDS, (memory.cond, memory.tracked), strict=True):
+    targets = memory.cond, memory.tracked, memory.anchors
+    for kind, target in zip(_KINDS, targets, strict=True):
         for (_, index), entry in sorted(entries[kind].items()):
             target[index] = {**_on(position.device, entry), 'maskmem_pos_enc': [position]}
 
 
-def _entries(state: Mapping[str, Any]) -> dict[str, dict[tuple[int, int], Entry]]:
-    """Return each kind's entries by order and frame."""
+def _entries(state: Mapping[str, Any], learns: bool) -> dict[str, dict[tuple[int, int], Entry]]:
+    """
+    Return each kind's entries by order and frame.
+
+    :param learns: whether it must be known how the object was seen on tracked frames
+    """
     entries: dict[str, dict[tuple[int, int], Entry]] = {kind: {} for kind in _KINDS}
     for name, tensor in state.items():
         kind, order, frame, field = name.split('.')
-        if field not in _ENTRY_FIELDS:
+        if field not in (*_ENTRY_FIELDS, _SEEN):
             raise ValueError(f'{name} is unknown')
         key = int(order), int(frame)
         entry = entries[kind].setdefault(key, dict.fromkeys((*_ENTRY_FIELDS, 'pred_masks')))
-        entry[field] = tensor
-    cond, tracked = (list(entries[kind].values()) for kind in _KINDS)
+        entry[field] = _seen_of(tensor) if field == _SEEN else tensor
+    cond, tracked, anchors = (list(entries[kind].values()) for kind in _KINDS)
     # Maps of tracked frames are forgotten before their pointers.
-    found = [entry[field] for entry in cond for field in _ENTRY_FIELDS]
+    found = [entry[field] for entry in (*cond, *anchors) for field in _ENTRY_FIELDS]
     found += [entry['obj_ptr'] for entry in tracked]
-    if not cond or any(tensor is None for tensor in found):
+    found += [entry.get(_SEEN) for entry in tracked if learns]
+    if not cond or any(value is None for value in found):
         raise ValueError('something is missing')
     return entries
 
 
+def _seen_of(numbers: torch.Tensor) -> Seen:
+    score_logit, iou, area = (float(number) for number in numbers)
+    return Seen(score_logit, iou, int(area))
+
+
 def _on(device: torch.device, entry: Entry) -> Entry:
-    return {field: None if value is None else value.to(device) for field, value in entry.items()}
+    return {field: value.to(device) if isinstance(value, torch.Tensor) else value
+            for field, value in entry.items()}

@@ -1,0 +1,124 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What is remembered of an object on one frame, and what was seen of it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from sam2_tracker.core.types import BoolArray
+import torch
+
+# What the model remembers of one frame, as SAM 2 keeps it; 'seen' is ours.
+Entry = dict[str, Any]
+_TENSORS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
+
+
+@dataclass(frozen=True)
+class Seen:
+    """
+    What the model thought of an object on a frame on which it was tracked.
+
+    :param score_logit: the object score before the sigmoid
+    :param iou: the IoU that the model predicts of its mask with the true one
+    :param area: pixels of that mask, as the model gives it: side / 4 squared in all
+    """
+
+    score_logit: float
+    iou: float
+    area: int
+
+    @property
+    def visible(self) -> bool:
+        """Return whether the object was there, and had a mask."""
+        return self.score_logit > 0 and self.area > 0
+
+    @property
+    def certainty(self) -> float:
+        """Return how surely the object was seen: from 0, not at all, to 1."""
+        # 2 * sigmoid(s) - 1, where it can't overflow.
+        return max(0.0, math.tanh(self.score_logit / 2)) * self.iou
+
+
+class Lesson(Protocol):
+    """What one object's result on one frame can teach; waits for the device when it is asked."""
+
+    @property
+    def seen(self) -> Seen:
+        """Return the result in numbers."""
+
+    def masks(self) -> BoolArray:
+        """Return the mask, and what else it might have been: (1 + candidates, h, w) bool."""
+
+
+class Lessons:
+    """
+    The results of a batch on their way to the host: numbers at once, masks only if asked for.
+
+    :param numbers: (B, 3) float32: score logit, predicted IoU, area
+    :param masks: (B, 1 + candidates, h, w) bool
+    """
+
+    def __init__(self, numbers: torch.Tensor, masks: torch.Tensor) -> None:
+        self._numbers = numbers
+        self._masks = masks
+        self._copied: torch.cuda.Event | None = None
+        self._seen: tuple[Seen, ...] | None = None
+        if numbers.is_cuda:
+            pinned = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+            self._numbers = pinned.copy_(numbers, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record(torch.cuda.current_stream(numbers.device))
+
+    def of(self, row: int) -> Lesson:
+        """Return what one of the objects can learn."""
+        return _OneOf(self, row)
+
+    def seen(self, row: int) -> Seen:
+        """Return one object's result in numbers."""
+        if self._seen is None:
+            if self._copied is not None:
+                self._copied.synchronize()
+            self._seen = tuple(Seen(float(score), float(iou), int(area))
+                               for score, iou, area in self._numbers.numpy())
+        return self._seen[row]
+
+    def masks(self, row: int) -> BoolArray:
+        """Copy one object's masks to the host."""
+        return np.asarray(self._masks[row].cpu().numpy(), np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class _OneOf:
+    lessons: Lessons
+    row: int
+
+    @property
+    def seen(self) -> Seen:
+        return self.lessons.seen(self.row)
+
+    def masks(self) -> BoolArray:
+        return self.lessons.masks(self.row)
+
+
+def without(entry: Entry, *names: str) -> Entry:
+    """Return an entry that has None for some names: entries are shared between forks."""
+    if all(entry[name] is None for name in names):
+        return entry
+    return {**entry, **dict.fromkeys(names)}
+
+
+def owned(entry: Entry) -> Entry:
+    """
+    Return an entry whose tensors are all that their memory holds.
+
+    A batch's row is a view: whoever keeps it keeps what all objects of the batch had.
+    """
+    rows = {name: entry[name] for name in _TENSORS
+            if entry[name] is not None
+            and entry[name].untyped_storage().nbytes() > entry[name].nbytes}
+    return {**entry, **{name: tensor.clone() for name, tensor in rows.items()}} if rows else entry

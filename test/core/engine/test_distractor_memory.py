@@ -1,0 +1,182 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""Anchors: what becomes one, how they are read, and that every object ends up with one layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from policy_rig import hidden_in, made_up, MadeUp, Recorder, small_model, taught
+import pytest
+from sam2_tracker.core.engine.memory.distractor import box_overlap, DistractorMemory
+from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
+from sam2_tracker.core.types import BoolArray
+from stock import CLIP_FRAMES, disc_mask, disc_xy, points, Stream
+
+SEEN_LONG_ENOUGH = 31
+ALWAYS_SEEN = hidden_in()
+
+
+@pytest.fixture(scope='module')
+def recorder(predictor) -> Recorder:
+    """Give a model with 7 maps and 16 pointers, as the large ones have."""
+    return Recorder(predictor.model, 'distractor')
+
+
+@pytest.fixture
+def tracked(recorder, encoded) -> Callable[..., ObjectMemory]:
+    """Track one object on made-up lessons, prompted on some frames."""
+    def track(frames: int, lessons: Callable[[int], MadeUp] = ALWAYS_SEEN,
+              prompted: tuple[int, ...] = (0,), look_back: int = 0) -> ObjectMemory:
+        stream = Stream(recorder, lambda index: encoded(index % CLIP_FRAMES), look_back)
+        stream.policy = taught(recorder._policy, lessons)
+        for index in range(frames):
+            if index in prompted:
+                stream.add(1, index, disc_mask(0, index % CLIP_FRAMES))
+            stream.track(index, index + 1)
+        memory = stream.memories[1]
+        memory.take_in()
+        return memory
+
+    return track
+
+
+def reading(recorder: Recorder, memory: ObjectMemory, index: int):
+    return memory.policy.read(recorder.model, memory, index)
+
+
+def test_after_31_frames_visible_without_a_gap_all_objects_share_one_layout(recorder, tracked):
+    alike = hidden_in(look_alike=True)
+    memories = {
+        'one prompt': tracked(SEEN_LONG_ENOUGH + 1),
+        'three prompts': tracked(SEEN_LONG_ENOUGH + 3, prompted=(0, 1, 2)),
+        'six prompts': tracked(SEEN_LONG_ENOUGH + 12, prompted=(0, 2, 4, 6, 8, 11)),
+        'look-alikes': tracked(SEEN_LONG_ENOUGH + 8, alike),
+        'prompts and look-alikes': tracked(SEEN_LONG_ENOUGH + 12, alike, (0, 2, 4, 6, 8, 11))}
+    layouts = {name: reading(recorder, memory, memory.last_index + 1).layout
+               for name, memory in memories.items()}
+    assert layouts == dict.fromkeys(memories, (7, 16))
+    assert [bool(memory.anchors) for memory in memories.values()] == [False] * 3 + [True] * 2
+
+
+def test_objects_seen_less_have_fewer_maps_and_form_a_batch_of_their_own(recorder, tracked):
+    lessons = hidden_in(range(4, 11), range(14, 16), range(19, 26))
+    memory = tracked(31, lessons)
+    # Frames 5, 10, 15, 20 and 25 were hidden, 14 others were not.
+    assert reading(recorder, memory, 31).layout == (2, 15)
+
+
+def test_hidden_frames_are_kept_within_the_look_back_and_never_read(recorder, tracked):
+    memory = tracked(60, hidden_in(range(20, 60)), look_back=3)
+    found = reading(recorder, memory, 60)
+    assert set(memory.tracked) >= {56, 57, 58, 59}
+    assert found.layout == (5, 16)
+    # Frames 19, 15, 10, 5 and the prompted one; what is older than 15 frames looks 15 old.
+    assert found.map_times == [6, 0, 1, 2, 3]
+    assert found.ages == [60, *[15] * 15]
+
+
+def test_recent_frames_keep_their_true_ages(recorder, tracked):
+    assert reading(recorder, tracked(40), 40).ages == [40, *range(1, 15), 15]
+
+
+@pytest.mark.parametrize(('prompted', 'anchors'), [((0,), 3), ((0, 1), 2), ((0, 1, 2, 3, 4), 1)])
+def test_prompted_frames_are_read_before_anchors_and_leave_room_for_one(
+        recorder, tracked, prompted, anchors):
+    memory = tracked(60, hidden_in(look_alike=True), prompted)
+    found = reading(recorder, memory, 60)
+    newest = sorted(prompted, reverse=True)[:3]
+    learnt = sorted(memory.anchors, reverse=True)[:anchors]
+    assert found.ages[:4] == [60 - index for index in (*newest, *learnt)]
+    assert found.map_times == [6, 6, 6, 6, 0, 1, 2]
+
+
+def test_without_a_look_alike_four_prompted_frames_are_read(recorder, tracked):
+    found = reading(recorder, tracked(40, prompted=(0, 1, 2, 3, 4)), 40)
+    assert found.ages[:4] == [36, 37, 38, 39]
+    assert found.map_times == [6, 6, 6, 6, 0, 1, 2]
+
+
+def test_an_anchor_is_not_read_a_second_time_as_a_recent_frame(recorder, tracked):
+    memory = tracked(39, hidden_in(look_alike=True))
+    found = reading(recorder, memory, 39)
+    assert 38 in memory.anchors
+    assert len({tensor.data_ptr() for tensor in found.maps}) == 7
+    assert sorted(found.ages) == sorted(set(found.ages))
+
+
+@pytest.mark.parametrize(('odd', 'learns'), [
+    ({}, True), ({'look_alike': False}, False), ({'score': -1.0}, False), ({'iou': 0.8}, False),
+    ({'area': 121}, False), ({'area': 79}, False), ({'area': 81}, True)],
+    ids=['all', 'no look-alike', 'hidden', 'unsure', 'larger', 'smaller', 'nearly as small'])
+def test_an_anchor_has_a_look_alike_a_sure_mask_and_its_usual_size(tracked, odd, learns):
+    plain = made_up(look_alike=False)
+    memory = tracked(21, lambda index: made_up(**odd) if index == 20 else plain)
+    assert list(memory.anchors) == ([20] if learns else [])
+
+
+def test_anchors_are_more_than_five_frames_apart(tracked):
+    memory = tracked(30, hidden_in(look_alike=True), look_back=40)
+    assert list(memory.anchors) == [2, 8, 14, 20, 26]
+
+
+def test_a_prompt_takes_the_place_of_an_anchor(tracked, recorder, encoded):
+    memory = tracked(20, hidden_in(look_alike=True), look_back=10)
+    assert 14 in memory.anchors
+    corrected = memory.fork()
+    corrected.rewind(14)
+    recorder.prompt(corrected, 14, encoded(14), points([disc_xy(0, 14)]), False)
+    recorder.taught(corrected, corrected.video_hw)
+    assert (14 in corrected.anchors, 14 in corrected.cond_indices) == (False, True)
+    assert 14 in memory.anchors
+
+
+def test_going_back_forgets_anchors_that_come_later_and_a_fork_keeps_its_own(tracked):
+    memory = tracked(30, hidden_in(look_alike=True), look_back=20)
+    fork = memory.fork()
+    fork.rewind(14)
+    assert (max(fork.anchors), max(memory.anchors)) == (14, 26)
+
+
+def test_what_is_adopted_comes_with_its_numbers_and_its_anchor(tracked):
+    memory = tracked(27, hidden_in(look_alike=True), look_back=20)
+    other = memory.fork()
+    other.rewind(20)
+    for index in range(21, 27):
+        other.adopt(index, memory)
+    assert list(other.anchors) == list(memory.anchors)
+    assert other.tracked[25]['seen'] == memory.tracked[25]['seen']
+
+
+def test_exported_banks_hold_prompted_frames_only(tracked, recorder):
+    memory = tracked(40, hidden_in(look_alike=True), (0, 3))
+    assert memory.anchors
+    assert len(recorder.export_cond(memory)) == 2
+    assert recorder.taught(memory, memory.video_hw).anchors == {}
+
+
+def test_nano_has_room_for_two_anchors(one_thread):
+    small = DistractorMemory.of(small_model())
+    assert (small.maps, small.pointers, small.anchors) == (4, 16, 2)
+
+
+def drawn(boxes: Mapping[int, tuple[slice, slice]]) -> BoolArray:
+    masks = np.zeros((4, 40, 40), np.bool_)
+    for number, place in boxes.items():
+        masks[number][place] = True
+    return masks
+
+
+def test_the_box_of_mask_and_look_alike_is_compared_with_the_masks_own():
+    own = np.s_[0:10, 0:10]
+    assert box_overlap(drawn({0: own})) == 1.0
+    assert box_overlap(drawn({0: own, 1: own})) == 1.0
+    assert box_overlap(drawn({0: own, 1: own, 2: np.s_[0:10, 10:20]})) == 0.5
+    assert box_overlap(drawn({0: own, 1: np.s_[0:12, 0:10], 3: np.s_[30:40, 30:40]})) == 1 / 16
+
+
+def test_of_a_candidate_the_largest_region_outside_the_mask_counts():
+    masks = drawn({0: np.s_[0:10, 0:10], 1: np.s_[0:10, 12:20]})
+    masks[1, 39, 39] = True
+    assert box_overlap(masks) == 0.5
