@@ -209,6 +209,13 @@ class TrackingConfig:
         between=(0, 1000000),
         option=Option('fill holes of up to so many pixels (%(default)s)', 'PX'),
     )
+    min_island_area: int = setting(
+        0,
+        "Parts of fewer source pixels are dropped from published masks, but an object's largest.",
+        when=When.LIVE,
+        between=(0, 1000000),
+        option=Option('drop parts of fewer pixels, but the largest (%(default)s)', 'PX'),
+    )
 
 
 @dataclass(frozen=True)

@@ -152,10 +152,17 @@ class MaskRules:
 
     :param threshold: logit above which a pixel belongs to the object
     :param fill_hole_area: holes of up to so many source pixels are filled, 0 for none
+    :param min_island_area: parts of fewer source pixels are dropped, but an object's largest
     """
 
     threshold: float = 0.0
     fill_hole_area: int = 0
+    min_island_area: int = 0
+
+    @property
+    def mends(self) -> bool:
+        """Return whether masks are changed after they were made."""
+        return self.fill_hole_area > 0 or self.min_island_area > 1
 
 
 PLAIN_MASKS = MaskRules()

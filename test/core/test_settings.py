@@ -26,9 +26,9 @@ CONTRACT = (
     'buffer.max_frames', 'buffer.max_bytes', 'buffer.jpeg_quality', 'buffer.max_side',
     'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames', 'tracking.memory',
     'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',
-    'tracking.fill_hole_area', 'prompt.stamp_tolerance_s', 'prompt.timeout_s',
-    'prompt.clicked_point', 'prompt.mouse', 'prompt.mouse_object', 'prompts_file',
-    'memory.directory', 'annotate.mask', 'annotate.box', 'annotate.label',
+    'tracking.fill_hole_area', 'tracking.min_island_area', 'prompt.stamp_tolerance_s',
+    'prompt.timeout_s', 'prompt.clicked_point', 'prompt.mouse', 'prompt.mouse_object',
+    'prompts_file', 'memory.directory', 'annotate.mask', 'annotate.box', 'annotate.label',
     'annotate.trace', 'annotate.opacity', 'autostart')
 DEFAULTS = {name: spec.default for name, spec in PARAMETERS.items()}
 WRONG = {'bool': 'yes', 'integer': 1.5, 'double': 'fast', 'string': 3}

@@ -120,11 +120,13 @@ def test_every_option_reaches_its_setting():
         'clip.mp4', '--model', 'sam2_hiera_tiny', '--checkpoint', 'tiny.pt', '--device', 'cuda:1',
         '--precision', 'float32', '--batching', 'never', '--no-cuda-graphs',
         '--image-size', '512', '--max-objects', '3', '--max-cond-frames', '6', '--lost-after', '2',
-        '--memory', 'selective', '--mask-threshold', '-1.5', '--fill-hole-area', '9']).settings
+        '--memory', 'selective', '--mask-threshold', '-1.5', '--fill-hole-area', '9',
+        '--min-island-area', '7']).settings
     assert settings.model == ModelConfig(
         'sam2_hiera_tiny', Path('tiny.pt'), 'cuda:1', 'float32', 512, 'never', cuda_graphs=False)
     assert settings.tracking == TrackingConfig(
-        3, 6, 'selective', lost_after_s=2.0, mask_threshold=-1.5, fill_hole_area=9)
+        3, 6, 'selective', lost_after_s=2.0, mask_threshold=-1.5, fill_hole_area=9,
+        min_island_area=7)
     assert type(settings.tracking.lost_after_s) is float
 
 

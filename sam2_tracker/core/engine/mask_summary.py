@@ -92,19 +92,15 @@ def summarise_masks(outputs: Sequence[LowResMask], object_ids: Sequence[int],
     """
     if not outputs:
         return FrameMasks((), (), np.zeros(video_hw, np.uint16) if wanted.label_image else None)
-    needs_masks = wanted.masks or rules.fill_hole_area > 0
-    task = _Task(video_hw, needs_masks, wanted.label_image, rules.threshold)
+    task = _Task(video_hw, wanted.masks or rules.mends, wanted.label_image, rules.threshold)
     if replay is None or len(outputs) * math.prod(video_hw) * 4 > _AT_ONCE_BYTES:
         found = _one_by_one(task, outputs, object_ids)
     else:
         found = _all_at_once(task, outputs, object_ids, replay)
-    numbers, masks = found.numbers, found.masks
-    if rules.fill_hole_area > 0:
-        masks = np.stack([fill_holes(mask, rules.fill_hole_area) for mask in masks])
-        numbers = _numbers(masks.sum(2), masks.sum(1))
-        _label_filled(found.labels, masks, object_ids)
-    objects = tuple(map(_summary, numbers.tolist(), found.scores.tolist()))
-    return FrameMasks(objects, tuple(masks) if wanted.masks else (), found.labels)
+    if rules.mends:
+        _mend(found, object_ids, rules)
+    objects = tuple(map(_summary, found.numbers.tolist(), found.scores.tolist()))
+    return FrameMasks(objects, tuple(found.masks) if wanted.masks else (), found.labels)
 
 
 def _one_by_one(task: _Task, outputs: Sequence[LowResMask], object_ids: Sequence[int]) -> _Found:
@@ -252,11 +248,47 @@ def _summary(numbers: Sequence[int], score_logit: float) -> MaskSummary:
                        (float(sum_x) / area, float(sum_y) / area))
 
 
+def _mend(found: _Found, object_ids: Sequence[int], rules: MaskRules) -> None:
+    """Mend masks within their boxes, and what follows from them: numbers and the label image."""
+    changed = []
+    for mask, numbers in zip(found.masks, found.numbers, strict=True):
+        _, left, top, right, bottom, *_ = numbers.tolist()
+        # One more around it where the picture goes on.
+        place = slice(max(0, top - 1), bottom + 2), slice(max(0, left - 1), right + 2)
+        before, mask[place] = mask[place].copy(), mended(mask[place], rules)
+        numbers[:] = _numbers_within(mask[place], place[1].start, place[0].start)
+        changed.append((place, before, mask[place]))
+    if found.labels is None:
+        return
+    for object_id, (place, before, after) in zip(object_ids, changed, strict=True):
+        shown = found.labels[place]
+        shown[before & ~after & (shown == object_id)] = 0
+    for object_id, (place, _, after) in zip(object_ids, changed, strict=True):
+        # What nobody has now goes to one of those whose mask it is in.
+        shown = found.labels[place]
+        shown[after & (shown == 0)] = object_id
+
+
+def _numbers_within(mask: BoolArray, left: int, top: int) -> Integers:
+    """Count what `_Found.numbers` has of a part of the picture that begins somewhere."""
+    found = _numbers(mask.sum(1)[None], mask.sum(0)[None])[0]
+    area = int(found[0])
+    shift = np.array([0, left, top, left, top, area * left, area * top])
+    return found + shift if area else found
+
+
+def mended(mask: BoolArray, rules: MaskRules) -> BoolArray:
+    """Return a mask whose small holes are filled and whose small parts are dropped."""
+    if rules.fill_hole_area > 0:
+        mask = fill_holes(mask, rules.fill_hole_area)
+    return drop_islands(mask, rules.min_island_area) if rules.min_island_area > 1 else mask
+
+
 def fill_holes(mask: BoolArray, max_area: int) -> BoolArray:
     """
     Fill the holes of a mask: background regions (8-connected) of at most so many pixels.
 
-    :param mask: (height, width) bool
+    :param mask: (height, width) bool; what reaches an edge that is free of it is no hole
     """
     if not mask.any():
         return mask
@@ -265,13 +297,24 @@ def fill_holes(mask: BoolArray, max_area: int) -> BoolArray:
     is_hole = stats[:, cv2.CC_STAT_AREA] <= max_area
     # Region 0 is the mask itself.
     is_hole[0] = False
+    for edge in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        if edge.all():
+            is_hole[edge] = False
     return mask | is_hole[regions]
 
 
-def _label_filled(labels: UInt16Array | None, masks: BoolArray,
-                  object_ids: Sequence[int]) -> None:
-    """Give filled pixels that no object has to the one whose hole it was."""
-    if labels is None:
-        return
-    for mask, object_id in zip(masks, object_ids, strict=True):
-        labels[mask & (labels == 0)] = object_id
+def drop_islands(mask: BoolArray, min_area: int) -> BoolArray:
+    """
+    Drop the parts of a mask (8-connected) that have fewer pixels, but for the largest.
+
+    :param mask: (height, width) bool
+    """
+    if not mask.any():
+        return mask
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    stays = areas >= min_area
+    stays[1 + int(areas[1:].argmax())] = True
+    stays[0] = False
+    kept: BoolArray = stays[parts]
+    return kept

@@ -30,6 +30,7 @@ from sam2_tracker.core.engine.memory.object_memory import (
     ObjectMemory,
     own_memory,
     own_output,
+    refuse_too_many_points,
 )
 from sam2_tracker.core.engine.memory.selective import SelectiveMemory
 from sam2_tracker.core.engine.memory.stock import StockMemory
@@ -53,7 +54,7 @@ from sam2_tracker.core.protocols import (
     Memory,
     TrackStep,
 )
-from sam2_tracker.core.types import MaskRules, MAX_POINTS, PLAIN_MASKS, Prompt, UInt8Array, Wanted
+from sam2_tracker.core.types import MaskRules, PLAIN_MASKS, Prompt, UInt8Array, Wanted
 import torch
 
 _PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
@@ -250,7 +251,7 @@ class Predictor:
             memory.state['mask_inputs_per_obj'][0].clear()
             return
         if prompt.box_xyxy is None:
-            _check_point_count(memory, frame_index, len(prompt.points_xy))
+            refuse_too_many_points(memory, frame_index, len(prompt.points_xy))
         has_points = len(prompt.points_xy) > 0
         self._model.add_new_points_or_box(
             memory.state, frame_index, OBJECT_ID,
@@ -381,16 +382,6 @@ def refuse_unknown(name: str, value: str, known: Iterable[str]) -> None:
     """Raise ModelError if a setting has a value that there is not."""
     if value not in known:
         raise ModelError(f'{name} {value!r} is none of {", ".join(known)}')
-
-
-def _check_point_count(memory: ObjectMemory, frame_index: int, new_count: int) -> None:
-    """Refuse points that would be too many together with those which the frame has already."""
-    held = memory.state['point_inputs_per_obj'][0].get(frame_index)
-    count = new_count if held is None else new_count + held['point_coords'].shape[1]
-    if count > MAX_POINTS:
-        raise PromptError(
-            f'{count} points on one frame with those of earlier prompts, at most {MAX_POINTS} are '
-            'taken: start over with clear_previous, or give a mask')
 
 
 def _finished(job: Job) -> LowResMask:

@@ -39,7 +39,8 @@ def summarised(
     :param source_hw: height and width of the masks wanted
     """
     if outputs:
-        rules = MaskRules(config.mask_threshold, config.fill_hole_area)
+        rules = MaskRules(
+            config.mask_threshold, config.fill_hole_area, config.min_island_area)
         return predictor.summarise(outputs, object_ids, source_hw, wanted, rules)
     label_image = np.zeros(source_hw, np.uint16) if wanted.label_image else None
     return FrameMasks((), (), label_image)

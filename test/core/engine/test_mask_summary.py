@@ -9,7 +9,12 @@ import pytest
 from sam2_tracker.core.engine import mask_summary
 from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Work
-from sam2_tracker.core.engine.mask_summary import fill_holes, summarise_masks, upsample
+from sam2_tracker.core.engine.mask_summary import (
+    drop_islands,
+    fill_holes,
+    summarise_masks,
+    upsample,
+)
 from sam2_tracker.core.engine.memory.object_memory import LowResMask
 from sam2_tracker.core.protocols import MaskSummary
 from sam2_tracker.core.types import Box, MaskRules, Wanted
@@ -135,9 +140,9 @@ def test_holes_in_nothing_stay_nothing():
 @pytest.mark.parametrize('wanted', [Wanted(), Wanted(masks=False), Wanted(label_image=False),
                                     Wanted(label_image=False, masks=False)], ids=str)
 @pytest.mark.parametrize('count', [1, 2, 7])
-@pytest.mark.parametrize('fill', [0, 3])
+@pytest.mark.parametrize('rules', [MaskRules(0.5), MaskRules(0.5, 3), MaskRules(0.5, 3, 4)])
 def test_all_objects_at_once_have_the_results_of_one_after_the_other(
-        one_thread, wanted, count, fill):
+        one_thread, wanted, count, rules):
     torch.manual_seed(count)
     for hw in ((97, 131), (32, 32)):
         # Coarse numbers: many pixels belong to two objects with equal logits.
@@ -145,7 +150,7 @@ def test_all_objects_at_once_have_the_results_of_one_after_the_other(
                               torch.tensor([[1.5 - number % 3]])) for number in range(count)]
         outputs.append(LowResMask(torch.full((1, 1, 32, 32), -1.0), torch.ones(1, 1)))
         ids = [65535, *range(7, 7 + count)]
-        one, other = (summarise_masks(outputs, ids, hw, wanted, MaskRules(0.5, fill), replay)
+        one, other = (summarise_masks(outputs, ids, hw, wanted, rules, replay)
                       for replay in (None, as_it_is))
         assert one.objects == other.objects
         assert np.array_equal(one.masks, other.masks)
@@ -163,3 +168,59 @@ def test_what_is_too_large_at_once_is_done_one_after_the_other(monkeypatch):
 
 def never(_kind: object, work: Work, inputs: Tensors) -> Tensors:
     raise AssertionError('it is too large')
+
+
+def test_specks_are_dropped_from_mask_box_area_and_label():
+    logits = rectangle(Box(1, 1, 4, 4))
+    logits[0, 11] = logits[6, 8:10] = 5.0
+    outputs = [output(logits)]
+    plain = summarise_masks(outputs, [9], HW, Wanted())
+    assert (plain.objects[0].box, plain.objects[0].area_px) == (Box(1, 0, 11, 7), 19)
+    for wanted in (Wanted(), Wanted(masks=False)):
+        found = summarise_masks(outputs, [9], HW, wanted, MaskRules(min_island_area=3))
+        assert (found.objects[0].box, found.objects[0].area_px) == (Box(1, 1, 4, 4), 16)
+        assert np.array_equal(found.label_image == 9, rectangle(Box(1, 1, 4, 4)) > 0)
+    found = summarise_masks(outputs, [9], HW, Wanted(), MaskRules(min_island_area=2))
+    assert found.objects[0].area_px == 18
+
+
+def test_a_dropped_speck_is_given_to_the_object_that_it_lies_in():
+    logits = rectangle(Box(0, 0, 3, 3), 9.0)
+    logits[6, 8] = 9.0
+    outputs = [output(logits), output(rectangle(Box(6, 4, 5, 4)))]
+    found = summarise_masks(outputs, [1, 2], HW, Wanted(masks=False),
+                            MaskRules(min_island_area=2))
+    assert found.label_image[6, 8] == 2
+    assert summarise_masks(outputs, [1, 2], HW, Wanted()).label_image[6, 8] == 1
+
+
+def test_an_object_that_is_all_specks_keeps_the_largest():
+    mask = np.zeros(HW, bool)
+    mask[1, 1:3] = mask[5, 5] = True
+    assert drop_islands(mask, 100).nonzero()[0].tolist() == [1, 1]
+    assert not drop_islands(np.zeros(HW, bool), 100).any()
+
+
+def test_a_small_mask_with_little_around_it_is_not_filled_to_its_box():
+    logits = np.full(HW, -5.0)
+    logits[2, 2] = logits[3, 3] = 5.0
+    found = summarise_masks([output(logits)], [9], HW, Wanted(masks=False),
+                            MaskRules(fill_hole_area=50))
+    assert found.objects[0].area_px == 2
+
+
+def test_random_masks_are_mended_within_their_boxes_as_on_the_whole_picture():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        blocks = rng.random((6, 8)) < rng.choice([0.2, 0.5, 0.8])
+        mask = np.kron(blocks, np.ones((4, 4))) > 0
+        mask ^= rng.random(mask.shape) < 0.03
+        if not mask.any():
+            continue
+        logits = np.where(mask, 5.0, -5.0)
+        found = summarise_masks([output(logits)], [3], mask.shape, Wanted(),
+                                MaskRules(fill_hole_area=12, min_island_area=9))
+        whole = drop_islands(fill_holes(mask, 12), 9)
+        assert np.array_equal(found.masks[0], whole)
+        assert found.objects[0].area_px == whole.sum()
+        assert np.array_equal(found.label_image == 3, whole)

@@ -11,8 +11,9 @@ from typing import Any, Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.engine.features import EncodedFrame
 from sam2_tracker.core.engine.memory.entry import Entry, Lesson
-from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.protocols import MaskOutput, Memory
+from sam2_tracker.core.types import MAX_POINTS
 import torch
 
 if TYPE_CHECKING:
@@ -328,6 +329,16 @@ def own_memory(memory: Memory) -> ObjectMemory:
     if not isinstance(memory, ObjectMemory):
         raise TypeError(f'a memory of this predictor was expected, not {type(memory).__name__}')
     return memory
+
+
+def refuse_too_many_points(memory: ObjectMemory, frame_index: int, new_count: int) -> None:
+    """Refuse points that would be too many together with those which the frame has already."""
+    held = memory.state['point_inputs_per_obj'][0].get(frame_index)
+    count = new_count if held is None else new_count + held['point_coords'].shape[1]
+    if count > MAX_POINTS:
+        raise PromptError(
+            f'{count} points on one frame with those of earlier prompts, at most {MAX_POINTS} are '
+            'taken: start over with clear_previous, or give a mask')
 
 
 def _no_outputs() -> dict[str, dict[int, Entry]]:
