@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from client_stand_in import BITS, StandIn, STRIP_HEIGHT
 from console_rig import wait_until
 from playwright.sync_api import Page
-from stand_in import BITS, StandIn, STRIP_HEIGHT
 
 # Follows, in the page, which picture is on the canvas: its number is read from the pixels.
 WATCH = """

@@ -32,7 +32,7 @@ def serve() -> Iterator[Any]:
 def look(browser: Any, serve: Any) -> Iterator[Any]:
     """Open pages of a console; any error in a page's scripts fails the test."""
     from browser_rig import ConsolePage
-    from stand_in import StandIn
+    from client_stand_in import StandIn
 
     contexts, errors = [], []
 

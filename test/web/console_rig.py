@@ -10,11 +10,11 @@ import threading
 import time
 from typing import Any
 
+from client_stand_in import StandIn
 from sam2_tracker.core.log import Level
 from sam2_tracker.web.server import ConsoleServer
 from sam2_tracker.web.settings import ConsoleConfig
 from sam2_tracker.web.tracker_client import TrackerClient
-from stand_in import StandIn
 
 TIMEOUT_S = 30.0
 

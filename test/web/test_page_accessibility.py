@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from client_stand_in import StandIn
 import pytest
 from sam2_tracker.core.types import ObjectState
-from stand_in import StandIn
 
 NAMED = {'button', 'textbox', 'application', 'meter', 'dialog', 'toolbar', 'list', 'log', 'status',
          'complementary', 'region', 'group'}

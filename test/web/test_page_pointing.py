@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from client_stand_in import number_of, StandIn
 from console_rig import wait_until
 import numpy as np
 import pytest
-from stand_in import number_of, StandIn
 from throttle import ThrottledLink
 
 RATE_HZ = 8.0

@@ -7,13 +7,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from client_stand_in import number_of, RADIUS, StandIn
 from console_rig import ServedConsole, wait_until
 import cv2
 import numpy as np
 import pytest
 from sam2_tracker.core.types import ObjectState
 from sam2_tracker.web.tracker_client import Health
-from stand_in import number_of, RADIUS, StandIn
 
 RATE_HZ = 8.0
 
