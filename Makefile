@@ -7,9 +7,9 @@ PYTHON ?= python3
 ROS =
 WORKSPACE := $(if $(filter-out kilted,$(ROS)),.$(ROS),.)
 # Runs its arguments in a shell with the virtual environment and both packages.
-IN_WORKSPACE := bash -c '. $(WORKSPACE)/.venv/bin/activate && . $(WORKSPACE)/install/setup.bash && exec "$$@"' --
-# With Fast DDS's own default, best-effort subscribers lose most images of ordinary size.
-export FASTDDS_BUILTIN_TRANSPORTS ?= LARGE_DATA
+# With Fast DDS's own defaults, best-effort subscribers lose most images of ordinary size.
+IN_WORKSPACE := bash -c '. $(WORKSPACE)/.venv/bin/activate && . $(WORKSPACE)/install/setup.bash && \
+	eval "$$(python -m tools.transport)" && exec "$$@"' --
 
 .PHONY: help setup demo demo-console verify-demo test lint docs bench accuracy soak faults fuzz clean clean-all
 

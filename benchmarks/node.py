@@ -25,10 +25,11 @@ import time
 from typing import Any
 
 from benchmarks.clips import boxes, scene
-from benchmarks.machine import parser_for, prepare
+from benchmarks.machine import parser_for, prepare, ROOT
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import Spread, spread
 import numpy as np
+from tools.transport import profile_variables
 
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.02
@@ -36,6 +37,7 @@ _CAMERA_HZ = 30.0
 # Diagnostics come once a second.
 _DIAGNOSTICS_S = 1.2
 _TRANSPORT = ('FASTDDS_BUILTIN_TRANSPORTS', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
+_PROFILES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 _SETTLING_S = 5.0
 _WINDOW_S = 5.0
 OVERHEAD_NOTE = (
@@ -44,9 +46,7 @@ OVERHEAD_NOTE = (
     'frame) taken out. It contains both ways through DDS, conversion, the worker and publishing; '
     'the JPEG is made and stored meanwhile. "still": a model that takes no time, so this is the '
     'node on an otherwise idle machine: the row that the target is about. "real": the same beside '
-    '{model}, whose threads leave cold caches and no free core. {transport}; with '
-    'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST Fast DDS goes back to slower transports, whatever '
-    'the other says.')
+    '{model}, whose threads leave cold caches and no free core. {transport}.')
 STREAM_NOTE = ('{model} in the running node, camera at {camera:g} Hz, frame_policy latest: '
                '**{fps}** over {seconds:.0f} s, median, lowest and highest of windows of '
                "{window:g} s; the camera's own process takes its share of the same cores. What "
@@ -202,13 +202,20 @@ def table(rows: Sequence[Overhead], alone: Running, beside_another: Running, mod
          for row in rows])
     stages = ', '.join(f'{name.removeprefix("stage ")} {value}'
                        for name, value in alone.stages.items())
-    transport = ', '.join(f'{name}={os.environ.get(name, "not set")}' for name in _TRANSPORT)
+    transport = ', '.join([*(f'{name}={os.environ.get(name, "not set")}' for name in _TRANSPORT),
+                           f'profile of Fast DDS: {_profile()}'])
     overhead = OVERHEAD_NOTE.format(model=model, transport=transport)
     stream = STREAM_NOTE.format(model=model, camera=_CAMERA_HZ, fps=alone.shown,
                                 window=_WINDOW_S, seconds=alone.seconds,
                                 stages=stages or 'nothing')
     busy = BUSY_NOTE.format(fps=beside_another.shown)
     return f'{found}\n\n{overhead}\n\n{stream}\n\n{busy}'
+
+
+def _profile() -> str:
+    named = [Path(os.environ[name]) for name in _PROFILES if os.environ.get(name)]
+    own = [path.relative_to(ROOT) if path.is_relative_to(ROOT) else path for path in named]
+    return ', '.join(map(str, own)) or 'none'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -220,7 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--seconds', type=float, default=60.0)
     parser.add_argument('--domain-id', type=int, default=97)
     options = parser.parse_args(arguments)
-    os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
+    for name, value in profile_variables().items():
+        os.environ.setdefault(name, value)
     machine = prepare(options)
     parameters = {'model': options.model, 'device': options.device,
                   'image_size': options.image_size}

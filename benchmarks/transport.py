@@ -101,6 +101,11 @@ class Measured:
         else:
             self.answers_s.setdefault(role, []).append(seconds)
 
+    @property
+    def image_rounds(self) -> int:
+        """Return how many rounds have images."""
+        return max((len(shares) for shares in self.shares.values()), default=0)
+
     def shown(self, cell: Cell) -> str:
         """Return a cell's share and latencies; '-' where all rounds have failed."""
         if cell.name not in self.shares:
@@ -213,8 +218,13 @@ def table(found: Mapping[str, Measured], rounds: int, seconds: float, discovery:
         ['answers, seconds p50 / p95', *found],
         [[what, *(each.answers(role) for each in found.values())]
          for role, what in _ROLES.items()])
+    failed = [f'{rounds - each.image_rounds} of {name}' for name, each in found.items()
+              if each.image_rounds < rounds]
     note = NOTE.format(rounds=rounds, seconds=seconds, bound=_ANSWER_BOUND_S,
                        discovery=f'{_RANGE}={discovery or "not set"}')
+    if failed:
+        note += (' Rounds without images, as one of their programs did not print its figures: '
+                 f'{", ".join(failed)}.')
     return '\n\n'.join([*images, answers, note])
 
 

@@ -17,6 +17,7 @@ from demo.processes import DemoError, RosProcess
 from demo.recording import Recording
 from demo.scene import Step
 from sam2_tracker.core.types import Prompt
+from tools.transport import profile_variables
 from tqdm import tqdm
 
 # The same everywhere, for results that are the same everywhere.
@@ -115,7 +116,7 @@ def own_network() -> dict[str, str]:
     return {
         'ROS_DOMAIN_ID': str(20 + os.getpid() % 80),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',
+        **profile_variables(),
     }
 
 

@@ -17,9 +17,7 @@ from sam2_tracker.core.process import spin_briefly
 ROOT = Path(__file__).resolve().parent.parent
 ROS_TESTS = ROOT / 'test' / 'ros'
 
-# Before any ROS library is loaded: with Fast DDS's own default, best-effort subscribers lose most
-# images. And no test talks to another machine.
-os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
+# Before any ROS library is loaded: no test talks to another machine.
 os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
 # Before torch is loaded.
 spin_briefly()

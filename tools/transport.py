@@ -1,6 +1,12 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""With what Fast DDS brings images of ordinary size from one process to another."""
+"""
+With what Fast DDS brings images of ordinary size from one process to another.
+
+    eval "$(python -m tools.transport)"
+
+sets it for a shell, unless that has a profile already.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +26,8 @@ def _prefix() -> str:
     places = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     is_old = any(Path(place, 'share', 'fastrtps').is_dir() for place in places if place)
     return 'FASTRTPS' if is_old else 'FASTDDS'
+
+
+if __name__ == '__main__':
+    for name, value in profile_variables().items():
+        print(f'export {name}="${{{name}:-{value}}}"')

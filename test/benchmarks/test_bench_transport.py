@@ -84,3 +84,11 @@ def test_transports_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     calls = {row['calls']: row['asked'] for row in result.rows if 'calls' in row}
     assert calls == {'service call': 1, 'parameter get': 1}
     assert 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST' in result.text
+
+
+def test_rounds_without_images_are_said() -> None:
+    found = Measured()
+    for cell in CELLS:
+        found.keep_images({cell.name: 1}, {cell.name: [1.0]})
+    assert transport.table({'a way': found}, 3, 1.0, '').endswith('figures: 2 of a way.')
+    assert 'without images' not in transport.table({'a way': found}, 1, 1.0, '')
