@@ -28,6 +28,7 @@ from benchmarks.machine import parser_for, prepare, ROOT
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import spread
 from benchmarks.transport_cells import Cell, CELLS, RELIABILITIES
+from sam2_tracker.core.text import counted
 from tools.transport import profile_variables
 
 _ANSWER_BOUND_S = 15.0
@@ -64,7 +65,7 @@ SETTINGS = {
 }
 NOTE = (
     'Images: the share that arrived, then p50 / p95 of the milliseconds from `publish` to the '
-    'callback of those that did; medians of {rounds} rounds, in which the settings took turns. '
+    'callback of those that did; medians of {rounds}, in which the settings took turns. '
     '{seconds:g} s of each kind in each round; depth 5 on both sides, programs in Python. '
     'Answers: of all rounds; a process without one {bound:.0f} s after its start was ended; '
     'seconds are from the making of the client to the answer. {discovery}.')
@@ -220,7 +221,7 @@ def table(found: Mapping[str, Measured], rounds: int, seconds: float, discovery:
          for role, what in _ROLES.items()])
     failed = [f'{rounds - each.image_rounds} of {name}' for name, each in found.items()
               if each.image_rounds < rounds]
-    note = NOTE.format(rounds=rounds, seconds=seconds, bound=_ANSWER_BOUND_S,
+    note = NOTE.format(rounds=counted(rounds, 'round'), seconds=seconds, bound=_ANSWER_BOUND_S,
                        discovery=f'{_RANGE}={discovery or "not set"}')
     if failed:
         note += (' Rounds without images, as one of their programs did not print its figures: '
