@@ -136,6 +136,7 @@ export class Prompting {
 
   #takeFromPicture(id) {
     const {frame} = this.#stage;
+    if (id === this.selected) this.select(0);
     this.#stage.ghost = null;
     if (!frame) return;
     frame.objects = frame.objects.filter((each) => each.id !== id);
