@@ -41,9 +41,7 @@ export class Pointing {
     this.#element.setPointerCapture?.(event.pointerId);
     if (this.#held.size > 1 || event.button === MIDDLE) {
       // Two fingers, or the middle button: the picture is moved.
-      this.#press = null;
-      this.#stage.box = null;
-      this.#stage.redraw();
+      this.#letGo();
       return;
     }
     const frame = this.#stage.frameAt(event.timeStamp);
@@ -51,6 +49,7 @@ export class Pointing {
     if (!frame || !this.#stage.viewport.isInside(place)) return;
     // Until the button is up the picture stays: the prompt belongs to it.
     this.#press = {point, place, frame, isNegative: event.button === RIGHT || event.shiftKey};
+    this.#stage.hold(frame);
     this.#on.hold(true);
   }
 
@@ -97,10 +96,15 @@ export class Pointing {
 
   #cancel(event) {
     this.#held.delete(event.pointerId);
-    this.#stage.box = null;
-    if (this.#press) this.#on.hold(false);
+    this.#letGo();
+  }
+
+  #letGo() {
+    const wasPressed = this.#press !== null;
     this.#press = null;
-    this.#stage.redraw();
+    this.#stage.box = null;
+    this.#stage.release();
+    if (wasPressed) this.#on.hold(false);
   }
 
   #wheel(event) {

@@ -30,6 +30,7 @@ export class Stage {
   #before = null;
   #shownAt = 0;
   #isDue = false;
+  #isHeld = false;
   #afterDrawing = [];
 
   constructor(element, canvas) {
@@ -57,6 +58,17 @@ export class Stage {
   /** Return the picture that was to be seen at a time: one may have been drawn since the event. */
   frameAt(timeStamp) { return timeStamp < this.#shownAt && this.#before ? this.#before : this.frame; }
 
+  /** Keep a picture on the stage until it is released: the one that is there, or the one before it. */
+  hold(frame) {
+    this.#isHeld = true;
+    if (frame === this.#before) this.#turnBack();
+  }
+
+  release() {
+    this.#isHeld = false;
+    this.redraw();
+  }
+
   redraw() {
     if (this.#isDue) return;
     this.#isDue = true;
@@ -74,7 +86,7 @@ export class Stage {
 
   #draw() {
     this.#isDue = false;
-    if (this.#next) this.#turn();
+    if (this.#next && !this.#isHeld) this.#turn();
     const context = this.#canvas.getContext('2d', {alpha: false});
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = getComputedStyle(this.#element).backgroundColor;
@@ -83,6 +95,7 @@ export class Stage {
       this.#canvas.height / this.#element.clientHeight, 0, 0);
     if (this.frame) this.#drawFrame(context);
     if (this.crosshair) this.#drawCrosshair(context);
+    if (this.#next) return;
     const waiting = this.#afterDrawing;
     this.#afterDrawing = [];
     for (const resolve of waiting) resolve();
@@ -90,16 +103,28 @@ export class Stage {
 
   /** The next picture becomes the one to be seen. */
   #turn() {
-    this.#before = this.frame;
     this.#before?.bitmap.close();
-    this.frame = this.#next;
+    this.#before = this.frame;
+    this.#put(this.#next);
     this.#next = null;
     // It is on the screen when the browser draws again: until then the one before is seen.
     this.#shownAt = Infinity;
     const {frame} = this;
     requestAnimationFrame((now_ms) => { if (this.frame === frame) this.#shownAt = now_ms; });
-    this.viewport.setPicture(this.frame.width, this.frame.height);
-    this.#element.dataset.stamp = this.frame.stamp;
+  }
+
+  /** The picture before is seen again: a button went down on it when the next was drawn already. */
+  #turnBack() {
+    this.frame.bitmap.close();
+    this.#put(this.#before);
+    this.#before = null;
+    this.redraw();
+  }
+
+  #put(frame) {
+    this.frame = frame;
+    this.viewport.setPicture(frame.width, frame.height);
+    this.#element.dataset.stamp = frame.stamp;
   }
 
   #drawFrame(context) {
