@@ -54,6 +54,7 @@ class TimedLoader(Sam2Loader):
     """Loads a model and puts the clock around it."""
 
     def __init__(self, engine: str, times: Path) -> None:
+        super().__init__()
         self._engine = engine
         self._times = times
 

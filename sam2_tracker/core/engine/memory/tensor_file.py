@@ -45,9 +45,10 @@ def tensor_file_bytes(tensors: Mapping[str, torch.Tensor], words: Mapping[str, s
     """
     Return the content of a file, the same bytes for the same content.
 
-    The format's own writer puts the words into another order each time.
+    The format's own writer puts the words into another order each time, and refuses tensors that
+    share memory, as an anchor does with the frame that it was learnt from.
     """
-    written = save(dict(tensors), dict(words))
+    written = save(_apart(tensors), dict(words))
     begin = _LENGTH_BYTES + int.from_bytes(written[:_LENGTH_BYTES], 'little')
     head = json.loads(written[_LENGTH_BYTES:begin])
     head['__metadata__'] = dict(sorted(words.items()))
@@ -56,6 +57,17 @@ def tensor_file_bytes(tensors: Mapping[str, torch.Tensor], words: Mapping[str, s
     text += b' ' * (-len(text) % _LENGTH_BYTES)
     length = len(text).to_bytes(_LENGTH_BYTES, 'little')
     return b''.join((length, text, memoryview(written)[begin:]))
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copy each tensor whose memory one before it has."""
+    apart: dict[str, torch.Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in taken else tensor
+        taken.add(place)
+    return apart
 
 
 def read_tensor_file(path: Path) -> TensorFile:
