@@ -40,8 +40,8 @@ _RUN = """#!/usr/bin/env bash
 cd "$(dirname "$0")" || exit 1
 out="${OUT:-$PWD/out}"
 site="$(mktemp -d)"
-python3 -m pip install -q --no-index --no-deps --no-compile --target "$site" \\
-    --find-links wheels $(cat needed.txt) || exit 1
+export PIP_NO_INDEX=1 PIP_FIND_LINKS="$PWD/wheels"
+python3 -m pip install -q --no-deps --no-compile --target "$site" -r needed.txt || exit 1
 export PYTHONPATH="$PWD/source:$site" SAM2_TRACKER_DATA="$PWD/data" PYTHONUNBUFFERED=1
 cd source || exit 1
 python3 -m benchmarks.gpu --out "$out" "$@"

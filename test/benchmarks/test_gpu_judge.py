@@ -85,4 +85,4 @@ def test_on_a_gpu_rows_come_in_the_order_in_which_they_matter():
 
 
 def test_the_folder_runs_the_judge_and_the_tests_from_its_own_wheels():
-    assert '--no-index' in _RUN and 'benchmarks.gpu' in _RUN and 'test/cuda' in _RUN
+    assert 'PIP_NO_INDEX=1' in _RUN and 'benchmarks.gpu' in _RUN and 'test/cuda' in _RUN

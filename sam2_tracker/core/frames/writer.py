@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import closing
+from contextlib import closing, ExitStack
 from functools import partial
 from pathlib import Path
 import shutil
@@ -124,11 +124,10 @@ class FrameWriter:
 
     def _complete(self, held: HeldFrame, frame: FrameJpeg) -> None:
         """Make the JPEG of a frame that was announced, and have it written."""
-        try:
+        with ExitStack() as if_it_fails:
+            if_it_fails.callback(self.remove, held.stored)
             payload = frame.payload
-        except BaseException:
-            self.remove(held.stored)
-            raise
+            if_it_fails.pop_all()
         with self._changed:
             evicted = self._held.complete(held, payload)
             self._changed.notify_all()

@@ -180,11 +180,10 @@ def _sinks(job: SourceJob, rate_hz: float | None, log: Log) -> Iterator[SinkSet]
         job.name, rate_hz, job.classes, outputs.content, log, outputs.has_polygons
     )
     sinks = SinkSet(outputs.plans(recording), log)
-    try:
+    with ExitStack() as if_it_fails:
+        if_it_fails.callback(sinks.abort)
         yield sinks
-    except BaseException:
-        sinks.abort()
-        raise
+        if_it_fails.pop_all()
 
 
 def _tracking(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, ExitStack, suppress
 from dataclasses import dataclass
 import enum
 from pathlib import Path
@@ -107,13 +107,12 @@ class SinkSet:
         self._plans = tuple(plans)
         self._log = log
         self._threads: list[_SinkThread] = []
-        try:
+        with ExitStack() as if_it_fails:
+            if_it_fails.callback(self.abort)
             for plan in self._plans:
                 plan.target.prepare()
                 self._threads.append(_SinkThread(plan, log))
-        except BaseException:
-            self.abort()
-            raise
+            if_it_fails.pop_all()
 
     @property
     def wanted(self) -> Wanted:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 import threading
 from typing import Any, Protocol
 
@@ -73,11 +74,10 @@ class CudaRecorder:
     def _capture(self, graph: torch.cuda.CUDAGraph, run: Callable[[], Tensors]) -> Tensors:
         # Another thread may allocate or wait meanwhile: it does so in no stream of ours.
         graph.capture_begin(pool=self._pool, capture_error_mode='thread_local')
-        try:
+        with ExitStack() as if_it_fails:
+            if_it_fails.callback(_abandon, graph)
             outputs = run()
-        except BaseException:
-            _abandon(graph)
-            raise
+            if_it_fails.pop_all()
         graph.capture_end()
         return outputs
 
