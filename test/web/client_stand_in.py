@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.stored_frame import format_stamp
+from sam2_tracker.core.text import counted
 from sam2_tracker.core.types import (  # noqa: I101
     Box,
     ObjectState,
@@ -169,7 +170,8 @@ class StandIn:
                 max(START_NS, newest - round(self.buffer_s * 1e9))),
             'oldest refinable stamp': format_stamp(
                 max(START_NS, newest - round(self.look_back_s * 1e9)))}
-        sentence = 'paused' if self.is_paused else f'tracking {len(self.objects)} objects'
+        objects = counted(len(self.objects), 'object')
+        sentence = 'paused' if self.is_paused else f'tracking {objects}'
         return Health('ok', 'active', sentence, figures)
 
     def shown(self, number: int) -> tuple[TrackedObject, ...]:

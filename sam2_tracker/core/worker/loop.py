@@ -18,6 +18,7 @@ import traceback
 from sam2_tracker.core.errors import FrameError, TrackerError
 from sam2_tracker.core.frames.source import FrameSource
 from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.text import counted
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import TrackedObject
 from sam2_tracker.core.worker.frame_steps import FrameSteps
@@ -131,7 +132,8 @@ class WorkerLoop:
             return
         if self._deaths < MAX_DEATHS:
             self._log(
-                Level.WARN, f'the worker is started again, with its {len(self.objects)} objects'
+                Level.WARN, f'the worker is started again, with its '
+                f'{counted(len(self.objects), "object")}'
             )
             self._start_thread()
         elif not self.death.endswith(_GIVEN_UP):

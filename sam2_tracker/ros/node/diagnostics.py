@@ -14,6 +14,7 @@ from rclpy.node import Node
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import BufferStatistics, format_stamp
 from sam2_tracker.core.protocols import GraphCounts
+from sam2_tracker.core.text import counted
 from sam2_tracker.core.worker.statistics import StageLatency
 from sam2_tracker.core.worker.worker import WorkerReport
 from sam2_tracker.ros.inputs.image_input import ImageInput
@@ -180,7 +181,7 @@ class Diagnostics:
                            f'{lost - self._lost_before} frames lost, {lost} in all')
         return self._warning(report, buffered, camera) or Verdict(
             DiagnosticStatus.OK,
-            'paused' if report.paused else f'tracking {report.objects} objects')
+            'paused' if report.paused else f'tracking {counted(report.objects, "object")}')
 
     def _warning(self, report: WorkerReport, buffered: BufferStatistics,
                  camera: ImageInput) -> Verdict | None:

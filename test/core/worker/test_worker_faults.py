@@ -255,7 +255,7 @@ def test_a_worker_that_died_says_so_and_is_started_again_with_its_objects(rig):
     assert rig.worker.report().death in line
     waiting = rig.worker.list_objects()
     rig.worker.revive()
-    assert rig.lines[-1] == (Level.WARN, 'the worker is started again, with its 1 objects')
+    assert rig.lines[-1] == (Level.WARN, 'the worker is started again, with its 1 object')
     assert [each.label for each in answer(waiting).objects] == ['cup']
     rig.play(2, 2)
     assert rig.results[-1].objects[0].state is ObjectState.VISIBLE

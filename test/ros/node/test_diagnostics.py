@@ -201,7 +201,7 @@ def test_a_worker_that_died_is_an_error_and_goes_on_with_its_objects(watch):
     status, _ = rig.wait_for_status(lambda status, _: status.level == ERROR)
     assert status.message.startswith('the worker died: unexpected SystemExit')
     rig.wait_for_line('the worker died: unexpected SystemExit', Log.ERROR)
-    rig.wait_for_line('the worker is started again, with its 1 objects')
+    rig.wait_for_line('the worker is started again, with its 1 object')
     result = rig.result(rig.track())
     assert [(each.id, each.label) for each in result.objects] == [(object_id, 'cup')]
     rig.wait_for_status(lambda status, _: rig.send() and status.level == OK)
