@@ -188,6 +188,8 @@ def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     add('--objects', type=int, default=2, help='prompted objects a clip')
     add('--singles', type=float, default=0.5, help='share of micro batches of single frames')
     add('--real', type=float, default=0.65, help='share of clips that are real video')
+    add('--whole', type=float, default=Recipe.whole,
+        help='share of clips in which two touching objects count as one')
     add('--rate', type=float, default=5e-5)
     add('--end-rate', type=float, default=2e-6)
     add('--trunk', type=float, default=0.0, help="the trunk's share of the rate; 0: frozen")
@@ -219,7 +221,8 @@ def prepare(arguments: argparse.Namespace) -> Run:
     trainer = Trainer(model.to(device), Pace(arguments.trunk, arguments.matched,
                                              arguments.memory), arguments.average_steps)
     chance = Chance.seeded(arguments.seed, device)
-    composer = Composer(pool, Recipe(arguments.size, arguments.real), chance.host, chance.device)
+    composer = Composer(pool, Recipe(arguments.size, arguments.real, whole=arguments.whole),
+                        chance.host, chance.device)
     plan = Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})
     return Run(trainer, composer, chance, plan, held_back, arguments.output, arguments.record)
 
