@@ -29,20 +29,16 @@ from benchmarks.davis import Score, score_frames
 from benchmarks.figures import committed_figures, fallen_behind, RESULTS, target_table
 from benchmarks.lookalikes import look_alike_clip
 from benchmarks.overlays import write_sheet
-from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Sequence
+from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Mask, Picture, Sequence
 from benchmarks.speed_of_engine import measure_fps
 from benchmarks.tracking import read_rgb, run_engine, Track
 import numpy as np
-from numpy.typing import NDArray
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.types import Prompt
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_tracking_predictor
 import torch
 
-Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')
 COVERS = ('lens', 'board')
@@ -58,22 +54,12 @@ class Measured:
     score: Score
 
 
-def engine_prompt(mask: Mask, kind: str) -> Prompt:
-    """Make a prompt of a (H, W) mask in the engine's own terms."""
-    made = make_prompt(mask, kind)
-    if made.click_xy is not None:
-        return Prompt(points_xy=np.array([made.click_xy], np.float32),
-                      point_labels=np.ones(1, np.int32))
-    box = None if made.box is None else np.array(made.box, np.float32)
-    return Prompt(box_xyxy=box, mask_hw=made.mask)
-
-
 def measure_sequence(predictor: Predictor, sequence: Sequence, kind: str,
                      sheets: Path | None) -> Measured:
     """Track all objects of a sequence from prompts on its first frame, and score them."""
     pictures = [read_rgb(path) for path in sequence.frames]
     run = run_engine(predictor, pictures,
-                     [engine_prompt(masks[0], kind) for masks in sequence.masks])
+                     [make_prompt(masks[0], kind) for masks in sequence.masks])
     if sheets is not None:
         write_sheet(sheets / f'{sequence.name}_{kind}.jpg', pictures, run.tracks, sequence.masks)
     scores = [score_frames(list(track.masks), list(masks))
@@ -91,7 +77,7 @@ def track_made(predictor: Predictor, clip: tuple[list[Picture], list[Mask]], kin
                sheet: Path | None) -> Track:
     """Track the object of a made clip from a prompt on its first frame."""
     pictures, masks = clip
-    run = run_engine(predictor, pictures, [engine_prompt(masks[0], kind)])
+    run = run_engine(predictor, pictures, [make_prompt(masks[0], kind)])
     if sheet is not None:
         write_sheet(sheet, pictures, run.tracks, (tuple(masks),))
     return run.tracks[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import io
 from pathlib import Path
 
-from benchmarks.tracking import Mask
+from benchmarks.sequences import Mask
 import numpy as np
 from PIL import Image
 from sam2_tracker.core.types import Prompt, UInt8Array

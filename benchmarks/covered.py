@@ -13,14 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.davis import region_overlap
-from benchmarks.sequences import Sequence
+from benchmarks.sequences import box_around, Mask, Picture, Sequence, to_and_fro
 from benchmarks.tracking import read_rgb, Track
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
 # An object counts as found again by then.
 FRAMES_TO_RETURN = 4
 FOUND_OVERLAP = 0.5
@@ -84,11 +81,11 @@ def cover(rgb: Picture, mask: Mask, kind: str) -> Picture:
         return covered
     if kind != 'board':
         raise ValueError(f'no cover of kind {kind!r}: lens or board')
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    margin_y = int(BOARD_MARGIN * (rows[-1] - rows[0])) + 4
-    margin_x = int(BOARD_MARGIN * (columns[-1] - columns[0])) + 4
-    top, left = max(0, rows[0] - margin_y), max(0, columns[0] - margin_x)
-    board = covered[top:rows[-1] + margin_y, left:columns[-1] + margin_x]
+    left, top, right, bottom = box_around(mask)
+    margin_y = int(BOARD_MARGIN * (bottom - 1 - top)) + 4
+    margin_x = int(BOARD_MARGIN * (right - 1 - left)) + 4
+    board = covered[max(0, top - margin_y):bottom - 1 + margin_y,
+                    max(0, left - margin_x):right - 1 + margin_x]
     board[:] = _planks(*board.shape[:2])
     return covered
 
@@ -128,19 +125,13 @@ def away_clip(sequence: Sequence, elsewhere: Sequence | None) -> tuple[list[Pict
                   for index in order]
     else:
         height, width = masks[0].shape
-        order = [_to_and_fro(step, len(elsewhere.frames)) for step in range(hidden)]
+        order = [to_and_fro(step, len(elsewhere.frames)) for step in range(hidden)]
         others = [cv2.resize(read_rgb(elsewhere.frames[index]), (width, height))
                   for index in order]
     own = [read_rgb(path) for path in sequence.frames[:AWAY.length - hidden]]
     empty = [np.zeros_like(masks[0])] * hidden
     return ([*own[:before], *others, *own[before:]],
             [*masks[:before], *empty, *masks[before:len(own)]])
-
-
-def _to_and_fro(step: int, length: int) -> int:
-    """Count up to a length and down again."""
-    place = step % (2 * length - 2)
-    return place if place < length else 2 * length - 2 - place
 
 
 def score_covered(track: Track, truth: list[Mask], plan: Plan) -> CoveredScore:

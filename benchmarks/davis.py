@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
+from benchmarks.sequences import Mask
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
 # Contours may be this share of the picture's diagonal apart and still match.
 CONTOUR_TOLERANCE = 0.008
 

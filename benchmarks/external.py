@@ -33,7 +33,7 @@ import subprocess
 
 from benchmarks.clips import Clip
 from benchmarks.racing import Lap
-from benchmarks.tracking import Mask
+from benchmarks.sequences import Mask
 import numpy as np
 from PIL import Image
 from sam2_tracker.core.types import Prompt

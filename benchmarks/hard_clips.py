@@ -14,13 +14,18 @@ from dataclasses import dataclass
 import functools
 
 from benchmarks.covered import cover
-from benchmarks.sequences import DAVIS, load_sequence
-from benchmarks.tracking import Mask, read_rgb
+from benchmarks.sequences import (
+    centre_and_size,
+    DAVIS,
+    load_sequence,
+    Mask,
+    Picture,
+    to_and_fro,
+)
+from benchmarks.tracking import read_rgb
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
 Offset = Callable[[int], float]
 _WIDTH = 640
 # Frames before the object is gone, and after it is back.
@@ -59,9 +64,7 @@ class Film:
 
     def at(self, index: int) -> tuple[Picture, Mask]:
         """Return picture and true mask of a frame."""
-        count = len(self.pictures)
-        place = index % (2 * count - 2)
-        place = min(place, 2 * count - 2 - place)
+        place = to_and_fro(index, len(self.pictures))
         return self.pictures[place], self.masks[place]
 
 
@@ -93,13 +96,6 @@ def hard_clip(kind: str, seed: int) -> Iterator[Shot]:
     return KINDS[kind](film(str(name)), film(str(other)), rng)
 
 
-def _box(mask: Mask) -> tuple[float, float, float, float]:
-    """Return centre and size of a mask: x, y, width, height."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2,
-            columns[-1] - columns[0] + 1.0, rows[-1] - rows[0] + 1.0)
-
-
 def paste(rgb: Picture, source: tuple[Picture, Mask], centre_xy: tuple[float, float],
           scale_xy: tuple[float, float] = (1.0, 1.0),
           behind: Mask | None = None) -> tuple[Picture, Mask]:
@@ -112,7 +108,7 @@ def paste(rgb: Picture, source: tuple[Picture, Mask], centre_xy: tuple[float, fl
     :returns: the picture, and the pixels that it now has
     """
     own_rgb, own_mask = source
-    x, y, _, _ = _box(own_mask)
+    x, y, _, _ = centre_and_size(own_mask)
     matrix = np.array([[scale_xy[0], 0, centre_xy[0] - scale_xy[0] * x],
                        [0, scale_xy[1], centre_xy[1] - scale_xy[1] * y]])
     size = rgb.shape[1], rgb.shape[0]
@@ -134,7 +130,7 @@ def _with_look_alike(own: Film, rng: np.random.Generator, across: Offset) -> Ite
     down, in_front = rng.uniform(-0.15, 0.15), rng.random() < 0.5
     for index in range(_LOOK_ALIKE_FRAMES):
         rgb, mask = own.at(index)
-        x, y, width, height = _box(mask)
+        x, y, width, height = centre_and_size(mask)
         centre = (x + side * across(index) * width, y + down * height)
         rgb, other = paste(rgb, own.at(index + _LATER), centre, (mirror, 1.0),
                            None if in_front else mask)
@@ -186,7 +182,7 @@ def _back_elsewhere(own: Film, other: Film, rng: np.random.Generator) -> Iterato
     """Yield frames of an object that leaves on one side and comes back, larger or smaller."""
     away, scale = 30, rng.choice([0.7, 1.4])
     side, down = rng.choice([-1.0, 1.0]), rng.uniform(0.4, 0.6)
-    fits = min(1.0, 150 / _box(own.at(0)[1])[3])
+    fits = min(1.0, 150 / centre_and_size(own.at(0)[1])[3])
     for index in range(BEFORE + away + AFTER):
         rgb, unrelated = other.at(index)
         height, width = unrelated.shape

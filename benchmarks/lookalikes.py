@@ -9,14 +9,11 @@ in step with it; the object itself is never hidden, so the true masks are those 
 
 from __future__ import annotations
 
-from benchmarks.sequences import Sequence
+from benchmarks.sequences import centre_and_size, Mask, Picture, Sequence
 from benchmarks.tracking import read_rgb
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
 LENGTH = 40
 LATER = 5
 # Widths of the object between the centres of both, on the first frame and on the last.
@@ -51,7 +48,7 @@ def paste_behind(picture: Picture, mask: Mask, source: Picture, cut: Mask,
     :param cut: (H, W), what is copied
     :param widths: of the object, from its centre to that of the copy, to the right
     """
-    (x, y, width), (cut_x, cut_y, _) = _centre_and_width(mask), _centre_and_width(cut)
+    (x, y, width, _), (cut_x, cut_y, *_) = centre_and_size(mask), centre_and_size(cut)
     shift = np.array([[1, 0, x + widths * width - cut_x], [0, 1, y - cut_y]], np.float32)
     size = (mask.shape[1], mask.shape[0])
     moved = cv2.warpAffine(source, shift, size, borderMode=cv2.BORDER_REFLECT)
@@ -62,12 +59,6 @@ def paste_behind(picture: Picture, mask: Mask, source: Picture, cut: Mask,
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
-def _centre_and_width(mask: Mask) -> tuple[float, float, float]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return ((columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2,
-            columns[-1] - columns[0] + 1)
-
-
 def _roomier_side(mask: Mask) -> int:
     """Tell where there is more room beside an object: 1 on its right, -1 on its left."""
-    return 1 if _centre_and_width(mask)[0] < mask.shape[1] / 2 else -1
+    return 1 if centre_and_size(mask)[0] < mask.shape[1] / 2 else -1

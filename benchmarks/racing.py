@@ -16,7 +16,7 @@ import time
 
 from benchmarks.clips import Clip
 from benchmarks.machine import synchronise
-from benchmarks.tracking import Mask
+from benchmarks.sequences import Mask
 from benchmarks.ways import Session, Way
 import numpy as np
 from numpy.typing import NDArray

@@ -23,13 +23,13 @@ import statistics
 import sys
 import time
 
-from benchmarks.accuracy import engine_prompt
+from benchmarks.covered import FOUND_OVERLAP
 from benchmarks.davis import region_overlap
 from benchmarks.hard_clips import hard_clip, KINDS, Shot
 from benchmarks.machine import Conditions, parser_for, prepare, ROOT, synchronise
 from benchmarks.results import markdown
-from benchmarks.sequences import data_root, DAVIS, load_sequence
-from benchmarks.tracking import Mask, read_rgb
+from benchmarks.sequences import data_root, DAVIS, load_sequence, make_prompt, Mask
+from benchmarks.tracking import read_rgb
 import numpy as np
 from PIL import Image
 from sam2_tracker.core.config import ModelConfig, PARAMETERS
@@ -43,7 +43,7 @@ POLICIES = PARAMETERS['tracking.memory'].choices
 REPORTED = range(100, 130)
 _QUICK = ('crosses', 'stays beside', 'hidden 10')
 # An object counts as found again by then.
-FRAMES_TO_RETURN, FOUND_OVERLAP = 20, 0.5
+FRAMES_TO_RETURN = 20
 # Films of which the bundled model learnt nothing, with things that look alike.
 _HELD_BACK = ('samlabeler_salmon_*', 'samlabeler_shoal_*', 'pandads_panda_*',
               'genomnimatte-site_five-beagles', 'genomnimatte-site_puppy-walk',
@@ -144,7 +144,7 @@ def run_case(predictor: Predictor, case: Case, policy: str, weights: str) -> lis
             memories = [predictor.new_memory(size) for _ in shots]
             scores = [_Score() for _ in shots]
             for memory, shot in zip(memories, shots, strict=True):
-                predictor.prompt(memory, 0, features, engine_prompt(shot.truth, 'mask'), False)
+                predictor.prompt(memory, 0, features, make_prompt(shot.truth, 'mask'), False)
         synchronise(predictor.device)
         begun_s = time.perf_counter()
         outputs = predictor.track([TrackStep(memory, index, features) for memory in memories])

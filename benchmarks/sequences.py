@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from sam2_tracker.core.types import Prompt
 
 Mask = NDArray[np.bool_]
+Picture = NDArray[np.uint8]
 DAVIS = ('blackswan', 'bmx-trees', 'car-shadow', 'dog', 'horsejump-high', 'libby')
 
 
@@ -34,15 +36,6 @@ class Sequence:
         """Cut the sequence after some frames."""
         return Sequence(self.name, self.frames[:frames],
                         tuple(masks[:frames] for masks in self.masks))
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """How an object is pointed at on the first frame: exactly one of the three."""
-
-    mask: Mask | None = None
-    box: tuple[float, float, float, float] | None = None
-    click_xy: tuple[float, float] | None = None
 
 
 def data_root() -> Path:
@@ -73,7 +66,7 @@ def load_sequence(name: str) -> Sequence:
                     tuple(tuple(picture == label for picture in labels) for label in ids))
 
 
-def _first_channel(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _first_channel(picture: Picture) -> Picture:
     return picture if picture.ndim == 2 else picture[:, :, 0]
 
 
@@ -86,13 +79,30 @@ def make_prompt(mask: Mask, kind: str) -> Prompt:
     :raises ValueError: on another kind
     """
     if kind == 'mask':
-        return Prompt(mask=mask)
+        return Prompt(mask_hw=mask)
     if kind == 'box':
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        return Prompt(box=(float(columns[0]), float(rows[0]), float(columns[-1] + 1),
-                           float(rows[-1] + 1)))
+        return Prompt(box_xyxy=np.array(box_around(mask), np.float32))
     if kind == 'click':
         depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)
         y, x = np.unravel_index(int(depth[1:-1, 1:-1].argmax()), mask.shape)
-        return Prompt(click_xy=(float(x), float(y)))
+        return Prompt(points_xy=np.array([(x, y)], np.float32),
+                      point_labels=np.ones(1, np.int32))
     raise ValueError(f'no prompt of kind {kind!r}: mask, box or click')
+
+
+def box_around(mask: Mask) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a mask that is not empty; the last two lie beyond."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def centre_and_size(mask: Mask) -> tuple[float, float, float, float]:
+    """Return x and y of the middle of a mask's box, which is a pixel's, its width and height."""
+    left, top, right, bottom = box_around(mask)
+    return (left + right - 1) / 2, (top + bottom - 1) / 2, right - left, bottom - top
+
+
+def to_and_fro(step: int, length: int) -> int:
+    """Count up to a length and down again, for ever."""
+    place = step % (2 * length - 2)
+    return min(place, 2 * length - 2 - place)

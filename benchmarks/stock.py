@@ -11,7 +11,7 @@ from pathlib import Path
 import time
 
 from benchmarks.machine import synchronise
-from benchmarks.tracking import Mask
+from benchmarks.sequences import Mask
 import numpy as np
 from PIL import Image
 from sam2.build_sam import build_sam2_video_predictor

@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import time
 
+from benchmarks.sequences import Mask, Picture
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Prompt, Wanted
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,12 @@ class Run:
     seconds: tuple[float, ...]
 
 
-def read_rgb(path: object) -> NDArray[np.uint8]:
+def read_rgb(path: object) -> Picture:
     """Decode a picture as SAM 2's own loader does: PIL, RGB."""
     return np.asarray(Image.open(str(path)).convert('RGB'))
 
 
-def run_engine(predictor: Predictor, pictures: Iterable[NDArray[np.uint8]],
+def run_engine(predictor: Predictor, pictures: Iterable[Picture],
                prompts: list[Prompt]) -> Run:
     """
     Prompt every object on the first frame and track all of them through the others.

@@ -12,7 +12,7 @@ import shutil
 
 from benchmarks import stock
 from benchmarks.clips import Clip
-from benchmarks.tracking import Mask
+from benchmarks.sequences import Mask
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.graphs.recorder import CudaRecorder

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 import sys
 import tempfile
@@ -66,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f'davis: {error}', file=sys.stderr)
         return 1
-    box = np.array(make_prompt(clip.masks[0][0], 'box').box, np.float32)
-    prompt = Prompt(label=clip.name, box_xyxy=box)
+    prompt = replace(make_prompt(clip.masks[0][0], 'box'), label=clip.name)
     try:
         with tempfile.TemporaryDirectory() as folder:
             through_node = masks_through_node(clip, prompt, options.model, Path(folder))

@@ -17,9 +17,9 @@ from benchmarks.davis import region_overlap
 from benchmarks.gpu.notes import Notes, Plan
 from benchmarks.gpu.speed import clip_of, track
 from benchmarks.machine import synchronise
-from benchmarks.sequences import load_sequence
+from benchmarks.sequences import load_sequence, Mask
 from benchmarks.sequences import Sequence as RealClip
-from benchmarks.tracking import Mask, read_rgb
+from benchmarks.tracking import read_rgb
 import numpy as np
 from sam2_tracker.core.engine.pillow_resize import matching_resize, resized_by_pillow
 from sam2_tracker.core.engine.predictor import Predictor
