@@ -109,6 +109,7 @@ class NodeRig:
         self.rosout: Inbox = graph.inbox(Log, '/rosout', 1000)
         self._logger_name = self.prefix.strip('/').replace('/', '.')
         self.sent = 0
+        self._is_closed = False
         if active:
             self.activate()
 
@@ -125,7 +126,10 @@ class NodeRig:
         wait_until(lambda: self.graph.node.count_publishers(f'{self.prefix}/objects'))
 
     def close(self) -> None:
-        """Stop the node."""
+        """Stop the node, once."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         if isinstance(self.loader, FakeLoader):
             self.loader.may_load.set()
             self.predictor.gate.set()

@@ -159,6 +159,33 @@ def test_a_tracker_that_is_away_is_said_and_nothing_is_sent(
     assert 'nothing is heard of /nowhere/sam2_tracker' in recorder.health[-1].sentence
 
 
+def test_a_tracker_that_is_started_again_is_found_again_with_nothing_of_the_old_one(
+        start: Any, record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_client, 'SILENT_AFTER_S', 1.5)
+    rig = start(namespace='restarted')
+    recorder = record(rig.prefix)
+    recorder.watch(True)
+    wait_until(lambda: rig.camera.get_subscription_count() == 2, what='the console to look')
+    stamp_ns = rig.track()
+    wait_until(lambda: recorder.pictures and recorder.pictures[-1].stamp_ns == stamp_ns)
+    assert recorder.run(recorder.client.prompt(click(stamp_ns))).is_done
+    rig.close()
+    wait_until(lambda: recorder.health and recorder.health[-1].state == 'away',
+               what='the console to say so')
+    with pytest.raises(TrackerError, match='is not there, and nothing was sent'):
+        recorder.run(recorder.client.prompt(click(stamp_ns)))
+    again = start(namespace='restarted')
+    wait_until(lambda: recorder.health[-1].state != 'away', what='the console to find it')
+    wait_until(lambda: recorder.client._clients['add_prompts'].service_is_ready())
+    assert recorder.run(recorder.client.list_objects()).objects == ()
+    wait_until(lambda: again.camera.get_subscription_count() == 2, what='the console to look')
+    again_ns = again.track()
+    wait_until(lambda: recorder.pictures[-1].stamp_ns == again_ns)
+    answer = recorder.run(recorder.client.prompt(click(again_ns)))
+    assert answer.is_done and answer.stamp_ns == again_ns
+    assert [each.id for each in answer.objects] == [1]
+
+
 def test_a_prompt_that_is_not_answered_is_sent_once_and_said_to_be_open(
         start: Any, record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_client, 'ANSWER_TIMEOUT_S', 1.0)
