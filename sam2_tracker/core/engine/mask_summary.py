@@ -62,7 +62,7 @@ class _Task:
 class _LabelMap:
     """The object with the highest logit at each pixel, one object after the other."""
 
-    def __init__(self, hw: tuple[int, int], count: int, device: torch.device) -> None:
+    def __init__(self, hw: Hw, count: int, device: torch.device) -> None:
         # One byte a pixel crosses to the host, unless there are too many objects for it.
         self._dtype = torch.uint8 if count < 256 else torch.int16
         self._count = count
@@ -169,9 +169,7 @@ def _all_at_once(task: _Task, outputs: Sequence[LowResMask], object_ids: Sequenc
 def _reduced(task: _Task, inputs: Tensors) -> Tensors:
     """Return the bytes of numbers, scores, masks and labels, one after the other."""
     logits, scores, ids = inputs
-    large = logits if tuple(logits.shape[-2:]) == task.hw else functional.interpolate(
-        logits, size=task.hw, mode='bilinear', align_corners=False)
-    large = large[:, 0]
+    large = _upsample_all(logits, task.hw)
     masks = large > _thresholds(scores, task)[:, None, None]
     parts = [_counted(masks), scores.double()]
     if task.needs_masks:
@@ -216,16 +214,21 @@ def _split(task: _Task, count: int, flat: npt.NDArray[np.uint8]) -> _Found:
         labels.view(np.uint16).reshape(task.hw) if task.needs_labels else None)
 
 
-def upsample(logits: torch.Tensor, hw: tuple[int, int]) -> torch.Tensor:
+def upsample(logits: torch.Tensor, hw: Hw) -> torch.Tensor:
     """
     Scale logits as stock SAM 2 does for its output.
 
     :param logits: (1, 1, h, w)
     :returns: (height, width)
     """
-    if tuple(logits.shape[-2:]) == hw:
-        return logits[0, 0]
-    return functional.interpolate(logits, size=hw, mode='bilinear', align_corners=False)[0, 0]
+    return _upsample_all(logits, hw)[0]
+
+
+def _upsample_all(logits: torch.Tensor, hw: Hw) -> torch.Tensor:
+    """Scale (N, 1, h, w) to (N, height, width)."""
+    if tuple(logits.shape[-2:]) != hw:
+        logits = functional.interpolate(logits, size=hw, mode='bilinear', align_corners=False)
+    return logits[:, 0]
 
 
 def _to_host(flat: torch.Tensor) -> npt.NDArray[np.uint8]:
