@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import functools
 import itertools
 
 import numpy as np
@@ -45,7 +45,8 @@ class Preprocessor:
         self._log = log
         self._on_device = on_device
         self._upload = _Upload(device)
-        self._resizes: OrderedDict[tuple[int, int], Resize | None] = OrderedDict()
+        self._matching = functools.lru_cache(_SIZES_KEPT)(
+            lambda source_hw: matching_resize(source_hw, side, device))
         self._has_warned = False
         self._mean = torch.tensor(MEAN, dtype=torch.float32, device=device)[:, None, None]
         self._std = torch.tensor(STD, dtype=torch.float32, device=device)[:, None, None]
@@ -71,12 +72,7 @@ class Preprocessor:
 
     def _resize_of(self, source_hw: tuple[int, int]) -> Resize | None:
         """Return what scales pictures of a size just as Pillow does, None if nothing does."""
-        if source_hw in self._resizes:
-            self._resizes.move_to_end(source_hw)
-            return self._resizes[source_hw]
-        found = self._resizes[source_hw] = matching_resize(source_hw, self._side, self._device)
-        if len(self._resizes) > _SIZES_KEPT:
-            self._resizes.popitem(last=False)
+        found = self._matching(source_hw)
         if found is None and not self._has_warned:
             self._has_warned = True
             height, width = source_hw
