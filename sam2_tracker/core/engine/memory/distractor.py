@@ -15,7 +15,11 @@ import numpy as np
 from sam2_tracker.core.engine.memory.entry import Entry, Lesson, owned, Seen, without
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory.selective import forget_tracked, spaced
-from sam2_tracker.core.engine.memory.stock import forget_prompted, StockMemory
+from sam2_tracker.core.engine.memory.stock import (
+    forget_prompted,
+    reading_of_prompted,
+    StockMemory,
+)
 from sam2_tracker.core.types import BoolArray
 
 if TYPE_CHECKING:
@@ -27,24 +31,13 @@ _MOST_ANCHORS = 4
 _LEAST_AREA = 16
 # An object's usual size: the median of so many masks, none of them older.
 _AREAS, _AREA_AGE = 10, 300
-
-
-@dataclass(frozen=True)
-class AnchorRule:
-    """
-    When a tracked frame is remembered as an anchor.
-
-    :param least_iou: predicted IoU above which the mask is taken for right
-    :param area_change: how much its area may differ from the usual one, as a share of it
-    :param apart: frames since the last anchor have to be more
-    :param box_overlap: a look-alike is there if the mask's box and the box of mask and look-alike
-        together have at most this IoU
-    """
-
-    least_iou: float = 0.8
-    area_change: float = 0.2
-    apart: int = 5
-    box_overlap: float = 0.7
+# A tracked frame becomes an anchor if its mask is taken for right: its predicted IoU is above
+# _LEAST_IOU, and its area differs from the usual one by no more than this share of it.
+_LEAST_IOU, _AREA_CHANGE = 0.8, 0.2
+# More frames have to lie between two anchors than that.
+_APART = 5
+# A look-alike is there if the mask's box and that of mask and look-alike overlap no more (IoU).
+_BOX_OVERLAP = 0.7
 
 
 @dataclass(frozen=True)
@@ -62,7 +55,6 @@ class DistractorMemory:
     :param anchors: anchors among them at most
     :param max_cond_frames: prompted frames that are kept, -1 for all
     :param longest: as stock SAM 2 would have it
-    :param rule: what becomes an anchor
     """
 
     maps: int
@@ -70,7 +62,6 @@ class DistractorMemory:
     anchors: int
     max_cond_frames: int
     longest: int
-    rule: AnchorRule = AnchorRule()
 
     @classmethod
     def of(cls, model: SAM2Base) -> DistractorMemory:
@@ -90,8 +81,7 @@ class DistractorMemory:
         anchors = self._anchors(memory, frame_index)
         recent = [index for index in _visible(memory, frame_index) if index not in anchors]
         with_map = spaced(recent, _STRIDE)[:self.maps - len(anchors)]
-        reading = Reading([entry['maskmem_features'] for entry in anchors.values()],
-                          [model.num_maskmem - 1] * len(anchors), [], [])
+        reading = reading_of_prompted(model, anchors)
         reading.maps.extend(memory.tracked[index]['maskmem_features'] for index in with_map)
         reading.map_times.extend(range(len(with_map)))
         if model.use_obj_ptrs_in_encoder:
@@ -136,21 +126,22 @@ class DistractorMemory:
     def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
         """Remember how the object was seen on a frame, as an anchor if a look-alike was too."""
         entry = memory.tracked[frame_index] = {**memory.tracked[frame_index], 'seen': lesson.seen}
-        if (self._is_sure(memory, frame_index, lesson.seen)
-                and box_overlap(lesson.masks()) <= self.rule.box_overlap):
+        if (_is_sure(memory, frame_index, lesson.seen)
+                and box_overlap(lesson.masks()) <= _BOX_OVERLAP):
             memory.anchors[frame_index] = entry
 
-    def _is_sure(self, memory: ObjectMemory, frame_index: int, seen: Seen) -> bool:
-        rule = self.rule
-        if not (seen.visible and seen.iou > rule.least_iou and seen.area >= _LEAST_AREA):
-            return False
-        if frame_index - max(memory.anchors, default=-rule.apart - 1) <= rule.apart:
-            return False
-        areas = [memory.tracked[index]['seen'].area
-                 for index in _visible(memory, frame_index)[:_AREAS]
-                 if index >= frame_index - _AREA_AGE]
-        usual = statistics.median(areas) if areas else 0
-        return abs(seen.area - usual) <= rule.area_change * usual
+
+def _is_sure(memory: ObjectMemory, frame_index: int, seen: Seen) -> bool:
+    """Return whether a mask may be that of an anchor: right as far as the model can tell."""
+    if not (seen.visible and seen.iou > _LEAST_IOU and seen.area >= _LEAST_AREA):
+        return False
+    if frame_index - max(memory.anchors, default=-_APART - 1) <= _APART:
+        return False
+    areas = [memory.tracked[index]['seen'].area
+             for index in _visible(memory, frame_index)[:_AREAS]
+             if index >= frame_index - _AREA_AGE]
+    usual = statistics.median(areas) if areas else 0
+    return abs(seen.area - usual) <= _AREA_CHANGE * usual
 
 
 def box_overlap(masks: BoolArray) -> float:

@@ -15,7 +15,8 @@ import torch
 
 # What the model remembers of one frame, as SAM 2 keeps it; 'seen' is ours.
 Entry = dict[str, Any]
-_TENSORS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
+# What later frames read of a frame; how its mask looked is not among it.
+READ_LATER = ('maskmem_features', 'obj_ptr', 'object_score_logits')
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def owned(entry: Entry) -> Entry:
 
     A batch's row is a view: whoever keeps it keeps what all objects of the batch had.
     """
-    rows = {name: entry[name] for name in _TENSORS
+    rows = {name: entry[name] for name in READ_LATER
             if entry[name] is not None
             and entry[name].untyped_storage().nbytes() > entry[name].nbytes}
     return {**entry, **{name: tensor.clone() for name, tensor in rows.items()}} if rows else entry

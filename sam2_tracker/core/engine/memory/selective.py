@@ -15,14 +15,15 @@ from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory.stock import (
     forget_prompted,
     read_prompted_pointers,
+    reading_of_prompted,
     StockMemory,
 )
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
-# SAM 3's own threshold for the same product.
-LEAST_CERTAINTY = 0.01
+# `Seen.certainty` above which a frame shows the object: SAM 3's threshold for the same product.
+_LEAST_CERTAINTY = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,6 @@ class SelectiveMemory:
     :param stride: the maps but the newest are of frames whose numbers this divides
     :param max_cond_frames: prompted frames that are read, -1 for all
     :param longest: as stock SAM 2 would have it
-    :param least_certainty: `Seen.certainty` above which a frame shows the object
     """
 
     maps: int
@@ -46,7 +46,6 @@ class SelectiveMemory:
     stride: int
     max_cond_frames: int
     longest: int
-    least_certainty: float = LEAST_CERTAINTY
 
     @classmethod
     def of(cls, model: SAM2Base) -> SelectiveMemory:
@@ -64,13 +63,10 @@ class SelectiveMemory:
         """Gather what is read to track an object onto a frame, or to correct it there."""
         prompted, _ = select_closest_cond_frames(frame_index, memory.cond, self.max_cond_frames)
         tracked, before = memory.tracked, frame_index - 1
-        found = self._sure(tracked, frame_index)
+        found = _sure(tracked, frame_index)
         if before in tracked and before not in found:
             found.insert(0, before)
-        reading = Reading([], [], [], [])
-        for entry in prompted.values():
-            reading.maps.append(entry['maskmem_features'])
-            reading.map_times.append(model.num_maskmem - 1)
+        reading = reading_of_prompted(model, prompted)
         for rank, index in enumerate(spaced(found, self.stride)[:self.maps]):
             reading.maps.append(tracked[index]['maskmem_features'])
             reading.map_times.append(rank)
@@ -81,18 +77,13 @@ class SelectiveMemory:
                 reading.ages.append(rank)
         return reading
 
-    def _sure(self, tracked: Mapping[int, Entry], frame_index: int) -> list[int]:
-        """Return the frames before one that surely show the object, the newest first."""
-        return sorted((index for index, entry in tracked.items() if index < frame_index
-                       and entry['seen'].certainty > self.least_certainty), reverse=True)
-
     def forget(self, memory: ObjectMemory, oldest_index: int) -> None:
         """
         Drop the results that no frame from this one on can read any more.
 
         What is kept of older frames is a bounded number, however old they are.
         """
-        sure = self._sure(memory.tracked, oldest_index)
+        sure = _sure(memory.tracked, oldest_index)
         before = oldest_index - 1
         spaced_out = [index for index in sure if index % self.stride == 0]
         maps = {before, *sure[:1], *spaced_out[:self.maps]}
@@ -102,6 +93,12 @@ class SelectiveMemory:
     def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
         """Remember how the object was seen on a frame."""
         memory.tracked[frame_index] = {**memory.tracked[frame_index], 'seen': lesson.seen}
+
+
+def _sure(tracked: Mapping[int, Entry], frame_index: int) -> list[int]:
+    """Return the frames before one that surely show the object, the newest first."""
+    return sorted((index for index, entry in tracked.items() if index < frame_index
+                   and entry['seen'].certainty > _LEAST_CERTAINTY), reverse=True)
 
 
 def spaced(newest_first: list[int], stride: int) -> list[int]:

@@ -56,10 +56,7 @@ class StockMemory:
         selected, left_out = select_closest_cond_frames(frame_index, memory.cond,
                                                         model.max_cond_frames_in_attn)
         tracked = {**left_out, **memory.tracked}
-        reading = Reading([], [], [], [])
-        for entry in selected.values():
-            reading.maps.append(entry['maskmem_features'])
-            reading.map_times.append(model.num_maskmem - 1)
+        reading = reading_of_prompted(model, selected)
         for back, index in _map_frames(model, frame_index):
             if index in tracked:
                 reading.maps.append(tracked[index]['maskmem_features'])
@@ -108,6 +105,16 @@ def forget_prompted(memory: ObjectMemory, oldest_index: int, max_cond_frames: in
     for index in old:
         if index in memory.cond:
             memory.cond[index] = without(memory.cond[index], 'pred_masks')
+
+
+def reading_of_prompted(model: SAM2Base, selected: dict[int, Entry]) -> Reading:
+    """
+    Begin a reading with the memory maps of prompted frames.
+
+    :param selected: those that are read, or what is to be read as such
+    """
+    return Reading([entry['maskmem_features'] for entry in selected.values()],
+                   [model.num_maskmem - 1] * len(selected), [], [])
 
 
 def _map_frames(model: SAM2Base, frame_index: int) -> Iterator[tuple[int, int]]:

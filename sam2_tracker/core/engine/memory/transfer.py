@@ -11,7 +11,7 @@ from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
-from sam2_tracker.core.engine.memory.entry import Entry, Seen
+from sam2_tracker.core.engine.memory.entry import Entry, READ_LATER, Seen
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.protocols import Memory
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
 _BANK_FIELDS = ('maps', 'pointers', 'score_logits')
-# What later frames read of a frame; how its mask looked is not among it.
-_ENTRY_FIELDS = ('maskmem_features', 'obj_ptr', 'object_score_logits')
 _KINDS = ('cond', 'tracked', 'anchor')
 # What a policy learnt of a tracked frame, as a tensor of three numbers.
 _SEEN = 'seen'
@@ -169,7 +167,7 @@ def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
     for kind, entries in zip(_KINDS, (own.cond, own.tracked, own.anchors), strict=True):
         # SAM 2 reads them in the order in which they came.
         for order, (index, entry) in enumerate(entries.items()):
-            for field in _ENTRY_FIELDS:
+            for field in READ_LATER:
                 if entry[field] is not None:
                     found[f'{kind}.{order}.{index}.{field}'] = entry[field].cpu().contiguous()
             if _SEEN in entry:
@@ -206,14 +204,14 @@ def _entries(state: Mapping[str, Any], learns: bool) -> dict[str, dict[tuple[int
     entries: dict[str, dict[tuple[int, int], Entry]] = {kind: {} for kind in _KINDS}
     for name, tensor in state.items():
         kind, order, frame, field = name.split('.')
-        if field not in (*_ENTRY_FIELDS, _SEEN):
+        if field not in (*READ_LATER, _SEEN):
             raise ValueError(f'{name} is unknown')
         key = int(order), int(frame)
-        entry = entries[kind].setdefault(key, dict.fromkeys((*_ENTRY_FIELDS, 'pred_masks')))
+        entry = entries[kind].setdefault(key, dict.fromkeys((*READ_LATER, 'pred_masks')))
         entry[field] = _seen_of(tensor) if field == _SEEN else tensor
     cond, tracked, anchors = (list(entries[kind].values()) for kind in _KINDS)
     # Maps of tracked frames are forgotten before their pointers.
-    found = [entry[field] for entry in (*cond, *anchors) for field in _ENTRY_FIELDS]
+    found = [entry[field] for entry in (*cond, *anchors) for field in READ_LATER]
     found += [entry['obj_ptr'] for entry in tracked]
     found += [entry.get(_SEEN) for entry in tracked if learns]
     if not cond or any(value is None for value in found):
