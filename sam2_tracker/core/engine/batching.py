@@ -150,10 +150,6 @@ class BatchTracker:
                    inputs.memory_position)
         return f'step, {pointer_tokens} pointer tokens', forward, tensors
 
-    def read(self, jobs: Sequence[Job]) -> StepInputs:
-        """Gather what the model needs for jobs of one layout."""
-        return self._inputs(jobs, [self._reading(job) for job in jobs])
-
     def _reading(self, job: Job) -> Reading:
         return job.memory.policy.read(self._model, job.memory, job.frame_index)
 
@@ -203,7 +199,7 @@ class BatchTracker:
 
     def condition(self, job: Job) -> torch.Tensor:
         """Return a frame's features conditioned on one object's memory, (1, C, h, w)."""
-        return self._condition(self.read([job]))
+        return self._condition(self._inputs([job], [self._reading(job)]))
 
     def _condition(self, inputs: StepInputs) -> torch.Tensor:
         tokens = inputs.maps[-1].flatten(2).transpose(1, 2)

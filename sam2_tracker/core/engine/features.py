@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import threading
 from typing import Generic, TypeVar
 
+from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replay
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor, unread_position
 from sam2_tracker.core.protocols import FrameFeatures
@@ -65,7 +66,7 @@ def encode_image(model: StreamPredictor, pixels: torch.Tensor, replays: Replay) 
     :param pixels: (1, 3, side, side) float32, normalised
     :param replays: does the work, from a recording where there is one
     """
-    def maps_of(inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    def maps_of(inputs: Tensors) -> Tensors:
         levels = int(model.num_feature_levels)
         return tuple(model.forward_image(inputs[0])['backbone_fpn'][-levels:])
 

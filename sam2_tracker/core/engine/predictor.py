@@ -163,13 +163,13 @@ class Predictor:
         prompt = Prompt(points_xy=middle, point_labels=np.ones(1, np.int32))
         output: MaskOutput = self.prompt(memory, 0, features, prompt, clear_previous=False)
         # Only with full windows is there a layout that stays.
-        records = self._batches is not None and self._graphs.are_recorded
-        frames = policy.longest + 1 if records else 3
+        recorded = self._batches if self._graphs.are_recorded else None
+        frames = 3 if recorded is None else policy.longest + 1
         for index in range(1, frames):
             output = self.track([TrackStep(memory, index, features)])[0]
-        if self._batches is not None and records:
+        if recorded is not None:
             with self._arithmetic():
-                self._batches.prepare(Job(memory, frames, features))
+                recorded.prepare(Job(memory, frames, features))
         self._encode(picture, record=True)
         self.summarise([output], [1], (side, side), Wanted())
 

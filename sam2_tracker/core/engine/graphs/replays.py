@@ -219,8 +219,7 @@ class Replays:
         fitting = [kept.flats[slot] for kept in self._kept.values()
                    if slot < len(kept.flats) and kept.flats[slot].dtype == like.dtype
                    and kept.flats[slot].numel() >= like.numel()]
-        return min(fitting, key=torch.numel, default=like.new_empty(0)) if fitting else (
-            like.new_empty(like.numel()))
+        return min(fitting, key=torch.numel) if fitting else like.new_empty(like.numel())
 
     def _flats(self) -> Iterator[torch.Tensor]:
         for kept in list(self._kept.values()):
