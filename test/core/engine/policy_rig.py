@@ -39,7 +39,7 @@ from sam2_tracker.core.types import (
     Wanted,
 )
 from sam2_tracker.models.loader import build_predictor
-from stock import CLIP_HW, points
+from stock import CLIP_FRAMES, CLIP_HW, disc_mask, points, Stream
 import torch
 
 LOOK_BACK = 5
@@ -111,6 +111,20 @@ def taught(policy: MemoryPolicy, lessons: Callable[[int], Lesson],
                 del memory.tracked[oldest]
 
     return Taught(**{each.name: getattr(policy, each.name) for each in fields(policy)})
+
+
+def track_one(predictor: Recorder, encoded: Callable[[int], EncodedFrame], policy: MemoryPolicy,
+              frames: int, prompted: tuple[int, ...], look_back: int = 0) -> ObjectMemory:
+    """Track one object over the clip, as often as it takes, prompted on some frames."""
+    stream = Stream(predictor, lambda index: encoded(index % CLIP_FRAMES), look_back)
+    stream.policy = policy
+    for index in range(frames):
+        if index in prompted:
+            stream.add(1, index, disc_mask(0, index % CLIP_FRAMES))
+        stream.track(index, index + 1)
+    memory = stream.memories[1]
+    memory.take_in()
+    return memory
 
 
 def mixed(inputs: StepInputs) -> StepOutputs:

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from policy_rig import hidden_in, made_up, MadeUp, Recorder, small_model, taught
+from policy_rig import hidden_in, made_up, MadeUp, Recorder, small_model, taught, track_one
 import pytest
 from sam2_tracker.core.engine.memory.distractor import box_overlap, DistractorMemory
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
 from sam2_tracker.core.types import BoolArray
-from stock import CLIP_FRAMES, disc_mask, disc_xy, points, Stream
+from stock import disc_xy, points
 
 SEEN_LONG_ENOUGH = 31
 ALWAYS_SEEN = hidden_in()
@@ -29,15 +29,8 @@ def tracked(recorder, encoded) -> Callable[..., ObjectMemory]:
     """Track one object on made-up lessons, prompted on some frames."""
     def track(frames: int, lessons: Callable[[int], MadeUp] = ALWAYS_SEEN,
               prompted: tuple[int, ...] = (0,), look_back: int = 0) -> ObjectMemory:
-        stream = Stream(recorder, lambda index: encoded(index % CLIP_FRAMES), look_back)
-        stream.policy = taught(recorder._policy, lessons)
-        for index in range(frames):
-            if index in prompted:
-                stream.add(1, index, disc_mask(0, index % CLIP_FRAMES))
-            stream.track(index, index + 1)
-        memory = stream.memories[1]
-        memory.take_in()
-        return memory
+        policy = taught(recorder._policy, lessons)
+        return track_one(recorder, encoded, policy, frames, prompted, look_back)
 
     return track
 

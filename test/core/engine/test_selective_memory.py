@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 import math
 
-from policy_rig import hidden_in, MadeUp, Recorder, taught
+from policy_rig import hidden_in, MadeUp, Recorder, taught, track_one
 import pytest
 from sam2_tracker.core.engine.memory.entry import Seen
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
-from stock import CLIP_FRAMES, disc_mask, Stream
 import torch
 
 ALWAYS_SEEN = hidden_in()
@@ -28,15 +27,8 @@ def tracked(recorder, encoded) -> Callable[..., ObjectMemory]:
     """Track one object on made-up lessons, prompted on some frames."""
     def track(frames: int, lessons: Callable[[int], MadeUp] = ALWAYS_SEEN,
               prompted: tuple[int, ...] = (0,), stride: int = 1) -> ObjectMemory:
-        stream = Stream(recorder, lambda index: encoded(index % CLIP_FRAMES))
-        stream.policy = taught(replace(recorder._policy, stride=stride), lessons)
-        for index in range(frames):
-            if index in prompted:
-                stream.add(1, index, disc_mask(0, index % CLIP_FRAMES))
-            stream.track(index, index + 1)
-        memory = stream.memories[1]
-        memory.take_in()
-        return memory
+        policy = taught(replace(recorder._policy, stride=stride), lessons)
+        return track_one(recorder, encoded, policy, frames, prompted)
 
     return track
 
