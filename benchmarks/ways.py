@@ -18,7 +18,7 @@ from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.graphs.recorder import CudaRecorder
 from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.protocols import TrackStep
+from sam2_tracker.core.protocols import FrameMasks, TrackStep
 from sam2_tracker.core.types import Prompt, Wanted
 from sam2_tracker.models.loader import build_predictor
 import torch
@@ -192,16 +192,29 @@ def our_name(batched: bool, records: bool = True) -> str:
 
 
 def track(predictor: Predictor, clip: Clip, prompts: Sequence[Prompt]) -> Session:
-    """Track with this engine as the tracker does."""
+    """Track with this engine, for the masks."""
+    frames = follow(predictor, clip, prompts, Wanted(label_image=False))
+    return (list(shown.masks) for shown in frames)
+
+
+def follow(predictor: Predictor, clip: Clip, prompts: Sequence[Prompt], wanted: Wanted,
+           ahead: bool = False) -> Iterator[FrameMasks]:
+    """
+    Track with this engine as the tracker does.
+
+    :param ahead: encode the next picture meanwhile
+    """
+    ids = range(1, len(prompts) + 1)
     memories = [predictor.new_memory(clip.hw) for _ in prompts]
     for index, picture in enumerate(clip.pictures):
         features = predictor.encode(picture)
+        if ahead and index + 1 < len(clip.pictures):
+            predictor.encode_ahead(clip.pictures[index + 1])
         if index == 0:
             for memory, prompt in zip(memories, prompts, strict=True):
                 predictor.prompt(memory, 0, features, prompt, clear_previous=False)
         outputs = predictor.track([TrackStep(memory, index, features) for memory in memories])
-        shown = predictor.summarise(outputs, range(1, len(prompts) + 1), clip.hw,
-                                    Wanted(label_image=False))
+        shown = predictor.summarise(outputs, ids, clip.hw, wanted)
         for memory in memories:
             memory.prune(index, 0)
-        yield list(shown.masks)
+        yield shown

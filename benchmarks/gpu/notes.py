@@ -116,6 +116,11 @@ class Plan:
     counts: tuple[int, ...] = field(default=(1, 16))
 
     @property
+    def is_cuda(self) -> bool:
+        """Tell whether it is for a GPU."""
+        return self.device.partition(':')[0] == 'cuda'
+
+    @property
     def clip_frames(self) -> int:
         """Return how many frames a clip needs."""
         return max(SHORTEST_CLIP, self.warm_up + max(self.stock_frames, self.our_frames))

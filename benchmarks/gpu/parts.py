@@ -127,7 +127,7 @@ def measure_stages(plan: Plan, notes: Notes, folder: Path) -> None:
             del times[:-4]
         notes.add('stages', model=row.model, objects=objects,
                   **{name: round(float(np.median(times)), 2) for name, times in stages.items()})
-        if plan.device.partition(':')[0] == 'cuda':
+        if plan.is_cuda:
             notes.add('kernels', model=row.model, objects=objects, **_kernels(frames))
 
 
@@ -177,15 +177,14 @@ def _kernels(frames: Iterator[None], count: int = 2) -> dict[str, Any]:
 
 def measure_attention(plan: Plan, notes: Notes) -> None:
     """Time every kernel of attention to memory; `attention_kernels.json` names the fastest."""
-    is_cuda = plan.device.partition(':')[0] == 'cuda'
-    places, keys = (_PLACES, _KEYS) if is_cuda else (16, 116)
-    for objects in plan.counts if not is_cuda else (1, 2, 3, 4, 8, 16):
+    places, keys = (_PLACES, _KEYS) if plan.is_cuda else (16, 116)
+    for objects in (1, 2, 3, 4, 8, 16) if plan.is_cuda else plan.counts:
         query, key, value = (
             torch.randn(objects, 1, count, width, device=plan.device, dtype=torch.bfloat16)
             for count, width in ((places, _WIDTH), (keys, _WIDTH), (keys, _WIDTH)))
         found: dict[str, Any] = {}
         for name, backend in _KERNELS.items():
-            if name == 'math' and is_cuda:
+            if name == 'math' and plan.is_cuda:
                 continue
             for suffix, values in (('', value), (' folded', value[..., :_MEMORY_WIDTH])):
                 notes.check()
@@ -204,9 +203,7 @@ def _attention_ms(plan: Plan, backend: SDPBackend, inputs: tuple[torch.Tensor, .
 
 
 def _device_name(plan: Plan) -> str:
-    if plan.device.partition(':')[0] == 'cuda':
-        return str(torch.cuda.get_device_name(plan.device))
-    return plan.device
+    return str(torch.cuda.get_device_name(plan.device)) if plan.is_cuda else plan.device
 
 
 def measure_prompts(plan: Plan, notes: Notes, folder: Path) -> None:
@@ -242,8 +239,7 @@ def measure_memory(plan: Plan, notes: Notes, folder: Path) -> None:
     held = []
     for _ in track(predictor, row, clip):
         notes.check()
-        held.append(torch.cuda.memory_allocated(plan.device)
-                    if plan.device.partition(':')[0] == 'cuda' else 0)
+        held.append(torch.cuda.memory_allocated(plan.device) if plan.is_cuda else 0)
     notes.add('memory', model=row.model, objects=row.objects,
               mib=[round(held[index] / 2 ** 20, 1) for index in (plan.warm_up, -1)],
               graphs_mib=round(predictor.graph_bytes / 2 ** 20, 1))

@@ -16,8 +16,8 @@ from benchmarks.gpu.notes import Notes, Plan, Row
 from benchmarks.machine import synchronise
 from benchmarks.spread import spread
 from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.protocols import TrackStep
-from sam2_tracker.core.types import UInt16Array, Wanted
+from sam2_tracker.core.protocols import FrameMasks
+from sam2_tracker.core.types import Wanted
 import torch
 
 
@@ -95,8 +95,7 @@ class _Lap:
 
 def _lap(plan: Plan, notes: Notes, frames: int, session: Iterator[object]) -> _Lap:
     lap, device = _Lap(), plan.device
-    is_cuda = torch.device(device).type == 'cuda'
-    if is_cuda:
+    if plan.is_cuda:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         held = torch.cuda.memory_allocated(device)
@@ -108,7 +107,7 @@ def _lap(plan: Plan, notes: Notes, frames: int, session: Iterator[object]) -> _L
         synchronise(device)
         if index >= plan.warm_up:
             lap.seconds.append(time.perf_counter() - begun)
-    if is_cuda:
+    if plan.is_cuda:
         lap.mib = (torch.cuda.max_memory_allocated(device) - held) / 2 ** 20
     return lap
 
@@ -120,29 +119,10 @@ def _stock(plan: Plan, row: Row, clip: Clip, compiled: str) -> Iterator[object]:
 
 
 def track(predictor: Predictor, row: Row, clip: Clip, ahead: bool = False
-          ) -> Iterator[UInt16Array]:
-    """
-    Track with this engine, and yield a label image of each frame.
-
-    :param ahead: encode the next picture meanwhile
-    """
+          ) -> Iterator[FrameMasks]:
+    """Track with this engine, for a label image of each frame."""
     prompts = boxes(row.objects, row.hw)
-    ids = range(1, row.objects + 1)
-    memories = [predictor.new_memory(row.hw) for _ in prompts]
-    for index, picture in enumerate(clip.pictures):
-        features = predictor.encode(picture)
-        if ahead and index + 1 < len(clip.pictures):
-            predictor.encode_ahead(clip.pictures[index + 1])
-        if index == 0:
-            for memory, prompt in zip(memories, prompts, strict=True):
-                predictor.prompt(memory, 0, features, prompt, clear_previous=False)
-        outputs = predictor.track([TrackStep(memory, index, features) for memory in memories])
-        shown = predictor.summarise(outputs, ids, row.hw, Wanted(masks=False))
-        for memory in memories:
-            memory.prune(index, 0)
-        labels = shown.label_image
-        assert labels is not None
-        yield labels
+    return ways.follow(predictor, clip, prompts, Wanted(masks=False), ahead)
 
 
 def _fps_ahead(plan: Plan, notes: Notes, predictor: Predictor, row: Row, clip: Clip) -> float:
