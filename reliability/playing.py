@@ -50,8 +50,8 @@ def play_here(fault: Fault, folder: Path, domain_id: int) -> None:
         verdict = Verdict.BROKEN
         why = f'{type(error).__name__}: {error} at {_where(error)}'
     recovered = {None: '', True: 'yes', False: 'no'}[stage.recovered]
-    finding = Finding(fault.name, fault.item, fault.done, verdict, why, stage.last_said, recovered,
-                      stage.lost, time.monotonic() - begun_s)
+    finding = Finding(fault.name, fault.about, fault.done, verdict, why, stage.last_said,
+                      recovered, stage.lost, time.monotonic() - begun_s)
     unfinished = folder / f'{_FOUND}.part'
     unfinished.write_text(json.dumps({**asdict(finding), 'verdict': finding.verdict.name}))
     unfinished.replace(folder / _FOUND)
@@ -113,7 +113,7 @@ def _read(fault: Fault, folder: Path, is_over: bool, printed: str) -> Finding:
 
 
 def _finding(fault: Fault, verdict: Verdict, why: str) -> Finding:
-    return Finding(fault.name, fault.item, fault.done, verdict, why)
+    return Finding(fault.name, fault.about, fault.done, verdict, why)
 
 
 def play_all(faults: Sequence[Fault], jobs: int, first_domain_id: int) -> list[Finding]:

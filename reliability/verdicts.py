@@ -75,6 +75,7 @@ class Finding:
     """
     A row of the table.
 
+    :param about: what of the program the fault concerns
     :param why: what was seen that should not be, '' if the verdict is right
     :param said: what the node or command said of it
     :param recovered: yes or no, '' where there is nothing to recover
@@ -82,7 +83,7 @@ class Finding:
     """
 
     name: str
-    item: str
+    about: str
     done: str
     verdict: Verdict
     why: str = ''
@@ -103,30 +104,33 @@ class Fault:
     One fault that can be made.
 
     :param name: what `--only` takes
-    :param item: what it is about; groups the table
     :param done: one sentence: what is done to the program, and what it should do
     :param why_not: says why this machine cannot run it, '' if it can
     :param limit_s: after this it counts as frozen
     """
 
     name: str
-    item: str
     done: str
     run: Callable[[Stage], None]
     why_not: Callable[[], str]
     limit_s: float
 
+    @property
+    def about(self) -> str:
+        """Return what of the program it concerns: what its module is called."""
+        return self.run.__module__.rpartition('.')[2]
+
 
 FAULTS: dict[str, Fault] = {}
 
 
-def fault(item: str, done: str, why_not: Callable[[], str] = lambda: '',
+def fault(done: str, why_not: Callable[[], str] = lambda: '',
           limit_s: float = TIME_LIMIT_S) -> Callable[[Callable[[Stage], None]],
                                                      Callable[[Stage], None]]:
     """Put a function on the list of faults, under its own name."""
     def listed(run: Callable[[Stage], None]) -> Callable[[Stage], None]:
         name = run.__name__
         assert name not in FAULTS, f'two faults are called {name}'
-        FAULTS[name] = Fault(name, item, done, run, why_not, limit_s)
+        FAULTS[name] = Fault(name, done, run, why_not, limit_s)
         return run
     return listed

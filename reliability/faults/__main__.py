@@ -37,18 +37,16 @@ from reliability.processes import take_signals
 from reliability.tables import conditions, table, write
 from reliability.verdicts import FAULTS, Finding, Verdict
 
-HEADERS = ('issue', 'fault', 'what is done, and what it should do', 'verdict', 'what was seen',
+HEADERS = ('about', 'fault', 'what is done, and what it should do', 'verdict', 'what was seen',
            'what it said', 'works again', 'lost')
 FIRST_DOMAIN = 51
 
 
 def rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Lay findings out as the table's rows, in the order of their items."""
-    ordered = sorted(findings, key=lambda each: (not each.item[1:].isdigit(), each.item[0],
-                                                 int('0' + ''.join(filter(str.isdigit,
-                                                                          each.item)))))
-    return [(each.item, f'`{each.name}`', each.done, _marked(each.verdict), each.why, each.said,
-             each.recovered, each.lost) for each in ordered]
+    """Lay findings out as the table's rows, by what they are about."""
+    return [(each.about, f'`{each.name}`', each.done, _marked(each.verdict), each.why, each.said,
+             each.recovered, each.lost)
+            for each in sorted(findings, key=lambda each: each.about)]
 
 
 def _marked(verdict: Verdict) -> str:
@@ -86,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [FAULTS[name] for name in dict.fromkeys(options.only)]
     if options.list:
         for each in chosen:
-            print(f'{each.item:11}{each.name:34}{each.done}')
+            print(f'{each.about:11}{each.name:34}{each.done}')
         return 0
     if options.alone:
         play_here(chosen[0], options.alone, options.domain)

@@ -38,7 +38,7 @@ def _flip_height(payload: bytes) -> bytes:
     return bytes(flipped)
 
 
-@fault('B3', "One bit of a JPEG's size is flipped: that picture is dropped and counted, the "
+@fault("One bit of a JPEG's size is flipped: that picture is dropped and counted, the "
        'object is tracked on, prompts reach back.')
 def flipped_bit_in_size(stage: Stage) -> None:
     live = stage.live(compressed=True, is_still=True)
@@ -50,7 +50,7 @@ def flipped_bit_in_size(stage: Stage) -> None:
     expect(after > before, 'the picture is counted nowhere')
 
 
-@fault('B3', 'One whole picture of another size between two of the old: dropped and counted, the '
+@fault('One whole picture of another size between two of the old: dropped and counted, the '
        'object is tracked on.')
 def one_picture_of_another_size(stage: Stage) -> None:
     live = stage.live(is_still=True)
@@ -72,19 +72,19 @@ def _one_odd_stamp(stage: Stage, first_ns: int, odd_ns: int) -> None:
     _unharmed(live, past_ns)
 
 
-@fault('B3', "One stamp of 0 between ordinary ones of a clock that is not the receiver's: the "
+@fault("One stamp of 0 between ordinary ones of a clock that is not the receiver's: the "
        'object is tracked on.')
 def single_stamp_of_zero(stage: Stage) -> None:
     _one_odd_stamp(stage, 1000 * NS_PER_S, 0)
 
 
-@fault('B3', 'One stamp a year ahead between ordinary ones: the object is tracked on.')
+@fault('One stamp a year ahead between ordinary ones: the object is tracked on.')
 def single_stamp_far_ahead(stage: Stage) -> None:
     now_ns = time.time_ns()
     _one_odd_stamp(stage, now_ns, now_ns + _YEAR_NS)
 
 
-@fault('B3', 'The size changes for good under `every`: objects are carried over and every picture '
+@fault('The size changes for good under `every`: objects are carried over and every picture '
        'has its result.')
 def size_changes_for_good(stage: Stage) -> None:
     live = stage.live({'frame_policy': 'every'}, is_still=True)
@@ -106,7 +106,7 @@ def _without_red(live: Live) -> int:
     return stamp_ns
 
 
-@fault('B3', 'The size changes while the object is occluded: it is carried by its memory and '
+@fault('The size changes while the object is occluded: it is carried by its memory and '
        'found again when it is seen.')
 def occluded_at_change_of_size(stage: Stage) -> None:
     live = stage.live({'tracking.lost_after_s': 60.0}, is_still=True)
@@ -125,7 +125,7 @@ def occluded_at_change_of_size(stage: Stage) -> None:
            f'not ({x}, {y})')
 
 
-@fault('camera', 'Stamps go back by 8 s, as a looped bag does: every object is LOST once, then '
+@fault('Stamps go back by 8 s, as a looped bag does: every object is LOST once, then '
        'new ones can be prompted.')
 def stamps_go_back(stage: Stage) -> None:
     live = stage.live()
@@ -140,7 +140,7 @@ def stamps_go_back(stage: Stage) -> None:
     live.track()
 
 
-@fault('camera', 'A text that is no UTF-8 as frame_id and as encoding, as a C++ driver can send '
+@fault('A text that is no UTF-8 as frame_id and as encoding, as a C++ driver can send '
        'it: the stream goes on.')
 def texts_that_are_no_utf8(stage: Stage) -> None:
     from rclpy.serialization import serialize_message
@@ -153,7 +153,7 @@ def texts_that_are_no_utf8(stage: Stage) -> None:
     expect(1 in live.objects(), 'the object is gone')
 
 
-@fault('camera', 'The clock (`use_sim_time`) and the stamps jump back, then are 0: the stream '
+@fault('The clock (`use_sim_time`) and the stamps jump back, then are 0: the stream '
        'goes on.')
 def simulated_time_jumps(stage: Stage) -> None:
     from reliability.robot import to_stamp
@@ -174,7 +174,7 @@ def simulated_time_jumps(stage: Stage) -> None:
     live.track()
 
 
-@fault('camera', 'A burst of noise beyond buffer.max_bytes under `every`: each lost frame is '
+@fault('A burst of noise beyond buffer.max_bytes under `every`: each lost frame is '
        'counted and reported as an ERROR.')
 def burst_beyond_the_buffer(stage: Stage) -> None:
     live = stage.live({'frame_policy': 'every', 'buffer.max_bytes': 1048576,

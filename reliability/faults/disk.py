@@ -38,7 +38,7 @@ def _stalled(stage: Stage, policy: str) -> tuple[Live, list[int]]:
     return live, live.shoot(4)
 
 
-@fault('B4', 'The disk hangs for 9 s (`fsfreeze`): services answer within 3 s and /diagnostics '
+@fault('The disk hangs for 9 s (`fsfreeze`): services answer within 3 s and /diagnostics '
        'goes on.', disks.no_freezing)
 def disk_hangs_services(stage: Stage) -> None:
     live, _ = _stalled(stage, 'latest')
@@ -56,7 +56,7 @@ def disk_hangs_services(stage: Stage) -> None:
                          f'{came} diagnoses in {_STALL_S:.0f} s')
 
 
-@fault('B4', 'The disk hangs for 9 s under `latest`: results go on meanwhile.', disks.no_freezing)
+@fault('The disk hangs for 9 s under `latest`: results go on meanwhile.', disks.no_freezing)
 def disk_hangs_latest(stage: Stage) -> None:
     live, _ = _stalled(stage, 'latest')
     since, begun_s = len(live.robot.results), time.monotonic()
@@ -69,7 +69,7 @@ def disk_hangs_latest(stage: Stage) -> None:
         raise FrozeError(f'no result in {_STALL_S:.0f} s')
 
 
-@fault('B4', 'The disk hangs for 9 s under `every`: every picture has its result in the end, or '
+@fault('The disk hangs for 9 s under `every`: every picture has its result in the end, or '
        'is counted as lost.', disks.no_freezing)
 def disk_hangs_every(stage: Stage) -> None:
     live, stamps = _stalled(stage, 'every')
@@ -85,7 +85,7 @@ def disk_hangs_every(stage: Stage) -> None:
                                f"'frames lost' is {counted:.0f}")
 
 
-@fault('B4', 'Ctrl-C while the disk hangs: the node ends with code 0, at the latest when the disk '
+@fault('Ctrl-C while the disk hangs: the node ends with code 0, at the latest when the disk '
        'works again (no process can end that waits for one).', disks.no_freezing)
 def disk_hangs_stop(stage: Stage) -> None:
     live, _ = _stalled(stage, 'latest')
@@ -100,7 +100,7 @@ def disk_hangs_stop(stage: Stage) -> None:
         raise DiedError(f'it ends with exit code {code}')
 
 
-@fault('B5', 'The disk is full: tracking goes on, /diagnostics says WARN, the log says it once.',
+@fault('The disk is full: tracking goes on, /diagnostics says WARN, the log says it once.',
        disks.no_tmpfs)
 def disk_full(stage: Stage) -> None:
     disk = disks.mount_tmpfs(stage.folder / 'disk', 1024)
@@ -118,7 +118,7 @@ def disk_full(stage: Stage) -> None:
     expect(live.figure('frames lost') == 0, 'frames are counted as lost under latest')
 
 
-@fault('B5', 'The disk turns read-only: tracking goes on, /diagnostics says WARN, the log says '
+@fault('The disk turns read-only: tracking goes on, /diagnostics says WARN, the log says '
        'it.', disks.no_tmpfs)
 def disk_read_only(stage: Stage) -> None:
     disk = disks.mount_tmpfs(stage.folder / 'disk', 8192)
@@ -135,7 +135,7 @@ def disk_read_only(stage: Stage) -> None:
     expect(said, 'the log does not say it')
 
 
-@fault('disk', 'The disk is full when the node starts, and has room later: it says so and can be '
+@fault('The disk is full when the node starts, and has room later: it says so and can be '
        'configured.', disks.no_tmpfs)
 def disk_full_at_start(stage: Stage) -> None:
     disk = disks.mount_tmpfs(stage.folder / 'disk', 1024)
@@ -151,7 +151,7 @@ def disk_full_at_start(stage: Stage) -> None:
     live.track()
 
 
-@fault('disk', "The buffer's folder is deleted under the node: it says so, tracks on, and keeps "
+@fault("The buffer's folder is deleted under the node: it says so, tracks on, and keeps "
        'its word on what can be prompted.', disks.no_tmpfs)
 def buffer_deleted(stage: Stage) -> None:
     disk = disks.mount_tmpfs(stage.folder / 'disk', 8192)
@@ -168,7 +168,7 @@ def buffer_deleted(stage: Stage) -> None:
     live.track()
 
 
-@fault('disk', 'Buffered JPEGs are truncated, emptied, replaced by a folder: prompts on them are '
+@fault('Buffered JPEGs are truncated, emptied, replaced by a folder: prompts on them are '
        'refused with a reason, tracking goes on.', disks.no_tmpfs)
 def buffered_frames_damaged(stage: Stage) -> None:
     disk = disks.mount_tmpfs(stage.folder / 'disk', 8192)
@@ -193,7 +193,7 @@ def buffered_frames_damaged(stage: Stage) -> None:
     live.track()
 
 
-@fault('disk', 'A buffered JPEG is replaced by a FIFO: a prompt on it is answered, and the stream '
+@fault('A buffered JPEG is replaced by a FIFO: a prompt on it is answered, and the stream '
        'does not wait for it.', disks.no_tmpfs)
 def buffered_frame_is_a_fifo(stage: Stage) -> None:
     disk = disks.mount_tmpfs(stage.folder / 'disk', 8192)
@@ -212,7 +212,7 @@ def buffered_frame_is_a_fifo(stage: Stage) -> None:
             os.close(os.open(file, os.O_RDWR | os.O_NONBLOCK))
 
 
-@fault('B8', "The session's folder is replaced by a link to a user's pictures: not one is "
+@fault("The session's folder is replaced by a link to a user's pictures: not one is "
        'overwritten or deleted.')
 def planted_session_link(stage: Stage) -> None:
     disk, mine = stage.folder / 'buffer', stage.folder / 'mine'
@@ -232,7 +232,7 @@ def planted_session_link(stage: Stage) -> None:
     expect(left == 400, f'{400 - left} of 400 pictures of a user were overwritten or deleted')
 
 
-@fault('disk', "After SIGKILL the next start removes what was left, and nothing of a user's.")
+@fault("After SIGKILL the next start removes what was left, and nothing of a user's.")
 def left_by_a_kill(stage: Stage) -> None:
     disk = stage.folder / 'buffer'
     (disk / 'mine').mkdir(parents=True)
@@ -251,7 +251,7 @@ def left_by_a_kill(stage: Stage) -> None:
     expect(all(path.read_bytes() == b'my own' for path in own), "a user's file was changed")
 
 
-@fault('disk', 'Two nodes share a directory and one is killed: the other one keeps its frames.')
+@fault('Two nodes share a directory and one is killed: the other one keeps its frames.')
 def shared_directory(stage: Stage) -> None:
     disk = stage.folder / 'buffer'
     live = stage.live({'buffer.directory': disk})

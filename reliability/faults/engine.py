@@ -48,25 +48,25 @@ def _goes_on_after(stage: Stage, method: str, kind: str, times: int) -> None:
     expect(1 in ordered.live.objects(), 'the object is gone')
 
 
-@fault('engine', 'The GPU is out of memory for eight frames: an ERROR that says what to do, then '
+@fault('The GPU is out of memory for eight frames: an ERROR that says what to do, then '
        'the object is tracked on.')
 def out_of_memory(stage: Stage) -> None:
     _goes_on_after(stage, 'track', 'memory', 8)
     expect('smaller model' in stage.last_said, 'the log does not say what to do')
 
 
-@fault('engine', 'The encoder raises three times: an ERROR, then the object is tracked on.')
+@fault('The encoder raises three times: an ERROR, then the object is tracked on.')
 def encoder_raises(stage: Stage) -> None:
     _goes_on_after(stage, 'encode', 'value', 3)
 
 
-@fault('engine', 'Summing up a frame raises three times: an ERROR, then the object is tracked '
+@fault('Summing up a frame raises three times: an ERROR, then the object is tracked '
        'on.')
 def summary_raises(stage: Stage) -> None:
     _goes_on_after(stage, 'summarise', 'assert', 3)
 
 
-@fault('engine', 'The model raises in a prompt: the request is refused with a reason, the stream '
+@fault('The model raises in a prompt: the request is refused with a reason, the stream '
        'goes on.')
 def prompt_raises(stage: Stage) -> None:
     from reliability.robot import click
@@ -77,7 +77,7 @@ def prompt_raises(stage: Stage) -> None:
     ordered.live.track(_GOES_ON_S)
 
 
-@fault('B5', 'The model hangs for 20 s: /diagnostics turns to WARN within 8 s, the log has a '
+@fault('The model hangs for 20 s: /diagnostics turns to WARN within 8 s, the log has a '
        'line, list_objects answers.')
 def worker_hangs(stage: Stage) -> None:
     ordered = Ordered(stage)
@@ -96,7 +96,7 @@ def worker_hangs(stage: Stage) -> None:
     expect(said, 'the log does not say it')
 
 
-@fault('B5', "The worker's thread ends: /diagnostics turns to ERROR with a line in the log; it is "
+@fault("The worker's thread ends: /diagnostics turns to ERROR with a line in the log; it is "
        'started again with its objects, or the node says that it cannot be.')
 def worker_dies(stage: Stage) -> None:
     ordered = Ordered(stage)
@@ -121,7 +121,7 @@ def worker_dies(stage: Stage) -> None:
         lied('it tracks again, but its object is gone')
 
 
-@fault('engine', 'Ctrl-C while the model hangs: the node ends within 15 s.')
+@fault('Ctrl-C while the model hangs: the node ends within 15 s.')
 def stop_while_model_hangs(stage: Stage) -> None:
     ordered = Ordered(stage)
     ordered.order('encode', 'hang')

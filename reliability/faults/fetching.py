@@ -97,7 +97,7 @@ def _fetch(stage: Stage, folder: Path, url: str, timeout_s: float = 25.0) -> End
                         timeout_s=timeout_s)
 
 
-@fault('B8', 'fetch_checkpoint from a server that lies about lengths, ranges, headers and '
+@fault('fetch_checkpoint from a server that lies about lengths, ranges, headers and '
        'redirections: a sentence each, no traceback, nothing that looks whole.', limit_s=200.0)
 def hostile_server(stage: Stage) -> None:
     with serving() as address:
@@ -108,7 +108,7 @@ def hostile_server(stage: Stage) -> None:
             expect(not list(folder.glob('*.pt')), f'{path}: a checkpoint is there')
 
 
-@fault('B8', f'fetch_checkpoint from a server that never ends: stopped by the known size, below '
+@fault(f'fetch_checkpoint from a server that never ends: stopped by the known size, below '
        f'{_ENDLESS_LIMIT_MIB} MiB.')
 def endless_server(stage: Stage) -> None:
     folder = stage.folder / 'endless'
@@ -121,7 +121,7 @@ def endless_server(stage: Stage) -> None:
            f'{taken_mib:.0f} MiB were taken')
 
 
-@fault('B8', 'fetch_checkpoint with a `--url` that is none, of a file, of a device, of no host: a '
+@fault('fetch_checkpoint with a `--url` that is none, of a file, of a device, of no host: a '
        'sentence each, no traceback.')
 def bad_addresses(stage: Stage) -> None:
     for name, url in (('word', 'nonsense'), ('file', 'file:///etc/passwd'),
@@ -131,7 +131,7 @@ def bad_addresses(stage: Stage) -> None:
         expect(ended.code in (1, 2), f'{url}: exit code {ended.code}')
 
 
-@fault('B8', 'fetch_checkpoint where the unfinished file is a link to a file of the user: it is '
+@fault('fetch_checkpoint where the unfinished file is a link to a file of the user: it is '
        'not followed.')
 def planted_download_link(stage: Stage) -> None:
     folder, secret = stage.folder / 'cache', stage.folder / 'secret.txt'

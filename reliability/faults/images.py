@@ -53,7 +53,7 @@ RAW_IMAGES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-@fault('images', f'{len(RAW_IMAGES)} raw images whose sizes, steps, encodings or stamps lie: each '
+@fault(f'{len(RAW_IMAGES)} raw images whose sizes, steps, encodings or stamps lie: each '
        'is refused, the object is tracked on.')
 def raw_images_that_lie(stage: Stage) -> None:
     live = stage.live()
@@ -105,7 +105,7 @@ def broken_payloads() -> dict[str, bytes]:
         'png of 30000': png_of_zeros(30000)}
 
 
-@fault('images', 'Compressed images that are empty, cut, of another format or of absurd sizes: '
+@fault('Compressed images that are empty, cut, of another format or of absurd sizes: '
        'each is refused, the object is tracked on.')
 def broken_compressed_images(stage: Stage) -> None:
     live = stage.live(compressed=True)
@@ -155,20 +155,20 @@ def _huge_picture(stage: Stage, payload: bytes) -> None:
     expect(live.objects()[1].state != 3, 'the object is lost')
 
 
-@fault('B9', f'A grey JPEG of {_SIDE}x{_SIDE}: refused by image_max_pixels, without a stall of 3 '
+@fault(f'A grey JPEG of {_SIDE}x{_SIDE}: refused by image_max_pixels, without a stall of 3 '
        f's or {_GROWTH_MIB} MiB.')
 def huge_jpeg(stage: Stage) -> None:
     grey = PIL.Image.new('L', (_SIDE, _SIDE))
     _huge_picture(stage, encoded(np.asarray(grey), quality=1))
 
 
-@fault('B9', f'A PNG of {_SIDE}x{_SIDE}, some kilobytes: refused by image_max_pixels, without a '
+@fault(f'A PNG of {_SIDE}x{_SIDE}, some kilobytes: refused by image_max_pixels, without a '
        f'stall of 3 s or {_GROWTH_MIB} MiB.')
 def huge_png(stage: Stage) -> None:
     _huge_picture(stage, png_of_zeros(_SIDE))
 
 
-@fault('B5', 'Every image is refused (32FC1): WARN on /diagnostics, and one line in the log.')
+@fault('Every image is refused (32FC1): WARN on /diagnostics, and one line in the log.')
 def every_image_refused(stage: Stage) -> None:
     live = stage.live()
     end_s, since = time.monotonic() + 6.0, len(live.robot.health)
@@ -186,7 +186,7 @@ def every_image_refused(stage: Stage) -> None:
            f'and {told[-1] if told else "nothing"!r}')
 
 
-@fault('B5', "The camera's topic has no publisher: WARN on /diagnostics, in the log and in the "
+@fault("The camera's topic has no publisher: WARN on /diagnostics, in the log and in the "
        "refusal of a prompt, with the topic's name.")
 def topic_without_publisher(stage: Stage) -> None:
     from reliability.robot import click

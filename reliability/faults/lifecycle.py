@@ -34,7 +34,7 @@ def _in_state(stage: Stage, state: str) -> Live:
     return live
 
 
-@fault('B10', 'After Ctrl-C an observer sees the name gone within 1 s of the end, unconfigured '
+@fault('After Ctrl-C an observer sees the name gone within 1 s of the end, unconfigured '
        'and active.')
 def name_after_stop(stage: Stage) -> None:
     slow = {}
@@ -55,7 +55,7 @@ def name_after_stop(stage: Stage) -> None:
     expect(max(slow.values()) <= _GONE_S, f'the name stays in the graph ({stage.lost})')
 
 
-@fault('lifecycle', 'SIGINT and SIGTERM unconfigured, inactive and active, and while it starts: '
+@fault('SIGINT and SIGTERM unconfigured, inactive and active, and while it starts: '
        'exit code 0, no traceback.')
 def signals_in_every_state(stage: Stage) -> None:
     for state, number in (('unconfigured', signal.SIGTERM), ('inactive', signal.SIGINT),
@@ -74,7 +74,7 @@ def signals_in_every_state(stage: Stage) -> None:
             raise DiedError(f'exit code {code} after SIGINT {delay_s} s after the start')
 
 
-@fault('lifecycle', f'Configured and cleaned up {_CYCLES} times: no handle, thread or folder '
+@fault(f'Configured and cleaned up {_CYCLES} times: no handle, thread or folder '
        'stays behind.')
 def configured_again_and_again(stage: Stage) -> None:
     buffer = stage.folder / 'buffer'
@@ -99,7 +99,7 @@ def configured_again_and_again(stage: Stage) -> None:
     expect(not list(buffer.glob('*')), 'a folder is left behind')
 
 
-@fault('lifecycle', 'configure fails (the buffer is a file): ERROR on /diagnostics and the reason '
+@fault('configure fails (the buffer is a file): ERROR on /diagnostics and the reason '
        'in every reply; mended, it can be configured.')
 def configure_fails(stage: Stage) -> None:
     buffer = stage.folder / 'buffer'
@@ -137,7 +137,7 @@ def _bad_checkpoints(folder: Path, mark: Path) -> list[Path]:
     return [*sorted(folder.iterdir()), folder / 'missing.pt']
 
 
-@fault('lifecycle', 'Checkpoints that are missing, empty, text, a folder, an archive, a pickle '
+@fault('Checkpoints that are missing, empty, text, a folder, an archive, a pickle '
        'that runs code: configure fails with a sentence, nothing is run.')
 def bad_checkpoints(stage: Stage) -> None:
     mark = stage.folder / 'code_was_run'
@@ -158,7 +158,7 @@ def bad_checkpoints(stage: Stage) -> None:
     live.track()
 
 
-@fault('lifecycle', 'Ctrl-C while configure hangs in a checkpoint that is a FIFO: it ends.')
+@fault('Ctrl-C while configure hangs in a checkpoint that is a FIFO: it ends.')
 def stop_while_checkpoint_hangs(stage: Stage) -> None:
     pipe = stage.folder / 'pipe.pt'
     os.mkfifo(pipe)
@@ -172,7 +172,7 @@ _BAD_SETTINGS = ('frame_policy:=sometimes', 'buffer.max_frames:=-1', 'buffer.max
                  'device:=gpu', 'image_max_value:=99999999999999')
 
 
-@fault('lifecycle', f'{len(_BAD_SETTINGS)} parameters of a wrong type, range or name of a choice: '
+@fault(f'{len(_BAD_SETTINGS)} parameters of a wrong type, range or name of a choice: '
        'exit code 2 and one line that names the parameter.')
 def bad_parameters(stage: Stage) -> None:
     for setting in _BAD_SETTINGS:
@@ -182,7 +182,7 @@ def bad_parameters(stage: Stage) -> None:
         expect(len(ended.err.strip().splitlines()) == 1, f'{setting}: more than one line')
 
 
-@fault('lifecycle', 'Parameters set live to values of every wrong kind: each is answered and '
+@fault('Parameters set live to values of every wrong kind: each is answered and '
        'refused, the stream goes on.')
 def bad_live_parameters(stage: Stage) -> None:
     live = stage.live()
@@ -196,7 +196,7 @@ def bad_live_parameters(stage: Stage) -> None:
     expect('Traceback' not in live.log, 'the log has a traceback')
 
 
-@fault('lifecycle', 'A subscriber of everything is stopped (SIGSTOP) under `every`: results go '
+@fault('A subscriber of everything is stopped (SIGSTOP) under `every`: results go '
        'on, and after it wakes none is lost.')
 def subscriber_is_stopped(stage: Stage) -> None:
     live = stage.live({'frame_policy': 'every'})

@@ -45,14 +45,14 @@ def _loaded(stage: Stage) -> tuple[Live, Path, Any]:
     return live, file, next(iter(live.objects().values()))
 
 
-@fault('B1', 'A loaded memory file is truncated (`cp` onto it): the object is tracked on.')
+@fault('A loaded memory file is truncated (`cp` onto it): the object is tracked on.')
 def memory_file_truncated(stage: Stage) -> None:
     live, file, _ = _loaded(stage)
     os.truncate(file, 0)
     live.track()
 
 
-@fault('B1', 'A loaded memory file is overwritten with zeros: the object stays what it was.')
+@fault('A loaded memory file is overwritten with zeros: the object stays what it was.')
 def memory_file_zeroed(stage: Stage) -> None:
     live, file, before = _loaded(stage)
     # A second object of an equal file, to compare with.
@@ -73,7 +73,7 @@ def memory_file_zeroed(stage: Stage) -> None:
            f'{changed.area}, {equal.score:.4f} and {equal.area} of an equal file')
 
 
-@fault('B1', 'The file of `--load-memory` is truncated while the command runs: all frames come.')
+@fault('The file of `--load-memory` is truncated while the command runs: all frames come.')
 def offline_memory_truncated(stage: Stage) -> None:
     learning = stage.process(stage.clip(4, 'short'), *stage.box, '--save-memory',
                              stage.folder / 'm.safetensors')
@@ -96,7 +96,7 @@ def offline_memory_truncated(stage: Stage) -> None:
     expect(process.returncode == 0, f'exit code {process.returncode}')
 
 
-@fault('B1', '`save_memory` onto a FIFO: refused, and meanwhile services answer and Ctrl-C works.')
+@fault('`save_memory` onto a FIFO: refused, and meanwhile services answer and Ctrl-C works.')
 def save_onto_fifo(stage: Stage) -> None:
     live, file = _saving(stage)
     os.mkfifo(file.with_name('pipe.safetensors'))
@@ -108,7 +108,7 @@ def save_onto_fifo(stage: Stage) -> None:
     live.stop()
 
 
-@fault('B1', '`load_memory` of a FIFO: refused, and the next request is answered.')
+@fault('`load_memory` of a FIFO: refused, and the next request is answered.')
 def load_from_fifo(stage: Stage) -> None:
     live, file = _saving(stage)
     os.mkfifo(file.with_name('pipe.safetensors'))
@@ -118,7 +118,7 @@ def load_from_fifo(stage: Stage) -> None:
     live.accepted(live.robot.save('after'), 'save_memory afterwards')
 
 
-@fault('B1', '`load_memory` of a 3 GiB file of zeros: refused at once, without reading it.')
+@fault('`load_memory` of a 3 GiB file of zeros: refused at once, without reading it.')
 def load_of_huge_file(stage: Stage) -> None:
     from reliability.processes import usage
 
@@ -188,7 +188,7 @@ def _refuse_or_score(live: Live, name: str) -> str:
     return f'{name}: taken'
 
 
-@fault('B9', 'Memory files of huge finite numbers and of NaN: refused, or tracked with scores '
+@fault('Memory files of huge finite numbers and of NaN: refused, or tracked with scores '
        'that are numbers.')
 def memory_of_huge_numbers(stage: Stage) -> None:
     live, file = _saving(stage)
@@ -202,7 +202,7 @@ def memory_of_huge_numbers(stage: Stage) -> None:
     stage.said = ' / '.join(said)
 
 
-@fault('B9', 'A label with terminal escapes, by memory file and by prompt: refused, or shown '
+@fault('A label with terminal escapes, by memory file and by prompt: refused, or shown '
        'without them; no escape reaches the log.')
 def escapes_in_label(stage: Stage) -> None:
     from reliability.robot import click
@@ -225,7 +225,7 @@ def escapes_in_label(stage: Stage) -> None:
            'escapes of a label are in the log')
 
 
-@fault('memory', 'Damaged memory files (cut, empty, no JSON, nested, pickle, wrong shapes, ids '
+@fault('Damaged memory files (cut, empty, no JSON, nested, pickle, wrong shapes, ids '
        'and labels): each refused with a sentence, the object is tracked on.')
 def damaged_memories(stage: Stage) -> None:
     live, file = _saving(stage)
@@ -259,7 +259,7 @@ def damaged_memories(stage: Stage) -> None:
     expect('Traceback' not in live.log, 'the log has a traceback')
 
 
-@fault('B8', 'Links are planted where save_memory writes: none is followed, what they point to '
+@fault('Links are planted where save_memory writes: none is followed, what they point to '
        'stays.')
 def planted_memory_links(stage: Stage) -> None:
     live, file = _saving(stage)
@@ -273,7 +273,7 @@ def planted_memory_links(stage: Stage) -> None:
     expect(secret.read_bytes() == b'precious', 'what a planted link points to was overwritten')
 
 
-@fault('B12', 'The same run twice with `--save-memory`: the same bytes.')
+@fault('The same run twice with `--save-memory`: the same bytes.')
 def memory_bytes_repeat(stage: Stage) -> None:
     clip, digests = stage.clip(4), set()
     for name in ('one', 'two'):

@@ -35,7 +35,7 @@ def _run(stage: Stage, source: Path, *options: object) -> Ended:
     return ended
 
 
-@fault('A5', 'The `data.yaml` of `--yolo`: its folders are found from any working directory, as '
+@fault('The `data.yaml` of `--yolo`: its folders are found from any working directory, as '
        'ultralytics resolves them.')
 def yolo_data_file(stage: Stage) -> None:
     data_set = stage.folder / 'set'
@@ -54,7 +54,7 @@ def _label_of(picture_path: Path) -> Path:
     return Path(f'{before}/labels/{after}').with_suffix('.txt')
 
 
-@fault('A5', 'A source folder that is named `images`: its labels lie where ultralytics looks for '
+@fault('A source folder that is named `images`: its labels lie where ultralytics looks for '
        'them, or it is refused.')
 def folder_named_images(stage: Stage) -> None:
     clip = write_folder(stage.folder / 'source' / 'images', 3)
@@ -78,7 +78,7 @@ def _read_back(line: str, hw: tuple[int, int]) -> np.ndarray:
     return drawn > 0
 
 
-@fault('A5', f'Small objects in YOLO labels, read back: a mean IoU of {_LEAST_IOU} with the '
+@fault(f'Small objects in YOLO labels, read back: a mean IoU of {_LEAST_IOU} with the '
        'masks, and none is lost.')
 def yolo_small_objects(stage: Stage) -> None:
     hw, clip = (120, 160), stage.folder / 'clip'
@@ -105,7 +105,7 @@ def yolo_small_objects(stage: Stage) -> None:
                                                      f'{min(overlaps):.3f}')
 
 
-@fault('A6', 'JPEGs with an EXIF orientation are exported: without the tag, with the same pixels.')
+@fault('JPEGs with an EXIF orientation are exported: without the tag, with the same pixels.')
 def exif_orientation(stage: Stage) -> None:
     clip, frames = stage.folder / 'clip', stage.folder / 'frames'
     clip.mkdir()
@@ -122,7 +122,7 @@ def exif_orientation(stage: Stage) -> None:
                    'the exported pixels are others')
 
 
-@fault('A8', 'Pictures that begin at 00005.jpg: masks and COCO keep their names.')
+@fault('Pictures that begin at 00005.jpg: masks and COCO keep their names.')
 def names_of_pictures(stage: Stage) -> None:
     clip = write_folder(stage.folder / 'clip', 3, first=5)
     _run(stage, clip, '--masks', stage.folder / 'masks', '--coco', stage.folder / 'o.json')
@@ -133,7 +133,7 @@ def names_of_pictures(stage: Stage) -> None:
     expect(names == [f'{stem}.jpg' for stem in masks], f'COCO names {", ".join(names)}')
 
 
-@fault('A9', '`--copy-topics` over a bag that has an old `object_1/mask`: refused by name, or not '
+@fault('`--copy-topics` over a bag that has an old `object_1/mask`: refused by name, or not '
        'mixed.')
 def copy_topics_twice(stage: Stage) -> None:
     old = [(_MASK_TOPIC, stamp_ns, recordings.image_message(
@@ -170,18 +170,18 @@ def _all_outputs(stage: Stage, bag: Path) -> None:
     expect(ended.code == 0 or 'mp4' in ended.err, f'the video is not named: {ended.last_words}')
 
 
-@fault('B7', 'A clock that is set while recording (1970, then now), with `--video`: the other '
+@fault('A clock that is set while recording (1970, then now), with `--video`: the other '
        'outputs are written, no traceback.')
 def clock_set_while_recording(stage: Stage) -> None:
     _all_outputs(stage, _jumping_bag(stage, 1_700_000_000.0))
 
 
-@fault('B7', 'A recording with a pause of 8 hours, with `--video`: all outputs are written.')
+@fault('A recording with a pause of 8 hours, with `--video`: all outputs are written.')
 def pause_of_eight_hours(stage: Stage) -> None:
     _all_outputs(stage, _jumping_bag(stage, 8 * 3600.0))
 
 
-@fault('B8', '`--overwrite` onto a device node and onto a FIFO: refused, they stay what they are.',
+@fault('`--overwrite` onto a device node and onto a FIFO: refused, they stay what they are.',
        disks.no_root)
 def overwrite_device(stage: Stage) -> None:
     clip, device, pipe = stage.clip(2), stage.folder / 'null', stage.folder / 'pipe'
@@ -194,7 +194,7 @@ def overwrite_device(stage: Stage) -> None:
         expect(ended.code == 4, f'{path.name}: exit code {ended.code}')
 
 
-@fault('B8', 'A link is planted under the name of an unfinished output: it is not followed.')
+@fault('A link is planted under the name of an unfinished output: it is not followed.')
 def planted_output_links(stage: Stage) -> None:
     secret = stage.folder / 'secret.txt'
     secret.write_text('precious')
@@ -212,7 +212,7 @@ _FULL_OUTPUTS = (('--video', 'v.mp4'), ('--masks', 'masks'), ('--csv', 'o.csv'),
                  ('--output', 'bag'), ('--save-memory', 's.safetensors'))
 
 
-@fault('B12', 'The disk of an output is full, with `--save-every 0`: exit code 4 with the name of '
+@fault('The disk of an output is full, with `--save-every 0`: exit code 4 with the name of '
        'that output.', disks.no_tmpfs, limit_s=150.0)
 def output_disk_full(stage: Stage) -> None:
     clip = stage.clip(20)
@@ -227,7 +227,7 @@ def output_disk_full(stage: Stage) -> None:
         expect(not finished_files(disk / name), f'{option}: something looks finished')
 
 
-@fault('outputs', 'Killed three times at any moment and resumed: the bytes of an undisturbed run.',
+@fault('Killed three times at any moment and resumed: the bytes of an undisturbed run.',
        limit_s=200.0)
 def killed_and_resumed(stage: Stage) -> None:
     clip, chance = stage.clip(120), random.Random(4)
@@ -255,7 +255,7 @@ def killed_and_resumed(stage: Stage) -> None:
         expect(other.exists() and other.read_bytes() == path.read_bytes(), f'{other.name} differs')
 
 
-@fault('outputs', 'Two runs at once onto the same outputs: one is refused or both end well, what '
+@fault('Two runs at once onto the same outputs: one is refused or both end well, what '
        'is there is whole.')
 def two_runs_at_once(stage: Stage) -> None:
     clip, table = stage.clip(40), stage.folder / 'o.csv'

@@ -72,7 +72,7 @@ def _refused(ended: Ended, what: str) -> None:
     expect(ended.peak_mib < _MOST_MIB, f'{what}: {ended.peak_mib:.0f} MiB were taken')
 
 
-@fault('B6', f'{len(BAD_VALUES) + len(BAD_FILES)} prompts files with bad tags, numbers of '
+@fault(f'{len(BAD_VALUES) + len(BAD_FILES)} prompts files with bad tags, numbers of '
        'thousands of digits, nesting: each refused with a sentence.', limit_s=150.0)
 def bad_prompts_files(stage: Stage) -> None:
     stage.clip(2)
@@ -82,7 +82,7 @@ def bad_prompts_files(stage: Stage) -> None:
         _refused(_with(stage, content), what)
 
 
-@fault('B6', 'A label like a date that is none: a text like any other, and the name in the table.')
+@fault('A label like a date that is none: a text like any other, and the name in the table.')
 def label_like_a_date(stage: Stage) -> None:
     stage.clip(2)
     ended = _with(stage, 'prompts:\n- {frame: 0, label: 2024-13-45, points: [[48, 60]]}\n', 60.0)
@@ -90,7 +90,7 @@ def label_like_a_date(stage: Stage) -> None:
     expect('2024-13-45' in (stage.folder / 'out.csv').read_text(), 'the label is another one')
 
 
-@fault('B6', '`prompts:` twice: refused with the line, not half of it dropped.')
+@fault('`prompts:` twice: refused with the line, not half of it dropped.')
 def prompts_twice(stage: Stage) -> None:
     stage.clip(2)
     ended = _with(stage, f'prompts:\n{_ENTRY}prompts:\n- {{frame: 1, points: [[9, 9]]}}\n')
@@ -98,7 +98,7 @@ def prompts_twice(stage: Stage) -> None:
     expect(re.search(r'line 3|prompts', ended.err), f'no line is named: {ended.last_words}')
 
 
-@fault('B6', 'A key twice in one prompt, and a merge key: refused with a sentence.')
+@fault('A key twice in one prompt, and a merge key: refused with a sentence.')
 def keys_twice(stage: Stage) -> None:
     stage.clip(2)
     _refused(_with(stage, 'prompts:\n- {frame: 0, points: [[48, 60]], points: [[9, 9]]}\n'),
@@ -106,7 +106,7 @@ def keys_twice(stage: Stage) -> None:
     _refused(_with(stage, f'x: &x\n  prompts:\n  {_ENTRY}<<: *x\n'), 'a merge key')
 
 
-@fault('B6', f'Prompts files that unfold (billion laughs, 100,000 entries): refused within '
+@fault(f'Prompts files that unfold (billion laughs, 100,000 entries): refused within '
        f'{_LONGEST_S:.0f} s and {_MOST_MIB} MiB, Ctrl-C works.', limit_s=150.0)
 def prompts_bombs(stage: Stage) -> None:
     stage.clip(2)
@@ -125,7 +125,7 @@ def _broken_masks(folder: Path) -> list[str]:
     return [*contents, 'pipe.png', '/dev/zero']
 
 
-@fault('B6', 'Masks that are cut, damaged, a bomb, a FIFO, an endless device: each refused with a '
+@fault('Masks that are cut, damaged, a bomb, a FIFO, an endless device: each refused with a '
        'sentence.', limit_s=150.0)
 def broken_masks(stage: Stage) -> None:
     stage.clip(2)
@@ -133,7 +133,7 @@ def broken_masks(stage: Stage) -> None:
         _refused(_with(stage, f'prompts:\n- {{frame: 0, mask: {name}}}\n'), name)
 
 
-@fault('B6', 'A prompts file that is a FIFO or an endless device: refused with a sentence.')
+@fault('A prompts file that is a FIFO or an endless device: refused with a sentence.')
 def endless_prompts_file(stage: Stage) -> None:
     clip, pipe = stage.clip(2), stage.folder / 'pipe.yaml'
     os.mkfifo(pipe)
@@ -148,7 +148,7 @@ def _first_area(stage: Stage) -> float:
     return float(rows[1].split(',')[columns.index('area')])
 
 
-@fault('A8', 'A mask PNG with an alpha channel, white everywhere: its alpha is the mask, or it is '
+@fault('A mask PNG with an alpha channel, white everywhere: its alpha is the mask, or it is '
        'refused.')
 def transparent_mask(stage: Stage) -> None:
     clip = stage.clip(3)
@@ -162,7 +162,7 @@ def transparent_mask(stage: Stage) -> None:
         expect(area < 3000, f'the whole picture was taken: an area of {area:.0f}, not 900')
 
 
-@fault('A8', 'A grey mask of soft values (anti-aliased, JPEG-like): refused, or taken by a '
+@fault('A grey mask of soft values (anti-aliased, JPEG-like): refused, or taken by a '
        'threshold, never by "everything but 0".')
 def soft_mask(stage: Stage) -> None:
     clip = stage.clip(3)
@@ -176,7 +176,7 @@ def soft_mask(stage: Stage) -> None:
         expect(area < 3000, f'everything but 0 was taken: an area of {area:.0f}, not 900')
 
 
-@fault('A8', '`label: no` in a prompts file stays `no`.')
+@fault('`label: no` in a prompts file stays `no`.')
 def label_no(stage: Stage) -> None:
     stage.clip(2)
     ended = _with(stage, 'prompts:\n- {frame: 0, label: no, points: [[48, 60]]}\n', 45.0)

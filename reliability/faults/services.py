@@ -49,13 +49,13 @@ def _taken_in_turns(stage: Stage, prompts: list[Prompt]) -> None:
         raise FrozeError(f'no result for {gap_s:.0f} s meanwhile')
 
 
-@fault('B11', 'One request of 999 previews: refused by a limit, or taken in turns with the frames '
+@fault('One request of 999 previews: refused by a limit, or taken in turns with the frames '
        '(no gap over 3 s).')
 def many_previews(stage: Stage) -> None:
     _taken_in_turns(stage, [click(48, 60)] * 999)
 
 
-@fault('B11', 'One prompt of 10,000 points: refused by a limit, or no gap over 3 s in the stream.')
+@fault('One prompt of 10,000 points: refused by a limit, or no gap over 3 s in the stream.')
 def many_points(stage: Stage) -> None:
     _taken_in_turns(stage, [Prompt(points=[Point(x=48.0, y=60.0)] * 10_000,
                                    point_labels=[1] * 10_000)])
@@ -89,7 +89,7 @@ def wrong_prompts() -> dict[str, list[Prompt]]:
         'too many': [click(9, 9)] * 65535}
 
 
-@fault('services', 'Wrong prompts of 19 kinds: each is refused with a sentence, and the objects '
+@fault('Wrong prompts of 19 kinds: each is refused with a sentence, and the objects '
        'stay as they are.')
 def wrong_requests(stage: Stage) -> None:
     live = stage.live()
@@ -103,7 +103,7 @@ def wrong_requests(stage: Stage) -> None:
     expect('Traceback' not in live.log, 'the log has a traceback')
 
 
-@fault('B2', 'Labels of 10 MB, of control characters and with a NUL, by prompt: refused, or kept '
+@fault('Labels of 10 MB, of control characters and with a NUL, by prompt: refused, or kept '
        'within 256 printable characters.')
 def labels_beyond_measure(stage: Stage) -> None:
     live = stage.live()
@@ -122,7 +122,7 @@ def _surrogate_file(stage: Stage, frame: int) -> Path:
     return file
 
 
-@fault('B2', 'A lone surrogate as a label in the prompts file of the node: refused with a '
+@fault('A lone surrogate as a label in the prompts file of the node: refused with a '
        'sentence at configure, or kept away from ~/objects.')
 def surrogate_in_prompts_file(stage: Stage) -> None:
     live = stage.live({'prompts_file': _surrogate_file(stage, 5), 'frame_policy': 'every'},
@@ -140,7 +140,7 @@ def surrogate_in_prompts_file(stage: Stage) -> None:
     live.objects()
 
 
-@fault('B2', 'A lone surrogate as a label, offline with every output: a sentence, no signal and '
+@fault('A lone surrogate as a label, offline with every output: a sentence, no signal and '
        'no traceback.')
 def surrogate_offline(stage: Stage) -> None:
     clip, file = stage.clip(8), _surrogate_file(stage, 2)
@@ -188,7 +188,7 @@ class Storm:
             self._live.shoot(1, 0.2)
 
 
-@fault('services', f'{_CLIENTS} requests of all kinds at once, three times: each is answered.',
+@fault(f'{_CLIENTS} requests of all kinds at once, three times: each is answered.',
        limit_s=150.0)
 def storm_of_requests(stage: Stage) -> None:
     live = stage.live({'tracking.max_objects': 4, 'prompt.timeout_s': 30.0})

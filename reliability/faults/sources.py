@@ -33,7 +33,7 @@ def _tracked(stage: Stage, source: Path, *options: object) -> tuple[Ended, int]:
     return ended, len({row.split(',')[0] for row in rows})
 
 
-@fault('A1', f'One damaged packet in an H.264 video of {_FRAMES} frames: the others are tracked, '
+@fault(f'One damaged packet in an H.264 video of {_FRAMES} frames: the others are tracked, '
        'what is missing is said, the exit code is not 0.')
 def damaged_packet(stage: Stage) -> None:
     whole = recordings.write_video(stage.folder / 'whole.mp4', _FRAMES, g='5', bf='0')
@@ -46,7 +46,7 @@ def damaged_packet(stage: Stage) -> None:
     expect(ended.code, 'exit code 0')
 
 
-@fault('A1', 'A damaged frame in an MJPEG video: the others are tracked, what is missing is said.')
+@fault('A damaged frame in an MJPEG video: the others are tracked, what is missing is said.')
 def damaged_mjpeg(stage: Stage) -> None:
     whole = recordings.write_video(stage.folder / 'whole.avi', _FRAMES, codec='mjpeg')
     damaged = recordings.damage_packet(whole, stage.folder / 'damaged.avi', 8)
@@ -57,7 +57,7 @@ def damaged_mjpeg(stage: Stage) -> None:
            f'what is missing is not said, exit code {ended.code}')
 
 
-@fault('A1', '2,000 damaged bytes in an MP4 of 60 frames: the difference to the count of the '
+@fault('2,000 damaged bytes in an MP4 of 60 frames: the difference to the count of the '
        'container is said, the exit code is not 0.')
 def damaged_bytes(stage: Stage) -> None:
     file = recordings.write_video(stage.folder / 'clip.mp4', 60, g='10')
@@ -74,7 +74,7 @@ def damaged_bytes(stage: Stage) -> None:
         expect(ended.code, f'{frames} of 60 frames, exit code 0')
 
 
-@fault('A1', 'One damaged packet in a video that `video_source` plays: it goes on behind it.')
+@fault('One damaged packet in a video that `video_source` plays: it goes on behind it.')
 def damaged_packet_played(stage: Stage) -> None:
     whole = recordings.write_video(stage.folder / 'whole.mp4', _FRAMES, g='5', bf='0')
     damaged = recordings.damage_packet(whole, stage.folder / 'damaged.mp4', 8)
@@ -91,7 +91,7 @@ def damaged_packet_played(stage: Stage) -> None:
     expect(len(came) >= _FRAMES - 1, f'{len(came)} of {_FRAMES} pictures were published')
 
 
-@fault('A2', 'An interlaced H.264 video, twice: both runs see the same pictures, and those that '
+@fault('An interlaced H.264 video, twice: both runs see the same pictures, and those that '
        'were recorded.')
 def interlaced_video(stage: Stage) -> None:
     file = recordings.write_video(stage.folder / 'clip.mp4', 8, (240, 320),
@@ -110,7 +110,7 @@ def interlaced_video(stage: Stage) -> None:
     expect(apart < 12, f'the pictures differ by {apart:.0f} from what was recorded')
 
 
-@fault('A3', 'A bag file with a live write-ahead log: all 6 frames, or refused by name.')
+@fault('A bag file with a live write-ahead log: all 6 frames, or refused by name.')
 def bag_with_write_ahead_log(stage: Stage) -> None:
     file = recordings.write_bag_with_log(stage.folder / 'bag', 6)
     ended, frames = _tracked(stage, file)
@@ -122,7 +122,7 @@ def bag_with_write_ahead_log(stage: Stage) -> None:
     expect(frames == 6, f'{frames} of 6 frames, exit code 0')
 
 
-@fault('A4', 'A video whose first stream is a cover picture: the film is tracked, and it is said '
+@fault('A video whose first stream is a cover picture: the film is tracked, and it is said '
        'which stream was taken.')
 def cover_picture_first(stage: Stage) -> None:
     file = recordings.write_video_with_cover(stage.folder / 'clip.mkv', 12)
@@ -131,7 +131,7 @@ def cover_picture_first(stage: Stage) -> None:
     expect('stream' in ended.err + ended.out, 'it is not said which stream was taken')
 
 
-@fault('A4', 'A video whose size changes in the middle: refused as the docs say, not stretched.')
+@fault('A video whose size changes in the middle: refused as the docs say, not stretched.')
 def size_changes_in_video(stage: Stage) -> None:
     parts = [recordings.write_video(stage.folder / f'{name}.h264', 8, hw)
              for name, hw in (('a', (120, 160)), ('b', (96, 128)))]
@@ -150,7 +150,7 @@ def _grey16(number: int) -> np.ndarray:
     return shaded.astype(np.uint16)
 
 
-@fault('A7', '16-bit grey PNGs in a bag, which the live node tracks: tracked offline too.')
+@fault('16-bit grey PNGs in a bag, which the live node tracks: tracked offline too.')
 def grey_png_of_16_bits(stage: Stage) -> None:
     bag = recordings.write_image_bag(
         stage.folder / 'bag', 4, make=lambda number, stamp_ns: recordings.compressed_message(
@@ -161,7 +161,7 @@ def grey_png_of_16_bits(stage: Stage) -> None:
     expect(frames == 4, f'{frames} of 4 frames')
 
 
-@fault('A7', "mono16 of 12 bits in a bag: with an option like the node's image_max_value the "
+@fault("mono16 of 12 bits in a bag: with an option like the node's image_max_value the "
        'picture is not black.')
 def mono16_of_12_bits(stage: Stage) -> None:
     bag = recordings.write_image_bag(
@@ -174,7 +174,7 @@ def mono16_of_12_bits(stage: Stage) -> None:
     expect(seen.max() > 200, f'the brightest pixel is {seen.max()} of 255')
 
 
-@fault('A9', 'An MCAP whose image topic has two channels, with `--copy-topics`: all frames, no '
+@fault('An MCAP whose image topic has two channels, with `--copy-topics`: all frames, no '
        'traceback.')
 def two_channels_of_a_topic(stage: Stage) -> None:
     file = recordings.write_two_channels(stage.folder / 'two.mcap', 6)
@@ -182,7 +182,7 @@ def two_channels_of_a_topic(stage: Stage) -> None:
     expect(ended.code == 0 and frames == 6, f'exit code {ended.code}, {frames} of 6 frames')
 
 
-@fault('B12', 'An AppleDouble file `._000.jpg` beside each picture: the folder is tracked.')
+@fault('An AppleDouble file `._000.jpg` beside each picture: the folder is tracked.')
 def apple_double_files(stage: Stage) -> None:
     clip = stage.clip(4)
     for path in list(clip.iterdir()):
@@ -193,7 +193,7 @@ def apple_double_files(stage: Stage) -> None:
     expect(ended.code == 0 and frames == 4, f'exit code {ended.code}: {ended.last_words}')
 
 
-@fault('sources', 'Bags that are cut in half, noise in the middle, empty, in both storages: '
+@fault('Bags that are cut in half, noise in the middle, empty, in both storages: '
        'refused with exit code 3, no traceback.', limit_s=150.0)
 def broken_bags(stage: Stage) -> None:
     for storage in (StoragePlugin.MCAP, StoragePlugin.SQLITE3):
@@ -214,7 +214,7 @@ def broken_bags(stage: Stage) -> None:
         shutil.rmtree(bag)
 
 
-@fault('sources', 'A folder of pictures is deleted while it is tracked: exit code 3 with the name '
+@fault('A folder of pictures is deleted while it is tracked: exit code 3 with the name '
        'of a picture, nothing that looks finished.')
 def folder_deleted_meanwhile(stage: Stage) -> None:
     clip, table = stage.clip(200), stage.folder / 'out.csv'

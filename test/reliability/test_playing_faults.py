@@ -22,7 +22,7 @@ PYTHON = sys.executable
 
 
 def fault_of(run=lambda stage: None, why_not=lambda: '', limit_s: float = 20.0) -> Fault:
-    return Fault('made_up', 'B1', 'Something is done.', run, why_not, limit_s)
+    return Fault('made_up', 'Something is done.', run, why_not, limit_s)
 
 
 def found_of(run, folder: Path) -> Finding:
@@ -135,13 +135,13 @@ def test_memory_that_a_command_takes_is_measured(tmp_path: Path) -> None:
 
 
 def test_the_table_has_a_row_for_each_finding_and_counts_verdicts() -> None:
-    findings = [Finding('late', 'B10', 'It hangs.', Verdict.FROZE, 'no answer'),
-                Finding('fine', 'B2', 'It is | odd.', Verdict.RIGHT)]
+    findings = [Finding('late', 'engine', 'It hangs.', Verdict.FROZE, 'no answer'),
+                Finding('fine', 'camera', 'It is | odd.', Verdict.RIGHT)]
     shown = report(findings)
-    assert '| B10 | `late` | It hangs. | **froze** | no answer |' in shown
+    assert '| engine | `late` | It hangs. | **froze** | no answer |' in shown
     assert 'It is \\| odd.' in shown
     assert '2 faults: 1 right, 1 froze.' in shown
-    assert [row[0] for row in rows(findings)] == ['B2', 'B10']
+    assert [row[0] for row in rows(findings)] == ['camera', 'engine']
 
 
 def test_every_fault_says_what_is_done_and_belongs_to_something(
@@ -149,7 +149,7 @@ def test_every_fault_says_what_is_done_and_belongs_to_something(
     assert main(['--list']) == 0
     listed = capsys.readouterr().out.splitlines()
     assert len(listed) == len(FAULTS) > 80
-    assert all(each.item and each.done.endswith('.') for each in FAULTS.values())
+    assert all(each.about and each.done.endswith('.') for each in FAULTS.values())
 
 
 def test_a_fault_is_played_in_a_folder_that_is_gone_afterwards() -> None:
