@@ -51,6 +51,14 @@ def predictor(one_thread: None, stock_model: Any) -> Any:
     return Predictor(model)
 
 
+@pytest.fixture(scope='module')
+def encoded_once(predictor: Any) -> Any:
+    """Give that predictor; what it encoded before in a module it does not encode again."""
+    from stock import EncodedOnce
+
+    return EncodedOnce(predictor)
+
+
 @pytest.fixture(scope='session')
 def encoded(predictor: Any, clip_folder: Path) -> Callable[[int], Any]:
     """Give the features of the clip's frames, each computed once."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -194,6 +195,23 @@ class Stream:
 
     def _record(self, object_id: int, index: int, output: LowResMask) -> None:
         self.results[index, object_id] = upsample(output.logits, CLIP_HW)
+
+
+class EncodedOnce:
+    """The predictor; a picture that was encoded before is not encoded again, to save time."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._encoded: dict[bytes, EncodedFrame] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._predictor, name)
+
+    def encode(self, image_rgb: UInt8Array) -> EncodedFrame:
+        key = image_rgb.tobytes()
+        if key not in self._encoded:
+            self._encoded[key] = self._predictor.encode(image_rgb)
+        return self._encoded[key]
 
 
 def differing(ours: dict[tuple[int, int], torch.Tensor],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from fakes import FakeFrames
 import numpy as np
@@ -41,23 +40,6 @@ NEARBY = again(points([disc_xy(0, 5)]))
 NOT_THERE = again(points([disc_xy(2, 5), (3, 3)], [0, 0]))
 FRAMED = again(box(10, 10, 60, 50))
 COVERED = again(disc_mask(0, 11))
-
-
-class EncodedOnce:
-    """The predictor; a picture that was encoded before is not encoded again, to save time."""
-
-    def __init__(self, predictor: Any) -> None:
-        self._predictor = predictor
-        self._encoded: dict[bytes, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._predictor, name)
-
-    def encode(self, image_rgb: UInt8Array) -> Any:
-        key = image_rgb.tobytes()
-        if key not in self._encoded:
-            self._encoded[key] = self._predictor.encode(image_rgb)
-        return self._encoded[key]
 
 
 class Stream:
@@ -198,13 +180,8 @@ def pictures(clip_folder) -> list[UInt8Array]:
 
 
 @pytest.fixture(scope='module')
-def model(predictor) -> EncodedOnce:
-    return EncodedOnce(predictor)
-
-
-@pytest.fixture(scope='module')
-def untouched(model, pictures) -> Stream:
-    return Stream(model, pictures, {})
+def untouched(encoded_once, pictures) -> Stream:
+    return Stream(encoded_once, pictures, {})
 
 
 def assert_equal(ours: Mapping[int, torch.Tensor], expected: Mapping[int, torch.Tensor]) -> None:
@@ -214,11 +191,11 @@ def assert_equal(ours: Mapping[int, torch.Tensor], expected: Mapping[int, torch.
 
 @pytest.mark.parametrize('case', CASES)
 def test_masks_are_equal_to_those_of_a_run_that_never_had_the_prompts(
-    case, model, pictures, untouched
+    case, encoded_once, pictures, untouched
 ):
     script, without = CASES[case]
-    never = Stream(model, pictures, without) if without else untouched
-    stream = Stream(model, pictures, script)
+    never = Stream(encoded_once, pictures, without) if without else untouched
+    stream = Stream(encoded_once, pictures, script)
     assert_equal(stream.logits(), never.logits())
     back = max(script)
     assert_equal(*({index: each.seen[index] for index in range(back, END)}
@@ -227,28 +204,30 @@ def test_masks_are_equal_to_those_of_a_run_that_never_had_the_prompts(
     assert not meanwhile or not all(meanwhile), 'the prompts had changed nothing'
 
 
-def test_without_the_prompts_that_made_it_an_object_begins_with_the_next(model, pictures):
-    stream = Stream(model, pictures, {8: [give(7, NEARBY)], 10: [take_back(0)]})
-    never = Stream(model, pictures, {8: [give(7, replace(NEARBY, object_id=0))]}, begin=())
+def test_without_the_prompts_that_made_it_an_object_begins_with_the_next(encoded_once, pictures):
+    stream = Stream(encoded_once, pictures, {8: [give(7, NEARBY)], 10: [take_back(0)]})
+    never = Stream(encoded_once, pictures, {8: [give(7, replace(NEARBY, object_id=0))]}, begin=())
     assert_equal(
         *({at: each.seen[at] for at in range(10, END)} for each in (stream, never)))
     memory, expected = (each.tracker.memory(1) for each in (stream, never))
     assert memory.cond_indices == expected.cond_indices == (7,)
 
 
-def test_other_objects_are_bit_identical(model, pictures):
+def test_other_objects_are_bit_identical(encoded_once, pictures):
     begin = (MADE, OTHER)
     script = {8: [give(6, NEARBY), give(7, replace(FRAMED, object_id=2))], 11: [take_back(6)]}
-    stream = Stream(model, pictures, script, begin)
-    never = Stream(model, pictures, {8: [give(7, replace(FRAMED, object_id=2))]}, begin)
+    stream = Stream(encoded_once, pictures, script, begin)
+    never = Stream(encoded_once, pictures, {8: [give(7, replace(FRAMED, object_id=2))]}, begin)
     for object_id in (1, 2):
         assert_equal(stream.logits(object_id), never.logits(object_id))
 
 
-def test_the_answer_shows_the_object_as_it_will_be_on_that_frame(model, pictures, untouched):
+def test_the_answer_shows_the_object_as_it_will_be_on_that_frame(
+    encoded_once, pictures, untouched
+):
     shown = []
     script = {10: [give(8, NOT_THERE)],
               12: [lambda stream: shown.append(stream.ask(8, NOTHING, clear=True))]}
-    Stream(model, pictures[:14], script)
+    Stream(encoded_once, pictures[:14], script)
     memory = untouched.tracker.memory(1)
     assert np.array_equal(shown[0] == 1, (upsample(memory.output(8).logits, CLIP_HW) > 0).numpy())

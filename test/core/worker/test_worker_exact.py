@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from sam2_tracker.core.config import (
 from sam2_tracker.core.engine.mask_summary import upsample
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
-from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame, UInt8Array
+from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
@@ -37,23 +36,6 @@ END = CLIP_FRAMES
 
 def stamp_ns(index: int) -> int:
     return 10**9 * 100 + index * 10**8
-
-
-class EncodedOnce:
-    """The predictor; a picture that was encoded before is not encoded again, to save time."""
-
-    def __init__(self, predictor: Any) -> None:
-        self._predictor = predictor
-        self._encoded: dict[bytes, Any] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._predictor, name)
-
-    def encode(self, image_rgb: UInt8Array) -> Any:
-        key = image_rgb.tobytes()
-        if key not in self._encoded:
-            self._encoded[key] = self._predictor.encode(image_rgb)
-        return self._encoded[key]
 
 
 class LiveStream:
@@ -123,11 +105,6 @@ class LiveStream:
 def answer(ticket):
     assert ticket.wait(PATIENCE_S)
     return ticket.result()
-
-
-@pytest.fixture(scope='module')
-def encoded_once(predictor) -> EncodedOnce:
-    return EncodedOnce(predictor)
 
 
 @pytest.fixture
