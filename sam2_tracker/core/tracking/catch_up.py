@@ -95,7 +95,8 @@ class CatchUp:
         before.base, before.base_history = draft.memory, draft.history
         before.start = min(before.start, draft.place)
         before.redoing = replace(
-            redoing, again=redoing.again + 1, start=min(redoing.start, draft.place))
+            redoing, kept=track.given, again=redoing.again + 1,
+            start=min(redoing.start, draft.place))
         before.agenda.append((given,))
 
     def hold(self, tracks: Iterable[Track], starting_at: int | None = None) -> None:

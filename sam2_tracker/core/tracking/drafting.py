@@ -21,7 +21,7 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
-from sam2_tracker.core.tracking.given_prompts import GivenPrompt, place_of_picture
+from sam2_tracker.core.tracking.given_prompts import GivenPrompt
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import summaries_of, summarised
 from sam2_tracker.core.tracking.taking_back import TakingBack, TakingBackDrafter
@@ -224,10 +224,8 @@ class Drafter:
         features: Callable[[], FrameFeatures],
         config: TrackingConfig,
     ) -> _Prompted:
-        place = place_of_picture(track.pictures, target.frame.stamp_ns)
-        if place is None and not target.stands_in and target.index not in track.pictures:
-            place = target.index
-        taking_back, output = self._taking_back.draft(track, target.frame, place, features)
+        taking_back, output = self._taking_back.draft(
+            track, target.frame, _place_held(target, track), features)
         return _Prompted(
             track.shown.label,
             taking_back.place,
@@ -268,10 +266,9 @@ class Drafter:
         )
         waits = track.replay is not None and track.replay.redoing is not None
         # An imported memory has its prompted frames before frame 0.
-        if not is_tracked and min(memory.cond_indices, default=place) < place:
-            self._predictor.track([TrackStep(memory, place, features())])
-        elif waits and place in memory.cond_indices:
-            # When its turn comes, the prompts there before it will have settled.
+        is_behind = not is_tracked and min(memory.cond_indices, default=place) < place
+        # When the turn of one that waits comes, the prompts there before it will have settled.
+        if is_behind or (waits and place in memory.cond_indices):
             self._predictor.track([TrackStep(memory, place, features())])
         return place, memory
 
@@ -281,12 +278,9 @@ class Drafter:
 
         A place is the nearest in time that does not hold a prompt on another picture.
         """
-        stamp_ns = target.frame.stamp_ns
-        place = place_of_picture(track.pictures, stamp_ns)
-        if place is not None:
-            return place
-        if not target.stands_in and target.index not in track.pictures:
-            return target.index
+        held = _place_held(target, track)
+        if held is not None:
+            return held
         stamps = self._look_back.stamps_by_index
         free = stamps.keys() - set(memory.cond_indices)
         if not free:
@@ -294,7 +288,8 @@ class Drafter:
                 f'object {track.id}: all {len(stamps)} frames that a refinement '
                 'can go back to hold prompts on other pictures'
             )
-        return min(free, key=lambda index: (abs(stamps[index] - stamp_ns), index))
+        return min(free, key=lambda index: (
+            abs(stamps[index] - target.frame.stamp_ns), index))
 
     def _label_image(
         self,
@@ -312,6 +307,16 @@ class Drafter:
             _LABEL_IMAGE,
             config,
         ).label_image
+
+
+def _place_held(target: PromptTarget, track: Track) -> int | None:
+    """Return the index at which an object's own sequence has a picture, None if it has not."""
+    stamp_ns = target.frame.stamp_ns
+    for index, picture_stamp_ns in track.pictures.items():
+        if picture_stamp_ns == stamp_ns:
+            return index
+    is_own = not target.stands_in and target.index not in track.pictures
+    return target.index if is_own else None
 
 
 def _object_draft(

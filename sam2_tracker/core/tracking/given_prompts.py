@@ -11,7 +11,7 @@ that none of it had touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sam2_tracker.core.types import Frame, Prompt
@@ -130,12 +130,3 @@ def pruned(given: tuple[GivenPrompt, ...], oldest_index: int) -> tuple[GivenProm
             break
         given = given[length:]
     return given
-
-
-def place_of_picture(pictures: Mapping[int, int], stamp_ns: int) -> int | None:
-    """
-    Return where a picture stands in, None if it does not.
-
-    :param pictures: for each such place the picture's stamp
-    """
-    return next((index for index, stamp in pictures.items() if stamp == stamp_ns), None)

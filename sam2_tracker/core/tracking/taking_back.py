@@ -44,15 +44,13 @@ class TakingBack:
     base: Memory
 
 
+@dataclass(frozen=True, eq=False)
 class TakingBackDrafter:
     """Works out an object without its prompts on a frame, on forks of its memory."""
 
-    def __init__(
-        self, predictor: PredictorProtocol, features: FeatureCache, look_back: LookBack
-    ) -> None:
-        self._predictor = predictor
-        self._features = features
-        self._look_back = look_back
+    predictor: PredictorProtocol
+    features: FeatureCache
+    look_back: LookBack
 
     def draft(
         self,
@@ -88,7 +86,7 @@ class TakingBackDrafter:
         base.forget_prompts(place)
         position, output = redoing.start - 1, None
         if not memory.cond_indices:
-            memory = self._predictor.new_memory(memory.video_hw)
+            memory = self.predictor.new_memory(memory.video_hw)
         elif place == redoing.start:
             position, output = place, self._result(track, frame, place, memory, features)
             base.adopt(place, memory)
@@ -103,11 +101,11 @@ class TakingBackDrafter:
         features: Callable[[], FrameFeatures],
     ) -> MaskOutput:
         """Track an object on a frame whose prompts were forgotten; return what is seen there."""
-        own = self._features.of_index(place)
-        output = self._predictor.track([TrackStep(memory, place, own)])[0]
+        own = self.features.of_index(place)
+        output = self.predictor.track([TrackStep(memory, place, own)])[0]
         if track.pictures.get(place) != frame.stamp_ns:
             return output
-        return self._predictor.track([TrackStep(memory.fork(), place, features())])[0]
+        return self.predictor.track([TrackStep(memory.fork(), place, features())])[0]
 
     def _refuse_impossible(
         self, track: Track, frame: Frame, redoing: Redoing, memory: Memory
@@ -124,16 +122,16 @@ class TakingBackDrafter:
                 'without these nothing is known of it; remove it (remove_object), or give others '
                 'in their place (clear_previous)'
             )
-        is_old = redoing.start < self._look_back.oldest_index
+        is_old = redoing.start < self.look_back.oldest_index
         if is_old or any(index >= redoing.start for index in memory.cond_indices):
             raise PromptError(
                 f'object {track.id}: its prompts on the frame of stamp {stamp} cannot be taken '
                 'back any more: prompts that were given with them or later are on frames further '
-                f'back than {self._look_back.frames} (tracking.look_back_frames)'
+                f'back than {self.look_back.frames} (tracking.look_back_frames)'
             )
 
     def _not_there(self, track: Track, frame: Frame) -> str:
-        stamps = self._look_back.stamps_by_index
+        stamps = self.look_back.stamps_by_index
         places = {each.place for each in track.given if not each.carried} & stamps.keys()
         prompted = [
             format_stamp(track.pictures.get(index, stamps[index])) for index in sorted(places)
