@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +20,16 @@ from sam2_tracker.core.types import Prompt
 
 def add_prompt_options(group: argparse._ArgumentGroup) -> None:
     """Add the options."""
-    group.add_argument(
+    add_repeatable = functools.partial(group.add_argument, action='append', default=[])
+    add_repeatable(
         '--point',
         type=_point,
-        action='append',
-        default=[],
         metavar='X,Y[,0|1]',
         help='a pixel of the object, or with 0 one beside it; may be repeated',
     )
-    group.add_argument(
+    add_repeatable(
         '--box',
         type=_box,
-        action='append',
-        default=[],
         metavar='X0,Y0,X1,Y1',
         help='around the object; repeated, each is an object of its own',
     )
