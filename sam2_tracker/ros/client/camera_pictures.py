@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""The camera's pictures as the console wants them: found in the graph, not decoded before need."""
+"""The pictures of a tracker's camera: found in the graph, not decoded before need."""
 
 from __future__ import annotations
 

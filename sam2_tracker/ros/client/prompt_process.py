@@ -17,18 +17,15 @@ from typing import Any
 import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node, NodeNameNonExistentError
-from rclpy.qos import HistoryPolicy, QoSProfile
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sam2_tracker.core.errors import FrameError, TrackerError
-from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.ros.client.answers import Answer, as_json, as_lines, write_mask, write_preview
+from sam2_tracker.ros.client.camera_pictures import CameraPictures
 from sam2_tracker.ros.client.prompt_options import Action, ExitCode, Wish
 from sam2_tracker.ros.messages import (
-    image_from_msg,
     label_image_from_msg,
-    payload_from_msg,
     prompt_to_msg,
     stamp_from_msg,
     stamp_to_msg,
@@ -36,8 +33,8 @@ from sam2_tracker.ros.messages import (
 )
 from sam2_tracker.ros.qos import SERVICE
 from sam2_tracker.ros.stop_request import StopRequest
+from sam2_tracker.web.tracker_client import Picture
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
 # How often it is looked whether to stop.
@@ -47,7 +44,6 @@ PICTURE_TIMEOUT_S = 3.0
 PICTURES = 30
 # Of a terminal that does not say how large it is.
 USUAL_SIZE = (80, 24)
-KINDS = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage}
 
 
 class NoTrackerError(TrackerError):
@@ -234,10 +230,13 @@ class RecentPictures:
     """
 
     def __init__(self, node: Node, tracker: str) -> None:
-        self._node = node
-        self._namespace, _, self._name = tracker.rpartition('/')
-        self._held: OrderedDict[int, Image | CompressedImage] = OrderedDict()
-        self._is_subscribed = False
+        self._camera = CameraPictures(node, tracker, '', self._keep)
+        self._held: OrderedDict[int, Picture] = OrderedDict()
+
+    def _keep(self, picture: Picture) -> None:
+        self._held[picture.stamp_ns] = picture
+        while len(self._held) > PICTURES:
+            self._held.popitem(last=False)
 
     @property
     def newest_ns(self) -> int:
@@ -245,42 +244,15 @@ class RecentPictures:
         return next(reversed(self._held), 0)
 
     def has_begun(self) -> bool:
-        """Tell whether a picture has come; looks for the camera until it is found."""
-        if not self._is_subscribed:
-            with contextlib.suppress(NodeNameNonExistentError):
-                self._subscribe()
+        """Tell whether a picture has come; looks for the camera until one has."""
+        if not self._held:
+            self._camera.want(True)
         return bool(self._held)
-
-    def _subscribe(self) -> None:
-        found = self._node.get_subscriber_names_and_types_by_node(
-            self._name, self._namespace or '/')
-        for topic, kinds in found:
-            offered = self._node.get_publishers_info_by_topic(topic)
-            kind = next((KINDS[each] for each in kinds if each in KINDS), None)
-            if kind is None or not offered:
-                continue
-            # The least that a publisher offers is heard from all of them.
-            reliability = max(each.qos_profile.reliability for each in offered)
-            self._node.create_subscription(kind, topic, self.on_picture, QoSProfile(
-                depth=2, history=HistoryPolicy.KEEP_LAST, reliability=reliability))
-            self._is_subscribed = True
-            return
-
-    def on_picture(self, msg: Image | CompressedImage) -> None:
-        """Keep a picture."""
-        self._held[stamp_from_msg(msg.header.stamp)] = msg
-        while len(self._held) > PICTURES:
-            self._held.popitem(last=False)
 
     def of_stamp(self, stamp_ns: int) -> UInt8Array | None:
         """Return a picture, (height, width, 3) RGB; None if it has not come or is none."""
-        msg = self._held.get(stamp_ns)
-        if msg is None:
-            return None
-        try:
-            if isinstance(msg, Image):
-                return image_from_msg(msg)
-            payload = payload_from_msg(msg)
-            return jpeg.decode(payload) if isinstance(payload, bytes) else payload
-        except FrameError:
-            return None
+        picture = self._held.get(stamp_ns)
+        if picture is not None:
+            with contextlib.suppress(FrameError):
+                return picture.pixels()
+        return None
