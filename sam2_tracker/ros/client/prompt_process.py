@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 import contextlib
+from functools import partial
 import os
 from pathlib import Path
 import shutil
@@ -94,6 +95,8 @@ class Prompter:
         pictures = self._pictures()
         try:
             answer = asks[self._wish.action]()
+            if pictures is not None:
+                answer = self._of_a_picture(answer, pictures)
         except NoTrackerError as error:
             return self._fail(str(error), ExitCode.NO_TRACKER)
         except NoAnswerError as error:
@@ -176,6 +179,22 @@ class Prompter:
         self._wait(pictures.has_begun, PICTURE_TIMEOUT_S)
         return pictures
 
+    def _of_a_picture(self, answer: Answer, pictures: RecentPictures) -> Answer:
+        """
+        Wait for an answer's picture; ask for the preview again where that will not come.
+
+        The tracker's newest frame may be older than the first picture that came here.
+        """
+        end_s = time.monotonic() + PICTURE_TIMEOUT_S
+        while answer.is_done:
+            self._wait(partial(pictures.has_reached, answer.stamp_ns), end_s - time.monotonic())
+            is_late = time.monotonic() >= end_s
+            if is_late or pictures.has(answer.stamp_ns) or self._wish.stamp_ns:
+                break
+            self._wait(partial(pictures.has_reached, pictures.newest_ns + 1), LOOK_PERIOD_S)
+            answer = self._prompt()
+        return answer
+
     def _write_files(
         self, answer: Answer, pictures: RecentPictures | None
     ) -> tuple[list[Path], str]:
@@ -187,7 +206,6 @@ class Prompter:
         if wish.mask_file is not None:
             wanted[wish.mask_file] = lambda path: write_mask(path, labels)
         if wish.preview is not None and pictures is not None:
-            self._wait(lambda: pictures.newest_ns >= answer.stamp_ns, PICTURE_TIMEOUT_S)
             shown = pictures.of_stamp(answer.stamp_ns)
             wanted[wish.preview] = lambda path: write_preview(path, shown, labels, wish.prompts)
         written: list[Path] = []
@@ -248,6 +266,14 @@ class RecentPictures:
         if not self._held:
             self._camera.want(True)
         return bool(self._held)
+
+    def has_reached(self, stamp_ns: int) -> bool:
+        """Tell whether a picture of a stamp or later has come."""
+        return self.has_begun() and self.newest_ns >= stamp_ns
+
+    def has(self, stamp_ns: int) -> bool:
+        """Tell whether the picture of a stamp has come."""
+        return stamp_ns in self._held
 
     def of_stamp(self, stamp_ns: int) -> UInt8Array | None:
         """Return a picture, (height, width, 3) RGB; None if it has not come or is none."""

@@ -10,12 +10,14 @@ import os
 from pathlib import Path
 import signal
 import subprocess
+import threading
 
 from node_rig import NodeRig
 import numpy as np
 from PIL import Image
 from prompt_rig import HEIGHT, listed, short_memory, start_over, WIDTH
 import pytest
+from ros_graph import TIMEOUT_S
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.ros.client.prompt import main
 from sam2_tracker.ros.client.prompt_options import (
@@ -119,13 +121,33 @@ def test_a_preview_changes_nothing_and_shows_the_frame_that_it_is_about(rig, tmp
     # A camera that goes on: the picture that the tracker answers about has to be among them.
     while process.poll() is None:
         rig.track()
+    assert_previewed(rig, process, tmp_path)
+
+
+def test_a_preview_of_a_frame_before_the_first_picture_is_asked_again(rig, tmp_path, monkeypatch):
+    prompt, is_asked = rig.predictor.prompt, threading.Event()
+
+    def heard(*arguments):
+        is_asked.set()
+        return prompt(*arguments)
+
+    monkeypatch.setattr(rig.predictor, 'prompt', heard)
+    process = begin('--point', '20,20', '--preview', folder=tmp_path)
+    # The camera stands still until the tracker answers about what it has.
+    assert is_asked.wait(TIMEOUT_S)
+    while process.poll() is None:
+        rig.track()
+    assert_previewed(rig, process, tmp_path)
+
+
+def assert_previewed(rig: NodeRig, process: subprocess.Popen[str], folder: Path) -> None:
     code, output, errors = finished(process)
     assert (code, errors) == (0, '')
     assert f'written: {PREVIEW_FILE}' in output and 'nothing is changed' in output
     stamp = output.splitlines()[0].removeprefix('frame ')
     number = next(each for each in range(rig.sent)
                   if format_stamp(rig.stamp_ns(each)) == stamp)
-    with Image.open(tmp_path / PREVIEW_FILE) as picture:
+    with Image.open(folder / PREVIEW_FILE) as picture:
         pixels = np.asarray(picture.convert('RGB'))
     assert pixels.shape == (HEIGHT, WIDTH, 3)
     assert tuple(pixels[0, 0]) == (0, number % 256, 0)
