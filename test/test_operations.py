@@ -31,10 +31,8 @@ TRANSPARENT = {'str', 'printable', 'printable_lines', 'one_line'}
 # What passes on lines that are collected where they are made.
 PASSED_ON = {
     'sam2_tracker/offline/command.py: sentence',
-    'sam2_tracker/ros/camera/video_source_node.py: sentence',
-    'sam2_tracker/ros/client/console_process.py: sentence',
+    'sam2_tracker/ros/log.py: sentence',
     'sam2_tracker/ros/node/diagnostics.py: verdict.message',
-    'sam2_tracker/ros/node/tracking_system.py: sentence',
 }
 # What says an error's own sentence and nothing else, with how the row begins that stands for it.
 ERRORS = {

@@ -21,11 +21,12 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sam2_tracker.core.errors import ConfigError, FrameError, one_line
 from sam2_tracker.core.frames import jpeg
-from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.log import Log
 from sam2_tracker.core.settings import Value
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.offline.sources.video import FolderSource, VideoSource, WebcamSource
 from sam2_tracker.ros.camera.video_source_options import SPECS
+from sam2_tracker.ros.log import log_to
 from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, NS_PER_S, stamp_to_msg
 from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
 from sam2_tracker.ros.qos import has_arrived, image_topic
@@ -76,7 +77,7 @@ class VideoSourceNode(Node):
         for spec in SPECS:
             declare_checked(self, spec)
         warn_of_unknown(self)
-        self.source = _open_source(str(self.value('path')), self._say)
+        self.source = _open_source(str(self.value('path')), log_to(self.get_logger()))
         compressed = self.value('image_transport') == 'compressed'
         topic = image_topic(self.resolve_topic_name('image'), str(self.value('image_transport')))
         self._publisher = self.create_publisher(
@@ -86,13 +87,6 @@ class VideoSourceNode(Node):
         self._released = threading.Event()
         self.create_service(Trigger, '~/play', self.on_play)
         self._say_what_is_published()
-
-    def _say(self, level: Level, sentence: str) -> None:
-        # rcutils remembers a call site's level, so each level needs its own line.
-        if level is Level.INFO:
-            self.get_logger().info(sentence)
-        else:
-            self.get_logger().warning(sentence)
 
     def _say_what_is_published(self) -> None:
         rate_hz = float(self.value('rate')) or self.source.rate_hz

@@ -17,9 +17,9 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sam2_tracker.core.errors import ConfigError, one_line
-from sam2_tracker.core.log import Level
 from sam2_tracker.core.settings import from_values
 from sam2_tracker.ros.client.console_client import ConsoleClient
+from sam2_tracker.ros.log import log_to
 from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker.web.server import ConsoleServer
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
 
 async def _serve(node: Node, config: ConsoleConfig, stop: StopRequest) -> None:
     client = ConsoleClient(node, config)
-    server = ConsoleServer(client, config, _log_of(node))
+    server = ConsoleServer(client, config, log_to(node.get_logger()))
     await server.start()
     node.get_logger().info(f'the console of {client.tracker} is at {server.address}')
     if server.token_file is not None:
@@ -67,16 +67,3 @@ async def _serve(node: Node, config: ConsoleConfig, stop: StopRequest) -> None:
         await asyncio.sleep(LOOK_PERIOD_S)
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(server.stop(), 3.0)
-
-
-def _log_of(node: Node):
-    logger = node.get_logger()
-
-    def log(level: Level, sentence: str) -> None:
-        # rcutils remembers a call site's level, so each level needs its own line.
-        if level is Level.INFO:
-            logger.info(sentence)
-        else:
-            logger.warning(sentence)
-
-    return log

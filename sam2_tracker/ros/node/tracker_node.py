@@ -16,8 +16,9 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.ros.log import log_to
 from sam2_tracker.ros.node.engine import ModelLoader, Sam2Loader
-from sam2_tracker.ros.node.tracking_system import log_to, TrackingSystem
+from sam2_tracker.ros.node.tracking_system import TrackingSystem
 
 REPLY_TIMEOUT_S = 0.5
 POLL_PERIOD_S = 0.01

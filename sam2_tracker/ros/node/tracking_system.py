@@ -7,15 +7,13 @@ from __future__ import annotations
 import threading
 import traceback
 
-from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 from sam2_tracker.core.config import FramePolicy, NodeConfig
-from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.text import printable_lines
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.image_input import ImageInput
 from sam2_tracker.ros.inputs.prompt_topics import prompt_topics_of, PromptTopic
+from sam2_tracker.ros.log import log_to
 from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
@@ -171,19 +169,3 @@ class TrackingSystem:
     def _record(self, stage: str, duration_s: float) -> None:
         if self._engine is not None:
             self._engine.worker.statistics.record(stage, duration_s)
-
-
-def log_to(logger: RcutilsLogger) -> Log:
-    """Return the core's log function that writes to a ROS logger."""
-
-    def write(level: Level, sentence: str) -> None:
-        sentence = printable_lines(sentence)
-        # rcutils remembers a call site's level, so each level needs its own line.
-        if level is Level.ERROR:
-            logger.error(sentence)
-        elif level is Level.WARN:
-            logger.warning(sentence)
-        else:
-            logger.info(sentence)
-
-    return write
