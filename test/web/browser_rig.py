@@ -10,6 +10,7 @@ from typing import Any
 from client_stand_in import BITS, StandIn, STRIP_HEIGHT
 from console_rig import wait_until
 from playwright.sync_api import Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 # Follows, in the page, which picture is on the canvas: its number is read from the pixels.
 WATCH = """
@@ -97,7 +98,11 @@ class ConsolePage:
     def wait_for_message(self, text: str) -> str:
         """Wait until the line under the picture has a text in it."""
         line = self.page.locator('#message', has_text=text)
-        line.wait_for()
+        try:
+            line.wait_for()
+        except PlaywrightTimeoutError as error:
+            said = self.page.locator('#message').text_content()
+            raise AssertionError(f'it does not say {text!r}, but {said!r}') from error
         return line.text_content()
 
     def wait_for_object(self, object_id: int) -> Any:

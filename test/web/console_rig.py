@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 import threading
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from client_stand_in import StandIn
 from sam2_tracker.core.log import Level
@@ -17,6 +18,8 @@ from sam2_tracker.web.settings import ConsoleConfig
 from sam2_tracker.web.tracker_client import TrackerClient
 
 TIMEOUT_S = 30.0
+
+T = TypeVar('T')
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what: str = '') -> Any:
@@ -27,6 +30,12 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what:
             raise AssertionError(f'not within {timeout_s} s: {what or condition}')
         time.sleep(0.01)
     return value
+
+
+def result_of(work: Coroutine[Any, Any, T], timeout_s: float = TIMEOUT_S) -> T:
+    """Run a coroutine in a loop of its own; Playwright has one in the thread of the tests."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asyncio.wait_for(work, timeout_s)).result()
 
 
 class ServedConsole:

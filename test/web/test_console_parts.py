@@ -8,6 +8,7 @@ import asyncio
 import json
 import struct
 
+from console_rig import result_of
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
@@ -130,7 +131,7 @@ def test_who_waits_for_a_newer_picture_gets_the_newest(stream: Stream) -> None:
             stream.on_picture(picture(stamp_ns))
         return await waiting
 
-    assert asyncio.run(wait()).picture.stamp_ns == 3
+    assert result_of(wait()).picture.stamp_ns == 3
 
 
 def unfolded(runs: bytes, hw: tuple[int, int]) -> np.ndarray:

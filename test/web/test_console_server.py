@@ -21,7 +21,7 @@ import zipfile
 
 import aiohttp
 from client_stand_in import StandIn
-from console_rig import ServedConsole, wait_until
+from console_rig import result_of, ServedConsole, wait_until
 import pytest
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.web.access import token_of
@@ -46,7 +46,7 @@ def get(served: ServedConsole, path: str = '', **headers: str) -> tuple[int, str
                 served.address + path, headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.text()
 
-    return asyncio.run(asyncio.wait_for(ask(), WITHIN_S))
+    return result_of(ask(), WITHIN_S)
 
 
 def talk(served: ServedConsole, what: Talk, **headers: str) -> Any:
@@ -56,7 +56,7 @@ def talk(served: ServedConsole, what: Talk, **headers: str) -> Any:
                 f'{served.address}stream', headers={**origin_of(served), **headers}) as page:
             return await what(page)
 
-    return asyncio.run(asyncio.wait_for(begin(), WITHIN_S))
+    return result_of(begin(), WITHIN_S)
 
 
 async def hello(page: aiohttp.ClientWebSocketResponse, token: str = '') -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_a_websocket_without_an_origin_is_refused(serve: Any) -> None:
             await session.ws_connect(f'{served.address}stream')
 
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        asyncio.run(begin())
+        result_of(begin())
     assert refused.value.status == 403
 
 
@@ -364,7 +364,7 @@ def test_with_a_certificate_it_is_https(serve: Any, tmp_path: Path) -> None:
                     'Origin': served.address.rstrip('/')}) as page:
             return (await hello(page))['kind']
 
-    assert asyncio.run(look()) == 'welcome'
+    assert result_of(look()) == 'welcome'
 
 
 def test_the_docs_have_every_setting_with_its_default() -> None:
