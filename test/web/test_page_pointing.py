@@ -44,12 +44,11 @@ def wait_for_calls(tracker: StandIn, count: int) -> None:
 @pytest.mark.parametrize('window', WINDOWS)
 def test_a_click_is_the_pixel_and_the_picture_that_were_seen(look: Any, window: str) -> None:
     shown = look(StandIn(RATE_HZ), **WINDOWS[window])
-    for x, y in ((320, 300), (2, 130), (637, 477)):
-        count = len(shown.tracker.calls)
+    for number, (x, y) in enumerate(((320, 300), (2, 130), (637, 477)), 1):
         seen = shown.click(x, y)
-        wait_for_calls(shown.tracker, count + 1)
+        wait_for_calls(shown.tracker, number)
         assert_prompted(shown.tracker, seen, x, y)
-        shown.wait_for_message(f'object {shown.tracker.next_id - 1}')
+        shown.wait_for_message(f'new object {number}')
         shown.press('n')
 
 
