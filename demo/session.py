@@ -15,7 +15,7 @@ import shutil
 from demo.operator_node import Operator, spinning
 from demo.processes import DemoError, RosProcess
 from demo.recording import Recording
-from demo.scene import Step
+from demo.scene import MASK_RULES, Step
 from sam2_tracker.core.types import Prompt
 from tools.transport import profile_variables
 from tqdm import tqdm
@@ -27,6 +27,8 @@ TRACKER_PARAMETERS = {
     'device': 'cpu',
     'precision': 'float32',
     'buffer.max_frames': 10_000,
+    'tracking.fill_hole_area': MASK_RULES.fill_hole_area,
+    'tracking.min_island_area': MASK_RULES.min_island_area,
 }
 SOURCE_PARAMETERS = {'hold_first': True, 'wait_for_subscriber': True}
 

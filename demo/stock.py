@@ -10,8 +10,10 @@ import io
 from pathlib import Path
 from typing import Any
 
+from demo.scene import MASK_RULES
 import numpy as np
 from sam2.sam2_video_predictor import SAM2VideoPredictor
+from sam2_tracker.core.engine.mask_summary import mended
 from sam2_tracker.core.types import BoolArray, Prompt
 import torch
 
@@ -22,6 +24,8 @@ def stock_masks(
 ) -> list[list[BoolArray | None]]:
     """
     Prompt and propagate one object with `SAM2VideoPredictor`'s own functions.
+
+    Holes and specks are mended as the demo's tracker does; stock by itself leaves them.
 
     After each prompt the object is propagated from the prompted frame to the end, as an operator
     of the finished clip would do.
@@ -43,7 +47,7 @@ def stock_masks(
             predictor.add_new_points_or_box(state, frame_index, 1, **_arguments(prompt))
         with contextlib.redirect_stderr(io.StringIO()):
             for index, _, logits in predictor.propagate_in_video(state, frame_index):
-                masks[index] = np.asarray((logits[0, 0] > 0).cpu())
+                masks[index] = mended(np.asarray((logits[0, 0] > 0).cpu()), MASK_RULES)
         versions.append(list(masks))
     return versions
 
