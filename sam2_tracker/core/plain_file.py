@@ -67,6 +67,40 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Return whether anything is at a path; not where that cannot be told."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path leads to a folder; not where that cannot be told."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def real_path(path: Path) -> Path:
+    """Return a path without links, as far as that can be told."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        # A link that leads to itself is a RuntimeError up to Python 3.12.
+        return path.absolute()
+
+
+def refuse_special(path: Path) -> None:
+    """
+    Make sure that a file, or a link to one, is at a path, for readers that would wait for others.
+
+    :raises OSError: something else is, or nothing, or that cannot be told
+    """
+    _refuse_special(path.stat())
+
+
 def refuse_irreplaceable(path: Path) -> None:
     """
     Make sure that nothing but a file or a link is at a path, if anything is.

@@ -12,7 +12,7 @@ from types import FrameType
 
 from sam2_tracker.core.errors import PromptError, TrackerError
 from sam2_tracker.core.log import Level, silent
-from sam2_tracker.core.plain_file import refuse_irreplaceable
+from sam2_tracker.core.plain_file import is_there, refuse_irreplaceable
 from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.core.text import counted, printable_lines
 from sam2_tracker.offline.arguments import parse, Request
@@ -94,7 +94,7 @@ def _is_complete(job: Job) -> bool:
     if job.settings.save_memory is not None:
         places.append(job.settings.save_memory)
     return not was_interrupted(job.journal_folder) and all(
-        place.exists() for place in places
+        is_there(place) for place in places
     )
 
 
@@ -111,7 +111,7 @@ def _check_outputs(job: Job, request: Request) -> None:
     """Refuse places that are taken, unless an interrupted run of ours took them."""
     may_replace = request.overwrite or (request.resume and was_interrupted(job.journal_folder))
     saved = job.settings.save_memory
-    if saved is not None and saved.exists() and not may_replace:
+    if saved is not None and is_there(saved) and not may_replace:
         raise OutputError(f'output {saved} exists already: name another one or give --overwrite')
     if saved is not None:
         try:

@@ -159,11 +159,20 @@ def broken(tmp_path: Path) -> Path:
     return bag
 
 
+def closed(tmp_path: Path) -> Path:
+    """Lay a link that not even root can look behind."""
+    (tmp_path / 'closed.mp4').symlink_to('x' * 300)
+    return tmp_path / 'closed.mp4'
+
+
 @pytest.mark.parametrize(
     ('source', 'options', 'code', 'sentence'),
     [
         (lambda path: path / 'nowhere.mcap', [], 3, 'does not exist'),
         (broken, [], 3, 'cannot be read'),
+        (lambda path: path / ('x' * 300), [], 3, 'cannot be read: [Errno 36] File name too long'),
+        (closed, [], 3, 'closed.mp4 cannot be read: [Errno 36] File name too long'),
+        (None, ['--masks', 'x' * 300], 4, 'cannot be written: [Errno 36] File name too long'),
         (None, ['--topic', '/other'], 3, '--topic one of'),
         (None, ['--at', '99'], 2, 'frame 99 is outside the source: it has frames 0 to 9'),
         (None, ['--point', '999,5'], 2, '--point: object 1: point (999, 5) outside 144x96'),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError, PromptError
+from sam2_tracker.core.plain_file import is_folder, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.types import MAX_OBJECT_ID
 from sam2_tracker.offline.errors import OutputError
@@ -74,7 +75,7 @@ class SourceJob:
         :raises OutputError: naming the first of them
         """
         for target in self.outputs.targets():
-            if target.path.resolve() == self.path.resolve():
+            if real_path(target.path) == real_path(self.path):
                 raise OutputError(f'output {target.path} is the source itself')
             target.check(overwrite)
 
@@ -153,17 +154,18 @@ def plan_job(
 def _refuse_shared_places(sources: Sequence[SourceJob]) -> None:
     seen: set[Path] = set()
     for target in (target for source in sources for target in source.outputs.targets()):
-        if target.path.resolve() in seen:
+        place = real_path(target.path)
+        if place in seen:
             raise ConfigError(f'{target.path} is named for two outputs')
-        seen.add(target.path.resolve())
+        seen.add(place)
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """Return a name for each recording: its file's or folder's, numbered where two are alike."""
     names: list[str] = []
     for path in paths:
-        plain = path.resolve()
-        stem = plain.name if plain.is_dir() else plain.stem
+        plain = real_path(path)
+        stem = plain.name if is_folder(plain) else plain.stem
         name, number = stem, 1
         while name in names:
             number += 1

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 import fcntl
 import hashlib
 import json
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log, silent
+from sam2_tracker.core.plain_file import is_there, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.text import printable
 from sam2_tracker.offline.errors import OutputError
@@ -192,7 +194,7 @@ class Journal:
 
 def was_interrupted(folder: Path) -> bool:
     """Return whether a run was interrupted that kept its journal here, or is still going on."""
-    return (folder / _CONTENT).exists()
+    return is_there(folder / _CONTENT)
 
 
 def damage_of_complete(folder: Path) -> tuple[str, ...]:
@@ -261,11 +263,14 @@ def _of_outputs(source: SourceJob) -> str:
 
 def _of_files(path: Path) -> str:
     """Return names, sizes and times of a recording's files: reading them all would take long."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat()) for file in files if file.is_file()]
+    stats = []
+    # What cannot be read is said when its turn comes: it is not the only recording.
+    with suppress(OSError):
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        stats = [(file.name, file.stat()) for file in files if file.is_file()]
     return _hash(
         [
-            os.fsencode(path.resolve()),
+            os.fsencode(real_path(path)),
             *(os.fsencode(f'{name} {stat.st_size} {stat.st_mtime_ns}') for name, stat in stats),
         ]
     )

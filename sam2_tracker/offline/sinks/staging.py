@@ -43,8 +43,15 @@ class Target:
         Refuse a place that is taken.
 
         :param overwrite: accept what an earlier run wrote there, and nothing else
-        :raises OutputError: if something lies there that may not be replaced
+        :raises OutputError: if something lies there that may not be replaced, or that cannot be
+            told
         """
+        try:
+            self._check(overwrite)
+        except OSError as error:
+            raise OutputError(f'output {self.path} cannot be written: {error}') from error
+
+    def _check(self, overwrite: bool) -> None:
         kind = _kind_of(self.path)
         if kind == _NOTHING:
             return

@@ -27,6 +27,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, StorageError
+from sam2_tracker.core.plain_file import refuse_special
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.image_decoding import (
     jpeg_in,
@@ -48,6 +49,8 @@ OWN_TYPES = ('TrackedObject', 'TrackedObjects')
 DETECTION_TYPES = (
     'BoundingBox2D', 'Detection2D', 'Detection2DArray', 'LabelInfo', 'ObjectHypothesis',
     'ObjectHypothesisWithPose', 'Point2D', 'Pose2D', 'VisionClass')  # fmt: skip
+# Of parts that are read; those that are compressed are unpacked first.
+_SUFFIXES = ('.mcap', '.db3', '.zstd')
 _HOT_JOURNAL = bytes.fromhex('d9d505f920a163d7')
 # What rosbags lets through when a file is cut off or overwritten in the middle.
 _DAMAGED = (
@@ -259,6 +262,7 @@ def open_bag(path: Path) -> Reader:
     :raises SourceError: if it is missing or damaged
     """
     with readable(path):
+        _refuse_no_files(path)
         _refuse_cut_off(path)
         reader = _WholeReader(path)
         reader.open()
@@ -270,13 +274,27 @@ def readable(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong with a bag's files into a sentence that names it."""
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise SourceError(f'bag {path} cannot be read: {error}') from error
     except _DAMAGED as error:
         raise SourceError(
             f'bag {path} cannot be read: {error or type(error).__name__}; a bag that was cut off '
             'can be mended with `ros2 bag reindex` (sqlite3) or `mcap recover`'
         ) from error
+
+
+def _refuse_no_files(path: Path) -> None:
+    """Refuse pipes and devices by the names of a bag's files: they would be waited for."""
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.name != 'metadata.yaml' and file.suffix not in _SUFFIXES:
+            continue
+        try:
+            refuse_special(file)
+        except FileNotFoundError:
+            # Said where it is opened.
+            continue
+        except OSError as error:
+            raise SourceError(f'bag {path}: {file.name} cannot be read: {error}') from error
 
 
 def _refuse_cut_off(path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.log import Log, silent
+from sam2_tracker.core.plain_file import is_there
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.source import Source
 
@@ -59,7 +60,7 @@ class SourceKind:
 
 def is_bag(path: Path) -> bool:
     """Return whether a path is a rosbag2: its folder, or one of its files."""
-    return (path / 'metadata.yaml').exists() or path.suffix in BAG_SUFFIXES
+    return path.suffix in BAG_SUFFIXES or is_there(path / 'metadata.yaml')
 
 
 def _is_no_folder(path: Path) -> bool:
@@ -99,6 +100,13 @@ def open_source(path: Path, options: SourceOptions, log: Log = silent) -> Source
     :raises SourceError: if a bag is unreadable, or which topic is meant is not clear
     :raises FrameError: if a video or folder is unreadable
     """
+    try:
+        return _open(path, options, log)
+    except OSError as error:
+        raise SourceError(f'source {path} cannot be read: {error}') from error
+
+
+def _open(path: Path, options: SourceOptions, log: Log) -> Source:
     if not path.exists():
         raise SourceError(f'source {path} does not exist')
     _refuse_by_content(path)
@@ -142,7 +150,7 @@ def _files_to_look_into(path: Path) -> Iterator[Path]:
 
 def _refuse_near_misses(path: Path) -> None:
     """Say what to do with bags that are not as they should be."""
-    if path.suffix == '.bag':
+    if path.suffix == '.bag' and not path.is_dir():
         raise SourceError(f'source {path} is a bag of ROS 1: convert it with rosbags-convert')
     if path.suffix == '.zstd':
         raise SourceError(

@@ -15,6 +15,7 @@ import numpy as np
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.log import Level, Log, silent
+from sam2_tracker.core.plain_file import read_whole
 from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.offline.sources.image_decoding import (
@@ -27,6 +28,8 @@ from sam2_tracker.offline.sources.video_decoding import Converter, VideoFile
 
 PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png')
 FOLDER_RATE_HZ = 30.0
+# Of a picture's file: more than the largest PNG of the default size has.
+_MOST_BYTES = 1 << 30
 _FOURCC_MJPG = cv2.VideoWriter.fourcc(*'MJPG')
 
 
@@ -148,7 +151,7 @@ class FolderSource:
         """
         for number, path in enumerate(self.pictures[first:], first):
             try:
-                payload = path.read_bytes()
+                payload = read_whole(path, _MOST_BYTES)
                 image_rgb = rgb_from_payload(payload, '', self._mono16_white, self._max_pixels)
             except (FrameError, OSError) as error:
                 raise FrameError(f'{path} (frame {number}): {error}') from error
@@ -213,7 +216,8 @@ def is_picture(path: Path) -> bool:
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Return a sort key that orders the numbers in a name by their value."""
     parts = re.split(r'(\d+)', path.name)
-    return [(0, int(part), '') if part.isdigit() else (1, 0, part.lower()) for part in parts]
+    # Other characters count as digits too, as an exponent does, and are no number.
+    return [(0, int(part), '') if part.isdecimal() else (1, 0, part.lower()) for part in parts]
 
 
 def _frame(stamp_ns: int, image_rgb: UInt8Array) -> SourceFrame:

@@ -258,11 +258,15 @@ def _open_source(path: str, log: Log) -> VideoSource | FolderSource | WebcamSour
     """
     if re.fullmatch(r'\d+', path):
         return WebcamSource(int(path))
-    place = Path(path).expanduser()
-    if place.is_dir():
-        return FolderSource(place)
-    if place.exists():
-        return VideoSource(place, log)
+    try:
+        place = Path(path).expanduser()
+        if place.is_dir():
+            return FolderSource(place)
+        if place.exists():
+            return VideoSource(place, log)
+    except (OSError, RuntimeError) as error:
+        # The latter where a home folder is asked for of whom nobody knows.
+        raise FrameError(f'{path} cannot be read: {error}') from error
     raise FrameError(
         f'{path!r} is not there: give a video file, a folder of JPEGs or PNGs, or a '
         "webcam's number"

@@ -14,6 +14,7 @@ import pytest
 from results import result
 from sam2_tracker.core.errors import ConfigError, StorageError
 from sam2_tracker.core.types import Wanted
+from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sinks.annotations import Classes, CocoFile, ObjectTable
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
 from sam2_tracker.offline.sinks.pictures import AnnotatedVideo, MaskFolder
@@ -171,6 +172,14 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path):
         SinkSet(
             [SinkPlan(Target(tmp_path / 'file' / 'out.csv'), ObjectTable, Wanted(False, False))]
         )
+
+
+def test_a_place_that_may_not_be_looked_at_is_named(tmp_path: Path):
+    # Root may look at everything, but not behind a link to a name that cannot be.
+    (tmp_path / 'closed').symlink_to('x' * 300)
+    for suffixes in ((), ('.png',)):
+        with pytest.raises(OutputError, match=r'out cannot be written: .*name too long'):
+            Target(tmp_path / 'closed' / 'out', suffixes).check(overwrite=True)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from bag_making import BagKind, raw_messages, write_bag
@@ -96,3 +97,33 @@ def test_a_compressed_bag_is_recognised(tmp_path: Path):
     kind = BagKind(compression=CompressionMode.FILE)
     bag = write_bag(tmp_path / 'bag', raw_messages(2), kind)
     assert open_source(bag, SourceOptions()).frame_count == 2
+
+
+def test_a_folder_of_pictures_may_be_called_as_a_bag_of_ros_1_is(tmp_path: Path):
+    folder = tmp_path / 'tuesday.bag'
+    folder.mkdir()
+    Image.new('RGB', (8, 6)).save(folder / '0.png')
+    assert open_source(folder, SourceOptions()).frame_count == 1
+
+
+@pytest.mark.parametrize('name', ['clip.mp4', 'bag.mcap', 'bag.db3', 'folder', 'in.folder/a.jpg'])
+def test_what_may_not_be_looked_at_is_named(tmp_path: Path, name: str):
+    # Root may look at everything; of a link to a name that cannot be not even the kind is told.
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to('x' * 300)
+    asked = path.parent if path.parent != tmp_path else path
+    with pytest.raises(SourceError, match=rf'source {asked} cannot be read: .*name too long'):
+        open_source(asked, SourceOptions())
+
+
+@pytest.mark.parametrize('name', ['a.mcap', 'a.db3', 'bag/metadata.yaml', 'bag/bag_0.mcap'])
+def test_a_pipe_in_the_place_of_a_bag_is_named_and_not_waited_for(tmp_path: Path, name: str):
+    pipe = tmp_path / name
+    if name.startswith('bag/'):
+        write_bag(tmp_path / 'bag', raw_messages(2))
+        pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    bag = pipe.parent if name.startswith('bag/') else pipe
+    with pytest.raises(SourceError, match=rf'{pipe.name} cannot be read: it is a pipe: a file'):
+        open_source(bag, SourceOptions())

@@ -1,6 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
+import os
 from pathlib import Path
 
 import cv2
@@ -123,6 +124,24 @@ def test_what_is_no_picture_is_said_without_an_address_in_memory(folder):
     with pytest.raises(FrameError) as undecodable:
         jpeg.decode(b'not a picture')
     assert ' object at 0x' not in f'{refused.value} {undecodable.value}'
+
+
+def test_digits_that_are_no_decimal_ones_order_a_folder_too(folder):
+    (folder / '2.jpg').rename(folder / '2².jpg')
+    (folder / '10.jpg').rename(folder / '٣.jpg')
+    assert [path.name for path in FolderSource(folder).pictures] == [
+        '1.jpg', '2².jpg', '٣.jpg', '11.PNG']
+
+
+def test_a_pipe_or_a_device_among_pictures_is_named_and_not_read(folder):
+    (folder / '2.jpg').unlink()
+    os.mkfifo(folder / '2.jpg')
+    (folder / '3.jpg').symlink_to('/dev/zero')
+    with pytest.raises(FrameError, match=r'2\.jpg \(frame 1\): it is a pipe: a file is expected'):
+        list(FolderSource(folder).frames())
+    (folder / '2.jpg').unlink()
+    with pytest.raises(FrameError, match=r'3\.jpg \(frame 1\): it is a device: a file is'):
+        list(FolderSource(folder).frames())
 
 
 def test_an_empty_folder_is_refused(tmp_path):
