@@ -13,10 +13,10 @@ from typing import Any, TYPE_CHECKING
 
 from sam2_tracker.core.config import InputConfig, ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
+from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file, MOST_SECONDS
 from sam2_tracker.core.prompts.options import add_prompt_options, option_prompts
 from sam2_tracker.core.settings import from_values, Option, ParameterSpec, specs_of, Value
-from sam2_tracker.core.text import LONGEST_PATH, text_fault
+from sam2_tracker.core.text import LONGEST_PATH, shown, text_fault
 from sam2_tracker.offline.run.job import Direction, Settings
 from sam2_tracker.offline.sinks.annotations import CocoFile
 from sam2_tracker.offline.sinks.bag import BagContent, ResultBag
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Group = argparse._ArgumentGroup
+# From a picture a day, whose stamps fit into 64 bits whatever their number, to one a microsecond.
+_RATES_HZ = (0.00001, 1_000_000)
+# Of libraries that make so many, some end by SIGSEGV where the system gives them no more.
+_MOST_THREADS = 1024
 EXAMPLE = """
 example:
   ros2 run sam2_tracker process drive.mcap --prompts prompts.yaml --output masks_bag
@@ -118,8 +122,9 @@ def _when(text: str) -> _When:
         number = float(text.removesuffix('s'))
     except ValueError:
         number = float('nan')
-    if not 0 <= number < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text!r} is neither a frame number nor seconds')
+    if not 0 <= number <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f'{shown(text)} is neither a frame number nor seconds from 0 to {MOST_SECONDS}')
     return _When(int(text), None) if text.isdigit() else _When(None, number)
 
 
@@ -164,7 +169,7 @@ def _add_source_options(group: Group) -> None:
     group.add_argument('--topic', default='', help="a bag's images, if it has several topics")
     group.add_argument(
         '--rate',
-        type=_positive,
+        type=_rate,
         default=30.0,
         metavar='HZ',
         help='of picture folders, which have no times (%(default)s)',
@@ -233,7 +238,7 @@ def _add_model_options(group: Group) -> None:
     add_settings(group, ModelConfig)
     group.add_argument(
         '--threads',
-        type=_whole,
+        type=_threads,
         default=0,
         metavar='N',
         help='processor threads of each of encoding and tracking (0: half the cores)',
@@ -311,6 +316,15 @@ def _positive(text: str) -> float:
     return number
 
 
+def _rate(text: str) -> float:
+    number = float(text)
+    slowest, fastest = _RATES_HZ
+    if not slowest <= number <= fastest:
+        raise argparse.ArgumentTypeError(
+            f'{text} is not a number of frames a second from {slowest} to {fastest}')
+    return number
+
+
 def _seconds(text: str) -> float:
     number = float(text)
     if not 0 <= number < float('inf'):
@@ -322,6 +336,13 @@ def _whole(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f'{text} is below 0')
+    return number
+
+
+def _threads(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f'{text} is not a number from 0 to {_MOST_THREADS}')
     return number
 
 

@@ -67,7 +67,8 @@ def test_a_palette_mask_has_an_object_an_index(tmp_path: Path):
         ['--point', '5'], ['--point', '5,6,2'], ['--point', 'a,b'], ['--point', 'nan,1'],
         ['--box', '1,2,3'], ['--at', '-1'], ['--at', 'soon'], ['--rate', '0'],
         ['--direction', 'up'], ['--storage', 'zip'], ['--max-objects', '-1'],
-        ['--lost-after', '-2'],
+        ['--lost-after', '-2'], ['--at', '1e300'], ['--rate', '1e-300'], ['--rate', '1e12'],
+        ['--threads', '100000'],
     ],
 )  # fmt: skip
 def test_options_that_mean_nothing_end_with_code_2(

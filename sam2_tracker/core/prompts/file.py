@@ -20,6 +20,8 @@ from sam2_tracker.core.types import BoolArray, Float32Array, Int32Array, MAX_OBJ
 
 WHEN = ('frame', 'time_s', 'stamp')
 KEYS = (*WHEN, 'source', 'object', 'label', 'points', 'point_labels', 'box', 'mask')
+# A stamp of a frame, in nanoseconds, has 64 bits.
+MOST_SECONDS = 9_000_000_000
 # What stands behind them is taken as it is written.
 TEXTS = ('source', 'label', 'mask')
 
@@ -129,8 +131,9 @@ class _Entry:
         value = self._values.get('time_s')
         if value is None:
             return None
-        if not _is_number(value) or not value >= 0 or value == float('inf'):
-            raise self._refusal(f'time_s {shown(value)} is not a number of seconds from 0')
+        if not _is_number(value) or not 0 <= value <= MOST_SECONDS:
+            raise self._refusal(
+                f'time_s {shown(value)} is not a number of seconds from 0 to {MOST_SECONDS}')
         return float(value)
 
     def _stamp_ns(self) -> int | None:

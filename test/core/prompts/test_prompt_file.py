@@ -105,6 +105,8 @@ def test_a_stamp_keeps_every_nanosecond(load):
         ('{time_s: soon, box: [1, 2, 3, 4]}', "time_s 'soon' is not a number of seconds from 0"),
         ('{time_s: .nan, box: [1, 2, 3, 4]}', 'time_s nan is not a number of seconds from 0'),
         ('{time_s: .inf, box: [1, 2, 3, 4]}', 'time_s inf is not a number of seconds from 0'),
+        ('{time_s: 1e308, box: [1, 2, 3, 4]}',
+         'time_s 1e+308 is not a number of seconds from 0 to 9000000000'),
         ('{stamp: 1700000000.5, box: [1, 2, 3, 4]}', 'stamp 1700000000.5 is not seconds'),
         ('{stamp: now, box: [1, 2, 3, 4]}', "stamp 'now' is not seconds.nanoseconds in quotes"),
         ('{box: [1, 2, 3, 4]}', 'needs exactly one of frame, time_s, stamp; it has none'),
