@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+import re
 from typing import TYPE_CHECKING
 
 import av
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 
 # As many pixels is it worth to `ffmpeg` that a stream is marked as the one to play.
 _DEFAULT_STREAM_PX = 5_000_000
+_LENGTH = re.compile(r'(\d+):(\d\d):(\d\d(?:\.\d+)?)', re.ASCII)
+# Less than a frame at any usual rate.
+_LENGTH_ROUNDING_S = 0.004
+# No codec shows a picture later than so many that came after it.
+_REORDERED = 32
 
 
 class VideoFile:
@@ -92,7 +98,7 @@ class VideoFile:
             for packet in _packets(container, stream, self._damage):
                 for picture in _decoded(stream, packet, self._damage):
                     yield picture, _time_ns(picture, stream)
-            self._damage.compare(stream.frames, listed)
+            self._damage.compare(stream.frames, listed, _stated_length_s(container, stream))
 
     def _open(self) -> InputContainer:
         try:
@@ -126,6 +132,21 @@ def _choice(container: InputContainer, stream: VideoStream) -> str:
     return f'of the video streams {", ".join(said)} number {stream.index} is read'
 
 
+def _stated_length_s(container: InputContainer, stream: VideoStream) -> float:
+    """Return when the stream ends, by the container's own word; 0.0 if it says nothing."""
+    if 'matroska' in container.format.name:
+        match = _LENGTH.fullmatch(stream.metadata.get('DURATION', ''))
+        if match:
+            hours, minutes, seconds = match.groups()
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    elif container.format.name != 'flv':
+        # Of the others it is guessed from what is there.
+        return 0.0
+    # Sound may go on behind the pictures.
+    is_alone = len(container.streams) == 1 and bool(stream.average_rate)
+    return (container.duration or 0) / av.time_base if is_alone else 0.0
+
+
 class _DamageFoundError(Exception):
     """Something is damaged, and the reading was to end there."""
 
@@ -144,17 +165,21 @@ class _Damage:
         self._first_s: float | None = None
         self._expected = 0
         self._ended = ''
+        self._extent = _Extent()
+        self._cut_off_s = 0.0
 
     def count_packet(self, packet: Packet[VideoStream]) -> None:
         """Take note of what is to be decoded, or was left out when the video was cut."""
         self._packets += 1
         self._left_out += packet.is_discard
+        self._extent.add_packet(packet)
         if packet.is_corrupt:
             self.found(packet)
 
     def count_picture(self, picture: VideoFrame) -> None:
         """Take note of a picture, of which parts may be made up."""
         self._pictures += 1
+        self._extent.add_picture(picture)
         if picture.is_corrupt:
             self._found()
             self._bad_pictures += 1
@@ -163,6 +188,7 @@ class _Damage:
         """Take note of a packet that cannot be decoded, None if they are all in the decoder."""
         self._found()
         self._bad_packets += 1
+        self._extent.forget(packet)
         ticks = None if packet is None else packet.dts if packet.pts is None else packet.pts
         if self._first_s is None and packet is not None and ticks is not None:
             self._first_s = float(ticks * packet.time_base)
@@ -172,13 +198,18 @@ class _Damage:
         self._found()
         self._ended = error.strerror or type(error).__name__
 
-    def compare(self, stated: int, listed: int) -> None:
+    def compare(self, stated: int, listed: int, stated_s: float) -> None:
         """
-        Take note of what is missing by the container's own count; called at the end.
+        Take note of what is missing by the container's own word; called at the end.
 
         :param stated: frames by its header, 0 if that does not say it
         :param listed: entries of its index
+        :param stated_s: when the stream ends, 0 if that is not said
         """
+        if self._extent.is_cut_off(stated_s):
+            self._cut_off_s = stated_s
+        if self._cut_off_s or self._extent.undecodable:
+            self._found()
         if stated:
             # An AVI's header counts repeated pictures, an MP4's those that were cut off: the
             # index does not. But an AVI that ends too early has none.
@@ -203,12 +234,79 @@ class _Damage:
             found.append(f'{counted(self._bad_pictures, "picture")} decoded in parts only')
         if self._ended:
             found.append(f'reading ended with {self._ended!r}')
+        if undecodable := self._extent.undecodable:
+            found.append(f'{counted(undecodable, "frame")} before the first key frame')
+        if self._cut_off_s:
+            found.append(f'it ends at {self._extent.end_s:.3f} s of {self._cut_off_s:.3f} s')
         is_whole = self._pictures >= self._expected
         if is_whole and not found:
             return ''
         of = '' if is_whole else f' of the {self._expected} that it should have'
         found.append(f'{counted(self._pictures, "frame")}{of} read')
         return f'{path} is damaged: {", ".join(found)}'
+
+
+class _Extent:
+    """
+    From when to when there are packets and pictures.
+
+    :ivar end_s: when the last frame ends, or begins if its length is not known
+    """
+
+    def __init__(self) -> None:
+        self.end_s = 0.0
+        self._is_length_known = False
+        # Of packets up to a little behind the first picture, as none is shown before it.
+        self._early: list[int] = []
+        self._first: int | None = None
+        self._previous: int | None = None
+        self._pictures = 0
+        self._gaps_s = (float('inf'), 0.0)
+
+    def add_packet(self, packet: Packet[VideoStream]) -> None:
+        """Take the time of a packet in."""
+        if packet.pts is None:
+            return
+        end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        if end_s > self.end_s:
+            self.end_s, self._is_length_known = end_s, bool(packet.duration)
+        if not packet.is_discard and self._pictures < _REORDERED:
+            self._early.append(packet.pts)
+
+    def forget(self, packet: Packet[VideoStream] | None) -> None:
+        """Leave a packet out of the count that is counted as damaged."""
+        if packet is not None and packet.pts in self._early:
+            self._early.remove(packet.pts)
+
+    def add_picture(self, picture: VideoFrame) -> None:
+        """Take the time of a picture in."""
+        self._pictures += 1
+        if picture.pts is None or picture.time_base is None:
+            return
+        if self._first is None:
+            self._first = picture.pts
+        if self._previous is not None:
+            gap_s = float((picture.pts - self._previous) * picture.time_base)
+            least, most = self._gaps_s
+            self._gaps_s = min(least, gap_s), max(most, gap_s)
+        self._previous = picture.pts
+
+    @property
+    def undecodable(self) -> int:
+        """Return how many frames come before the first that could be decoded."""
+        first = self._first
+        return 0 if first is None else sum(ticks < first for ticks in self._early)
+
+    def is_cut_off(self, stated_s: float) -> bool:
+        """
+        Return whether the end is missing.
+
+        :param stated_s: when the stream ends by its container, 0 if that is not said
+        """
+        least, most = self._gaps_s
+        # Then the last frame may have been as long as any other.
+        is_uneven = not self._is_length_known or most > 1.5 * least
+        return stated_s - self.end_s > _LENGTH_ROUNDING_S + (most if is_uneven else 0.0)
 
 
 def _packets(

@@ -164,6 +164,51 @@ def test_a_video_that_was_cut_off_is_read_to_there_and_its_missing_frames_are_sa
     assert f'{len(frames)} frames of the 30 that it should have read' in damage
 
 
+@pytest.mark.parametrize(
+    'kind',
+    [
+        VideoKind('a.mkv', options=B_FRAMES, count=30),
+        VideoKind('a.webm', 'libvpx', count=30),
+        VideoKind('uneven.mkv', 'ffv1', ticks=[n + (n > 5) + (n > 20) for n in range(30)],
+                  count=30),
+    ],
+    ids=lambda kind: kind.name,
+)  # fmt: skip
+def test_a_video_without_a_count_that_was_cut_off_is_told_by_its_length(
+    kind: VideoKind, tmp_path: Path
+):
+    path = write_video(tmp_path, kind)
+    frames, damage = read(path)
+    assert (len(frames), damage) == (30, '')
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames, damage = read(path)
+    assert 2 < len(frames) < 27
+    assert re.search(r'is damaged: it ends at 0\.\d{3} s of 1\.\d{3} s, \d+ frames read', damage)
+
+
+def test_a_whole_video_whose_last_frame_has_no_length_is_whole(tmp_path: Path):
+    # The copy knows how long the last frame was, but does not write it down for each.
+    path = blank_packets(write_video(tmp_path, VideoKind('a.mkv', 'ffv1')), set())
+    assert [len(read(path)[0]), read(path)[1]] == [12, '']
+
+
+@pytest.mark.parametrize('name', ['a.mkv', 'a.ts', 'a.flv'])
+def test_frames_before_the_first_key_frame_are_said(name: str, tmp_path: Path):
+    kind = VideoKind(name, options={'g': '10', 'bf': '0'}, count=30)
+    path = write_video(tmp_path, kind)
+    assert read(path)[1] == ''
+    cut = tmp_path / f'cut_{name}'
+    with av.open(str(path)) as source, av.open(str(cut), 'w') as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size and number >= 4:
+                packet.stream = stream
+                container.mux(packet)
+    frames, damage = read(cut)
+    assert len(frames) == 20
+    assert damage == f'{cut} is damaged: 6 frames before the first key frame, 20 frames read'
+
+
 def test_pictures_of_which_parts_are_made_up_are_counted_and_the_same_each_time(tmp_path: Path):
     options = {'g': '30', 'bf': '0', 'qp': '20'}
     kind = VideoKind('a.mp4', options=options, size=(320, 240), count=30)
