@@ -26,6 +26,9 @@ from sam2_tracker.core.types import UInt8Array
 MAX_SIDE = 65500  # libjpeg's own limit
 _FORMATS = ('JPEG', 'PNG')
 _MODES = ('1', 'L', 'LA', 'P', 'PA', 'RGB', 'RGBA', 'CMYK', 'YCbCr')
+_JPEG_SCAN = b'\xff\xda'
+# Of progressive pictures; those that search for the smallest file come to about 20.
+_MOST_SCANS = 40
 _JPEG_END = b'\xff\xd9'
 _PNG_END = b'IEND\xaeB`\x82'
 # What Pillow's parsers raise on damaged files, besides their own errors.
@@ -75,6 +78,8 @@ def probe(payload: bytes, max_pixels: int = MAX_PIXELS) -> PayloadInfo:
     if payload.rfind(_JPEG_END if is_jpeg else _PNG_END, scan_offset) < 0:
         raise FrameError(f'the {"JPEG" if is_jpeg else "PNG"} payload of {len(payload)} bytes is '
                          'truncated: it has no end marker')
+    if is_jpeg:
+        refuse_many_scans(payload, scan_offset)
     return PayloadInfo(is_jpeg, (height, width))
 
 
@@ -88,6 +93,19 @@ def refuse_too_large(hw: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise FrameError(f'a picture of {width}x{height} is too large: up to {max_pixels} pixels '
                          'are accepted (image_max_pixels)')
+
+
+def refuse_many_scans(payload: bytes, offset: int = 0) -> None:
+    """
+    Refuse a JPEG each of whose scans, of 75 bytes, has the decoder go over the whole picture.
+
+    :param offset: in the first scan, behind all that the head may hold
+    :raises FrameError: if it has more scans than encoders make
+    """
+    scans = 1 + payload.count(_JPEG_SCAN, offset)
+    if scans > _MOST_SCANS:
+        raise FrameError(f'the JPEG payload of {len(payload)} bytes has {scans} scans: at most '
+                         f'{_MOST_SCANS} are decoded')
 
 
 def decode(payload: bytes) -> UInt8Array:

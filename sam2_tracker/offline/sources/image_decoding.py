@@ -17,6 +17,7 @@ from PIL import Image
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, one_line
 from sam2_tracker.core.frames import jpeg
+from sam2_tracker.core.text import shown
 from sam2_tracker.core.types import UInt8Array
 
 MONO16_WHITE = 65535
@@ -61,7 +62,7 @@ def rgb_from_image(message: ImageMessage, mono16_white: int = MONO16_WHITE) -> U
         return _from_mono16(message, mono16_white)
     if message.encoding not in _CHANNELS_AND_CODE:
         raise FrameError(
-            f'image encoding {message.encoding!r} is not accepted: use one of {ACCEPTED}'
+            f'image encoding {shown(message.encoding)} is not accepted: use one of {ACCEPTED}'
         )
     channels, code = _CHANNELS_AND_CODE[message.encoding]
     _refuse_odd_size(message, channels)
@@ -91,6 +92,8 @@ def rgb_from_payload(
         picture = _opened(payload)
         if _is_grey(picture):
             jpeg.refuse_too_large((picture.height, picture.width), max_pixels)
+            if picture.format == 'JPEG':
+                jpeg.refuse_many_scans(payload)
             grey = np.asarray(_or_frame_error(picture.copy))
             return rgb_from_grey(grey, kind, mono16_white)
     jpeg.probe(payload, max_pixels)

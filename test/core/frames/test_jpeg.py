@@ -60,6 +60,19 @@ def test_picture_of_too_many_pixels_is_refused_undecoded(kind: str) -> None:
     assert jpeg.probe(bomb, max_pixels=13000**2).hw == (13000, 13000)
 
 
+def test_jpeg_whose_scans_would_take_minutes_is_refused_undecoded() -> None:
+    data = saved(Image.new('L', (700, 700), 90), 'JPEG', progressive=True)
+    last = data[data.rindex(b'\xff\xda'):-2]
+    assert jpeg.probe(data).hw == jpeg.probe(data[:-2] + 20 * last + b'\xff\xd9').hw == (700, 700)
+    bomb = data[:-2] + 1000 * last + b'\xff\xd9'
+    assert len(bomb) < 10**5
+    with pytest.raises(FrameError, match=r'has 1006 scans: at most 40 are decoded'):
+        jpeg.probe(bomb)
+    # What lies in a segment before them is no scan.
+    text = b'\xff\xfe' + (20_002).to_bytes(2, 'big') + b'\xff\xda' * 10_000
+    assert jpeg.probe(data[:2] + text + data[2:]).hw == (700, 700)
+
+
 def test_exif_orientation_is_ignored() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
