@@ -24,8 +24,9 @@ import numpy.typing as npt
 import PIL.Image
 from sam2_tracker.core.config import MAX_PIXELS
 from sam2_tracker.core.errors import FrameError, PromptError
-from sam2_tracker.core.frames.jpeg import refuse_too_large
+from sam2_tracker.core.frames.jpeg import refuse_many_scans, refuse_too_large
 from sam2_tracker.core.prompts.validation import check_point_count, check_prompt_count
+from sam2_tracker.core.text import shown
 from sam2_tracker.core.types import (  # noqa: I101
     BoolArray,
     Box,
@@ -133,22 +134,25 @@ def payload_from_msg(msg: CompressedImage, mono16_white: int = 65535,
     """
     payload = bytes(msg.data)
     if not payload:
-        raise FrameError(f'compressed image ({msg.format!r}) is empty: JPEG or PNG is accepted')
+        raise FrameError(
+            f'compressed image ({shown(msg.format)}) is empty: JPEG or PNG is accepted')
     try:
         with PIL.Image.open(io.BytesIO(payload), formats=('JPEG', 'PNG')) as picture:
             is_grey = picture.mode == 'L' or picture.mode.startswith('I')
             if picture.format == 'JPEG' and not (is_grey and is_mosaic(msg.format)):
                 return payload
             refuse_too_large((picture.height, picture.width), max_pixels)
+            if picture.format == 'JPEG':
+                refuse_many_scans(payload)
             if is_grey:
                 return rgb_from_grey(np.asarray(picture), msg.format, mono16_white)
             return np.asarray(picture.convert('RGB'))
     except PIL.UnidentifiedImageError:
         raise FrameError(
-            f'compressed image ({msg.format!r}, {len(payload)} bytes) is neither JPEG nor PNG: '
-            'only these are accepted') from None
+            f'compressed image ({shown(msg.format)}, {len(payload)} bytes) is neither JPEG nor '
+            'PNG: only these are accepted') from None
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise FrameError(f'compressed image ({msg.format!r}) cannot be decoded: {error}; '
+        raise FrameError(f'compressed image ({shown(msg.format)}) cannot be decoded: {error}; '
                          'whole JPEG or PNG pictures are accepted') from None
 
 
@@ -165,7 +169,7 @@ def mask_from_msg(msg: Image) -> BoolArray:
     :raises FrameError: not mono8, empty or inconsistent
     """
     if msg.encoding != 'mono8':
-        raise FrameError(f'encoding {msg.encoding!r}: a mask has encoding mono8')
+        raise FrameError(f'encoding {shown(msg.encoding)}: a mask has encoding mono8')
     return _rows_of(msg) != 0
 
 
@@ -187,7 +191,7 @@ def label_image_from_msg(msg: Image) -> UInt16Array:
     :raises FrameError: not mono16, empty or inconsistent
     """
     if msg.encoding != 'mono16':
-        raise FrameError(f'encoding {msg.encoding!r}: a label image has encoding mono16')
+        raise FrameError(f'encoding {shown(msg.encoding)}: a label image has encoding mono16')
     return _rows_of(msg).view('>u2' if msg.is_bigendian else '<u2').astype(np.uint16, copy=False)
 
 
@@ -298,7 +302,8 @@ def _mask_or_none(msg: PromptMsg) -> BoolArray | None:
 def _rows_of(msg: Image) -> UInt8Array:
     """Return the picture's bytes without row padding: (rows, bytes of a row)."""
     if msg.encoding not in BYTES_PER_PIXEL:
-        raise FrameError(f'image encoding {msg.encoding!r} is not accepted: use one of {ACCEPTED}')
+        raise FrameError(
+            f'image encoding {shown(msg.encoding)} is not accepted: use one of {ACCEPTED}')
     if not msg.width or not msg.height or not len(msg.data):
         raise FrameError(f'image is empty: {msg.width}x{msg.height} with {len(msg.data)} bytes')
     row_bytes = msg.width * BYTES_PER_PIXEL[msg.encoding]

@@ -297,6 +297,15 @@ def test_a_mask_survives_the_way_there_and_back():
     assert (mask_from_msg(msg) == mask).all()
 
 
+def test_a_long_name_of_an_encoding_is_cut_short_in_the_refusal():
+    for msg in (Image(encoding='x' * 10**6), CompressedImage(format='x' * 10**6),
+                CompressedImage(format='x' * 10**6, data=list(b'junk'))):
+        with pytest.raises(FrameError) as refused:
+            (payload_from_msg if isinstance(msg, CompressedImage) else image_from_msg)(msg)
+        assert 'xxx... (1000002 characters)' in str(refused.value)
+        assert len(str(refused.value)) < 600
+
+
 def test_a_mask_of_another_encoding_is_refused():
     with pytest.raises(FrameError, match='a mask has encoding mono8'):
         mask_from_msg(message(uniform(RED), 'rgb8'))

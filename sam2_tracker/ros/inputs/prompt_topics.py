@@ -16,6 +16,7 @@ from geometry_msgs.msg import Point, PointStamped
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
+from sam2_tracker.core import text
 from sam2_tracker.core.config import PromptConfig
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import StoredFrame
@@ -130,10 +131,10 @@ class ClickedPoints(PromptTopic):
             return
         self._warned.add(frame_id)
         known = 'no image has come yet' if image_frame_id is None else (
-            f"the image's is {image_frame_id!r}")
+            f"the image's is {text.shown(image_frame_id)}")
         self._refuse(
-            f'its frame_id is {frame_id!r} and {known}; pixels of the image are accepted, with '
-            "the image's frame_id or none (RViz2's points are metres)")
+            f'its frame_id is {text.shown(frame_id)} and {known}; pixels of the image are '
+            "accepted, with the image's frame_id or none (RViz2's points are metres)")
 
 
 class MouseClicks(PromptTopic):

@@ -18,7 +18,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from sam2_tracker.core.errors import StorageError, TrackerError
 from sam2_tracker.core.protocols import Memory, PredictorProtocol
-from sam2_tracker.core.text import is_printable
+from sam2_tracker.core.text import is_printable, shown
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
@@ -36,6 +36,7 @@ FAULTS = (StorageError,)
 SUFFIX = '.safetensors'
 # Room for what is put around a name while the file is written; file systems take 255.
 MAX_NAME_BYTES = 200
+_MOST_LISTED = 20
 
 
 class MemoryFileError(TrackerError):
@@ -258,13 +259,14 @@ def _path_in(directory: Path | None, file_name: str) -> Path:
     if not file_name:
         raise MemoryFileError('file_name is empty: a plain name such as cups is expected')
     if set(file_name) & set('/\\'):
-        raise MemoryFileError(f'file_name {file_name!r} is a path: a plain name is expected, '
+        raise MemoryFileError(f'file_name {shown(file_name)} is a path: a plain name is expected, '
                               'the directory is the parameter memory.directory')
     if file_name.startswith('.'):
-        raise MemoryFileError(f'file_name {file_name!r} begins with a dot: such files are hidden, '
-                              'take another name')
+        raise MemoryFileError(f'file_name {shown(file_name)} begins with a dot: such files are '
+                              'hidden, take another name')
     if not is_printable(file_name):
-        raise MemoryFileError(f'file_name {file_name!r} has characters that cannot be printed')
+        raise MemoryFileError(
+            f'file_name {shown(file_name)} has characters that cannot be printed')
     name = file_name if file_name.endswith(SUFFIX) else file_name + SUFFIX
     if len(name.encode()) > MAX_NAME_BYTES:
         raise MemoryFileError(f'file_name has {len(name.encode())} bytes: '
@@ -280,6 +282,9 @@ def _refuse_missing(path: Path) -> None:
     """
     if path.is_file():
         return
-    found = sorted(each.name for each in path.parent.glob(f'*{SUFFIX}') if each.name[0] != '.')
-    there = f'there are {", ".join(found)}' if found else 'there is none'
+    found = sorted(each.name for each in path.parent.glob(f'*{SUFFIX}')
+                   if each.name[0] != '.' and each.is_file())
+    first = ', '.join(found[:_MOST_LISTED])
+    more = f' and {len(found) - _MOST_LISTED} more' if len(found) > _MOST_LISTED else ''
+    there = f'there are {first}{more}' if found else 'there is none'
     raise MemoryFileError(f'no object memory {path.name} in {path.parent}: {there}')

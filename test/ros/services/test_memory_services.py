@@ -295,6 +295,14 @@ def test_a_missing_file_is_refused_with_the_names_of_those_that_are_there(rig, f
     save(rig, 'mugs')
     assert load(rig).message == (
         f'no object memory cups.safetensors in {folder}: there are mugs.safetensors')
+    # What is no file is none of them, be it called as the one that is looked for.
+    os.mkfifo(folder / 'cups.safetensors')
+    (folder / 'pots.safetensors').mkdir()
+    assert load(rig).message == (
+        f'no object memory cups.safetensors in {folder}: there are mugs.safetensors')
+    for number in range(30):
+        (folder / f'{number:02}.safetensors').touch()
+    assert load(rig).message.endswith(', 18.safetensors, 19.safetensors and 11 more')
     assert load(rig, 'mugs', 1, 1).message == 'object 1 is named twice in one request'
 
 
