@@ -8,6 +8,7 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -205,12 +206,18 @@ def test_one_bad_source_does_not_stop_the_others(
 ):
     sources = [str(bags[0]), str(broken(tmp_path)), str(bags[1])]
     masks = tmp_path / 'masks'
-    assert main([*sources, '--prompts', str(prompts), '--masks', str(masks)]) == 3
+    arguments = [*sources, '--prompts', str(prompts), '--masks', str(masks)]
+    assert main(arguments) == 3
     assert sorted(path.name for path in masks.iterdir() if path.name[0] != '.') == [
         'first',
         'second',
     ]
     assert 'broken: failed' in capsys.readouterr().out
+    shutil.rmtree(tmp_path / 'broken')
+    write_bag(tmp_path / 'broken', raw_messages(5))
+    assert main([*arguments, '--resume']) == 0
+    said = capsys.readouterr().out
+    assert 'broken: 5 frames in' in said and 'first: complete already' in said
 
 
 def test_an_output_that_fails_is_said_and_the_others_are_whole(

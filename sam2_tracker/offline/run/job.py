@@ -21,6 +21,9 @@ from sam2_tracker.offline.sinks.outputs import Outputs
 from sam2_tracker.offline.sources.open_source import SourceOptions
 from sam2_tracker.offline.sources.timeline import Clock
 
+# Of the folder of a recording that is under way.
+PROGRESS_SUFFIX = '.progress'
+
 
 class Direction(enum.Enum):
     """Where objects are tracked from their prompts."""
@@ -103,7 +106,7 @@ class Job:
 
     def folder_of(self, name: str) -> Path:
         """Return where a recording that is under way keeps what it has found."""
-        return self.journal_folder / f'{name}.progress'
+        return self.journal_folder / f'{name}{PROGRESS_SUFFIX}'
 
     @property
     def journal_folder(self) -> Path:

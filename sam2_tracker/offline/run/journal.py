@@ -21,7 +21,7 @@ from sam2_tracker.core.plain_file import is_there, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.text import printable
 from sam2_tracker.offline.errors import OutputError
-from sam2_tracker.offline.run.job import Job, Settings, SourceJob
+from sam2_tracker.offline.run.job import Job, PROGRESS_SUFFIX, Settings, SourceJob
 from sam2_tracker.offline.run.saved_progress import has_saved_state
 from sam2_tracker.offline.sinks.staging import write_whole
 
@@ -32,6 +32,8 @@ _CONTENT = 'run.json'
 # What a complete run leaves, if it could not read all.
 _DAMAGE = 'damage.json'
 _LOCK = 'lock'
+# What a recording's files are called in the fingerprint, with its name behind it.
+_SOURCE = 'source '
 
 
 class Journal:
@@ -68,9 +70,10 @@ class Journal:
         """
         self._take_lock()
         if resume and was_interrupted(self._folder):
-            self._read()
-            return
-        self._clear()
+            if not self._read():
+                return
+        else:
+            self._clear()
         try:
             self._write()
         except OutputError as error:
@@ -114,7 +117,12 @@ class Journal:
             ) from error
         self._lock = lock
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """
+        Take over what an earlier run knew.
+
+        :returns: whether recordings have been mended since
+        """
         try:
             content = json.loads((self._folder / _CONTENT).read_text(encoding='utf-8'))
             before, self._finished = dict(content['fingerprint']), _texts(content['finished'])
@@ -128,11 +136,29 @@ class Journal:
             for name in sorted({*before, *self._fingerprint})
             if before.get(name) != self._fingerprint.get(name)
         ]
+        mended = [name for name in changed if self._has_begun_anew(name)]
+        changed = [name for name in changed if name not in mended]
         if changed:
             raise OutputError(
                 f'the interrupted run had another {", ".join(changed)}: resume it with the same '
                 'settings, or start it without --resume'
             )
+        return bool(mended)
+
+    def _has_begun_anew(self, changed: str) -> bool:
+        """
+        Forget how far a recording was tracked that is another now, unless it was done.
+
+        It is mended as the earlier run asked for, or is there at last.
+        """
+        name = changed.removeprefix(_SOURCE)
+        if name == changed or name in self._finished:
+            return False
+        folder = self._folder / f'{name}{PROGRESS_SUFFIX}'
+        if folder.is_dir() and not folder.is_symlink():
+            self._log(Level.WARN, f'{name} is another recording now: it is tracked from its start')
+            shutil.rmtree(folder, ignore_errors=True)
+        return True
 
     def _write(self) -> None:
         content = {'fingerprint': self._fingerprint, 'finished': self._finished}
@@ -236,7 +262,7 @@ def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
     """
     found = {**_of_settings(job.settings), 'weights': _of_files(weights)}
     for source in job.sources:
-        found[f'source {source.name}'] = _of_files(source.path)
+        found[f'{_SOURCE}{source.name}'] = _of_files(source.path)
         found[f'prompts of {source.name}'] = _hash(_of_prompt(each) for each in source.prompts)
         found[f'outputs of {source.name}'] = _of_outputs(source)
     return found

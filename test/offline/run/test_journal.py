@@ -60,6 +60,31 @@ def test_a_run_with_other_settings_is_not_resumed(tmp_path: Path):
         journal(tmp_path, {'model': 'tiny', 'prompts of a': 'y'}, resume=True)
 
 
+def test_a_recording_that_was_not_done_may_be_mended(tmp_path: Path):
+    begun(tmp_path)
+    before = {'source a': 'x', 'source b': 'cut off', 'source a.b': 'y', **SETTINGS}
+    first = journal(tmp_path, before)
+    first.finish('a', (), 'nano')
+    for name in ('b', 'a.b'):
+        (tmp_path / '.out.resume' / f'{name}.progress').mkdir()
+    first.close(is_complete=False)
+    said: list[str] = []
+    second = Journal(tmp_path / '.out.resume', {**before, 'source b': 'whole'},
+                     lambda _, sentence: said.append(sentence))
+    second.begin(resume=True)
+    assert said == ['b is another recording now: it is tracked from its start']
+    assert second.finished == {'a': ''}
+    second.close(is_complete=False)
+    left = (tmp_path / '.out.resume').glob('*.progress')
+    assert [path.name for path in left] == ['a.b.progress']
+    # The next one knows it as it is now, and what was done must not have changed.
+    third = journal(tmp_path, {**before, 'source b': 'whole'}, resume=True)
+    third.finish('b', (), 'nano')
+    third.close(is_complete=False)
+    with pytest.raises(OutputError, match=r'had another source b: resume it with'):
+        journal(tmp_path, before, resume=True)
+
+
 def test_two_runs_at_a_time_are_refused(tmp_path: Path):
     running = journal(tmp_path)
     second = Journal(tmp_path / '.out.resume', SETTINGS)
