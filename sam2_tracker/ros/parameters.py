@@ -149,7 +149,7 @@ def refuse_unmatched_files(arguments: Sequence[str], node_name: str) -> None:
         if flag != '--params-file':
             continue
         try:
-            names = _entry_names(yaml.safe_load(Path(path).read_text()), '')
+            names = _entry_names(yaml.safe_load(Path(path).read_bytes()), '')
         except (OSError, ValueError, yaml.YAMLError):
             continue  # rclpy has read it in its own way.
         if not any(_matches(name, node_name) for name in names):

@@ -90,6 +90,15 @@ def test_a_parameter_file_with_an_entry_for_the_node_is_taken(tmp_path, content,
     node.destroy_node()
 
 
+def test_a_parameter_file_in_utf_16_is_looked_through_too(tmp_path):
+    path = tmp_path / 'parameters.yaml'
+    path.write_text('/other: {ros__parameters: {model: nano}}', encoding='utf-16')
+    with pytest.raises(ConfigError, match='has no entry for /sam2_tracker: it has /other'):
+        refuse_unmatched_files(['--ros-args', '--params-file', str(path)], '/sam2_tracker')
+    path.write_text('/sam2_tracker: {ros__parameters: {model: nano}}', encoding='utf-16')
+    refuse_unmatched_files(['--ros-args', '--params-file', str(path)], '/sam2_tracker')
+
+
 @pytest.mark.parametrize('content, there', [
     (f'tracker: {ENTRY}', 'it has /tracker'),
     (f'/arm/sam2_tracker: {ENTRY}\ncamera: {ENTRY}', 'it has /arm/sam2_tracker, /camera'),
