@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
-from console_rig import wait_until
 from demo.console import FRAMES, served, SHOT
 from demo.fetch_clip import VIDEO
 from demo.scene import FRAME_HW, LAST_FRAME
 from demo.session import own_network
+from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
     not VIDEO.is_file(), reason=f'{VIDEO} is missing: python -m demo.fetch_clip'

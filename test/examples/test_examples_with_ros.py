@@ -32,10 +32,10 @@ def box_of(mask: np.ndarray) -> Box:
 
 def prompt_in(graph: Any, box: Box, preview_only: bool) -> Any:
     """Prompt the newest frame as soon as there is one."""
-    from ros_graph import wait_until
     from sam2_tracker_msgs.msg import Prompt
     from sam2_tracker_msgs.srv import AddPrompts
     from sensor_msgs.msg import RegionOfInterest
+    from waiting import wait_until
 
     region = RegionOfInterest(
         x_offset=box.x, y_offset=box.y, width=box.width, height=box.height
@@ -62,8 +62,8 @@ def play(graph: Any, start: Any) -> Any:
 def test_a_click_gives_the_mask_of_the_thing_pointed_at(
     graph: Any, start: Any, tmp_path: Path
 ) -> None:
-    from ros_graph import wait_until
     from tracker_runner import TestCamera
+    from waiting import wait_until
 
     start('tracker', device='cpu').wait_until_active()
     camera = TestCamera(graph)
@@ -95,7 +95,7 @@ def test_a_click_without_a_tracker_says_so(start: Any) -> None:
 def test_a_follower_steers_after_the_man_and_says_when_he_is_lost_and_found_again(
     graph: Any, start: Any, play: Any
 ) -> None:
-    from ros_graph import wait_until
+    from waiting import wait_until
 
     prompt_in(graph, HAND_BOXES[0]['man'], preview_only=False)
     follow = start('follow.py', '1')
@@ -119,9 +119,9 @@ def stamp_ns_of(msg: Any) -> int:
 def test_a_person_whom_a_detector_finds_is_tracked_and_is_not_prompted_twice(
     graph: Any, start: Any, data_dir: Path
 ) -> None:
-    from ros_graph import wait_until
     from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
     from sensor_msgs.msg import Image
+    from waiting import wait_until
 
     clip = data_dir / 'train' / 'video' / 'sim-followme_run0'
     if not clip.is_dir():

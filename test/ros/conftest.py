@@ -12,38 +12,12 @@ from typing import Any
 
 import pytest
 from ros_lock import _one_run_at_a_time  # noqa: F401
+from ros_modules import pytest_pycollect_makemodule  # noqa: F401
 
 NUMBERS = itertools.count()
 
 # As the older distributions do always: refuse a field of another type.
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
-
-
-def missing() -> str:
-    """Say what these tests lack, empty if nothing."""
-    try:
-        import cv_bridge  # noqa: F401
-        import rclpy  # noqa: F401
-    except ImportError as error:
-        return f'ROS 2 is not installed: {error}'
-    try:
-        # The folder of that name in the repository imports too, as an empty package.
-        from sam2_tracker_msgs.srv import AddPrompts  # noqa: F401
-    except ImportError as error:
-        return f'build the workspace and source install/setup.bash first: {error}'
-    return ''
-
-
-class SkippedModule(pytest.Module):
-    """A module that cannot even be imported here."""
-
-    def collect(self) -> list[Any]:
-        pytest.skip(missing(), allow_module_level=True)
-
-
-def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> pytest.Module | None:
-    """Skip every module, with the reason, where something is missing."""
-    return SkippedModule.from_parent(parent, path=module_path) if missing() else None
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ from geometry_msgs.msg import Point
 import numpy as np
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
-from ros_graph import Graph, HELD_S, Inbox, TIMEOUT_S, wait_until
+from ros_graph import Graph, HELD_S, Inbox
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
@@ -25,6 +25,7 @@ from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from waiting import TIMEOUT_S, wait_until
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / 'core'))
 from fakes import FakePredictor

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from ros_graph import Graph, wait_until
+from ros_graph import Graph
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.types import (
     Box,
@@ -16,6 +16,7 @@ from sam2_tracker.core.types import (
     TrackedObject,
 )
 from sam2_tracker.ros.outputs.publishers import OutputPublishers
+from waiting import wait_until
 
 HEIGHT, WIDTH = 60, 80
 HEADER = FrameHeader(12_000_000_345, 'camera_optical')

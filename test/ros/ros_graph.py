@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 import threading
-import time
 from typing import Any
 
 import rclpy
@@ -16,20 +15,10 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sam2_tracker.ros.qos import SERVICE
+from waiting import TIMEOUT_S, wait_until
 
-TIMEOUT_S = 60.0
 # What a test holds up goes on by itself in the end, but not before the test gives up waiting.
 HELD_S = 2 * TIMEOUT_S
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what: str = '') -> Any:
-    """Return the condition's first true value."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (value := condition()):
-        if time.monotonic() > deadline_s:
-            raise AssertionError(f'not within {timeout_s} s: {what or condition}')
-        time.sleep(0.01)
-    return value
 
 
 class Inbox:

@@ -16,10 +16,11 @@ from typing import Any
 from ament_index_python.packages import get_package_prefix, PackageNotFoundError
 import numpy as np
 import pytest
-from ros_graph import Graph, wait_until
+from ros_graph import Graph
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from waiting import wait_until
 
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0

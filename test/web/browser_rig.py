@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from client_stand_in import BITS, StandIn, STRIP_HEIGHT
-from console_rig import wait_until
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+from waiting import wait_until
 
 # Follows, in the page, which picture is on the canvas: its number is read from the pixels.
 WATCH = """

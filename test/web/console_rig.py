@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 import threading
-import time
 from typing import Any, TypeVar
 
 from client_stand_in import StandIn
@@ -16,20 +15,9 @@ from sam2_tracker.core.log import Level
 from sam2_tracker.web.server import ConsoleServer
 from sam2_tracker.web.settings import ConsoleConfig
 from sam2_tracker.web.tracker_client import TrackerClient
-
-TIMEOUT_S = 30.0
+from waiting import TIMEOUT_S
 
 T = TypeVar('T')
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S, what: str = '') -> Any:
-    """Return the condition's first true value."""
-    deadline_s = time.monotonic() + timeout_s
-    while not (value := condition()):
-        if time.monotonic() > deadline_s:
-            raise AssertionError(f'not within {timeout_s} s: {what or condition}')
-        time.sleep(0.01)
-    return value
 
 
 def result_of(work: Coroutine[Any, Any, T], timeout_s: float = TIMEOUT_S) -> T:

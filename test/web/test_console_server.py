@@ -21,12 +21,13 @@ import zipfile
 
 import aiohttp
 from client_stand_in import StandIn
-from console_rig import result_of, ServedConsole, wait_until
+from console_rig import result_of, ServedConsole
 import pytest
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.web.access import token_of
 from sam2_tracker.web.server import ConsoleServer, static_files
 from sam2_tracker.web.settings import CONSOLE_SPECS, ConsoleConfig
+from waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = 'a-token-of-enough-letters'

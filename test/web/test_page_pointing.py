@@ -7,10 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 from client_stand_in import number_of, StandIn
-from console_rig import wait_until
 import numpy as np
 import pytest
 from throttle import ThrottledLink
+from waiting import wait_until
 
 RATE_HZ = 8.0
 # As a page sees them: a browser's zoom makes the window smaller and the pixels more.

@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 from client_stand_in import number_of, RADIUS, StandIn
-from console_rig import ServedConsole, wait_until
+from console_rig import ServedConsole
 import cv2
 import numpy as np
 import pytest
 from sam2_tracker.core.types import ObjectState
 from sam2_tracker.web.tracker_client import Health
+from waiting import wait_until
 
 RATE_HZ = 8.0
 

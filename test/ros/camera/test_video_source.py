@@ -21,7 +21,6 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_graph import TIMEOUT_S, wait_until
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.offline.sources.source import SourceFrame
 from sam2_tracker.ros.camera.video_source_node import (
@@ -33,6 +32,7 @@ from sam2_tracker.ros.camera.video_source_node import (
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 from tracker_runner import wait_until_it_handles_signals
+from waiting import TIMEOUT_S, wait_until
 
 DOMAIN_ID = 71
 ROOT = Path(__file__).parents[3]

@@ -20,7 +20,6 @@ import urllib.request
 import numpy as np
 import pytest
 from rclpy.node import Node
-from ros_graph import wait_until
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.ros.client import console_client
@@ -28,6 +27,7 @@ from sam2_tracker.ros.client.console_client import ConsoleClient
 from sam2_tracker.web.settings import ConsoleConfig
 from sam2_tracker.web.tracker_client import Health, NoAnswerError, PromptCall
 from tracker_runner import executable, TrackerProcess
+from waiting import wait_until
 
 DOMAIN_ID = 74
 

@@ -17,7 +17,6 @@ import numpy as np
 from PIL import Image
 from prompt_rig import HEIGHT, listed, short_memory, start_over, WIDTH
 import pytest
-from ros_graph import TIMEOUT_S
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.ros.client.prompt import main
 from sam2_tracker.ros.client.prompt_options import (
@@ -29,6 +28,7 @@ from sam2_tracker.ros.client.prompt_options import (
     wish_of,
 )
 from tracker_runner import executable, wait_until_it_handles_signals
+from waiting import TIMEOUT_S
 
 DOMAIN_ID = 76
 IN_NAMESPACE = ('--ros-args', '-r', '__ns:=/rig')

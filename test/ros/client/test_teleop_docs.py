@@ -13,11 +13,11 @@ import subprocess
 import sys
 
 import pytest
-from ros_graph import wait_until
 from sam2_tracker.ros.client.prompt_options import ExitCode, make_parser, wish_of
 from sam2_tracker_msgs.srv import ListObjects
 from sensor_msgs.msg import Joy
 from tracker_runner import executable, TestCamera, TrackerProcess
+from waiting import wait_until
 
 DOMAIN_ID = 78
 ROOT = Path(__file__).resolve().parents[3]

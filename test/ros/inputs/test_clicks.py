@@ -9,11 +9,11 @@ from node_rig import ask, click
 import pytest
 from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
-from ros_graph import wait_until
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from waiting import wait_until
 
 DOMAIN_ID = 43
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)

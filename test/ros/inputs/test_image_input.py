@@ -15,13 +15,13 @@ import numpy as np
 import PIL.Image
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_graph import wait_until
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sam2_tracker.ros.qos import image_topic
 from sensor_msgs.msg import CompressedImage, Image
+from waiting import wait_until
 
 DOMAIN_ID = 33
 RELIABLE = ReliabilityPolicy.RELIABLE

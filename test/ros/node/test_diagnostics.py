@@ -8,13 +8,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_rig import ask, click, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
-from ros_graph import TIMEOUT_S, wait_until
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
+from waiting import TIMEOUT_S, wait_until
 
 DOMAIN_ID = 38
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR

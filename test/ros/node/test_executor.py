@@ -11,11 +11,12 @@ from rcl_interfaces.msg import Log
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
-from ros_graph import graph_in, HELD_S, wait_until
+from ros_graph import graph_in, HELD_S
 from sam2_tracker.ros.node import executor
 from sam2_tracker.ros.node.executor import Spinner
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
+from waiting import wait_until
 
 DOMAIN_ID = 58
 # Generous: a busy machine makes every callback slow.

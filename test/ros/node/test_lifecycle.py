@@ -16,11 +16,11 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from ros_graph import TIMEOUT_S, wait_until
 from sam2_tracker.ros.messages import stamp_to_msg
 from sam2_tracker.ros.node.tracker_node import TrackerNode
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 from std_srvs.srv import SetBool, Trigger
+from waiting import TIMEOUT_S, wait_until
 
 DOMAIN_ID = 34
 SERVICES = {

@@ -7,12 +7,12 @@ from __future__ import annotations
 from node_rig import ask, click
 import numpy as np
 from rcl_interfaces.msg import Log
-from ros_graph import wait_until
 from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import ListObjects
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
+from waiting import wait_until
 
 DOMAIN_ID = 42
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)

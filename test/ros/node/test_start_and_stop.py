@@ -15,12 +15,13 @@ from geometry_msgs.msg import Point
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 import pytest
-from ros_graph import graph_in, wait_until
+from ros_graph import graph_in
 from sam2_tracker.ros.node import tracker_process
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 from std_srvs.srv import Trigger
 from tracker_runner import executable, TestCamera, TrackerProcess
+from waiting import wait_until
 
 DOMAIN_ID = 37
 ROOT = Path(__file__).resolve().parents[3]

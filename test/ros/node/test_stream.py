@@ -7,11 +7,11 @@ from __future__ import annotations
 import time
 
 from node_rig import ask, click
-from ros_graph import TIMEOUT_S, wait_until
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from waiting import TIMEOUT_S, wait_until
 
 DOMAIN_ID = 36
 UNKNOWN, VISIBLE, OCCLUDED, LOST = range(4)

@@ -15,7 +15,6 @@ import numpy as np
 import PIL.Image
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_graph import wait_until
 from sam2_tracker.core.types import Prompt
 from sam2_tracker.ros.messages import jpeg_to_msg, prompt_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import TrackedObjects
@@ -23,6 +22,7 @@ from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from tracker_runner import TestCamera, TrackerProcess
+from waiting import wait_until
 
 DOMAIN_ID = 40
 pytest.importorskip('torch')

@@ -18,12 +18,12 @@ import sys
 from geometry_msgs.msg import Point
 import numpy as np
 import pytest
-from ros_graph import wait_until
 from sam2_tracker.render.palette import colour_rgb
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 from std_srvs.srv import Trigger
 from tracker_runner import TestCamera, TrackerProcess
+from waiting import wait_until
 
 DOMAIN_ID = 77
 FOLDER = Path(__file__).resolve().parents[1]

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from outputs_rig import HEADER_STAMP, HEIGHT, tracked_frame, WIDTH
 import pytest
-from ros_graph import wait_until
 from sam2_tracker.core.config import AnnotateConfig
 from sam2_tracker.core.result_topics import is_result_topic, NODE
 from sam2_tracker.core.types import ObjectState, TrackedFrame, TrackedObject, Wanted
@@ -18,6 +17,7 @@ from sam2_tracker.ros.outputs import publishers, topics
 from sam2_tracker.ros.qos import LATCHED
 from sam2_tracker_msgs.msg import TrackedObjects
 from sensor_msgs.msg import CompressedImage, Image
+from waiting import wait_until
 
 DOMAIN_ID = 32
 

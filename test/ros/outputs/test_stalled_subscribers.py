@@ -23,13 +23,13 @@ from outputs_rig import tracked_frame
 import pytest
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from ros_graph import TIMEOUT_S, wait_until
 from sam2_tracker.ros.camera.video_source_node import ACKNOWLEDGED_WITHIN_S
 from sam2_tracker.ros.outputs import publishers
 from sam2_tracker.ros.outputs.publishers import Outgoing, REPAIR_TIME_S
 from sam2_tracker.ros.outputs.topics import MaskOutput
 from sam2_tracker.ros.qos import has_arrived
 from sensor_msgs.msg import Image
+from waiting import TIMEOUT_S, wait_until
 
 DOMAIN_ID = 45
 SUBSCRIBER = """

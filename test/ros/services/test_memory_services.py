@@ -20,13 +20,14 @@ import numpy as np
 from prompt_rig import listed
 import pytest
 from rcl_interfaces.msg import Log
-from ros_graph import HELD_S, TIMEOUT_S, wait_until
+from ros_graph import HELD_S
 from safetensors.numpy import save_file
 from sam2_tracker.core.engine.memory import file as memory_file
 from sam2_tracker.ros.messages import stamp_from_msg
 from sam2_tracker_msgs.msg import TrackedObject
 from sam2_tracker_msgs.srv import ListObjects, RemoveObject, SaveMemory
 from std_srvs.srv import SetBool, Trigger
+from waiting import TIMEOUT_S, wait_until
 
 DOMAIN_ID = 66
 

@@ -25,11 +25,11 @@ from prompt_rig import (
     with_mask,
 )
 import pytest
-from ros_graph import TIMEOUT_S
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_srvs.srv import Trigger
+from waiting import TIMEOUT_S
 
 DOMAIN_ID = 41
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from rclpy.node import Node
 from rclpy.task import Future
-from ros_graph import graph_in, wait_until
+from ros_graph import graph_in
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.ros.node.executor import Spinner
 from sam2_tracker.ros.services.replies import Replies
+from waiting import wait_until
 
 DOMAIN_ID = 59
 

@@ -22,12 +22,12 @@ from prompt_rig import (
 )
 import pytest
 from rcl_interfaces.msg import Log
-from ros_graph import wait_until
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.msg import Prompt
 from sam2_tracker_msgs.srv import AddPrompts, ListObjects, RemoveObject
 from std_srvs.srv import SetBool, Trigger
+from waiting import wait_until
 
 DOMAIN_ID = 35
 
