@@ -25,7 +25,7 @@ from sam2_tracker.core.protocols import TrackStep
 from stock import CLIP_HW, differing, disc_mask, disc_xy, points, read_clip, Stream
 import torch
 
-FRAMES = 400
+FRAMES = 240
 POLICIES = ('selective', 'distractor')
 # Measured on the rule itself: an object's maps that are older than the look-back.
 MOST_OLD_MAPS = 19
@@ -79,7 +79,7 @@ def test_one_less_of_what_is_kept_gives_other_results(lived, memory):
 
 @pytest.mark.parametrize('memory', POLICIES)
 def test_a_bounded_policy_equals_itself_with_the_network_too(lived, memory):
-    assert are_equal(*(lived(memory, keeps, 80, with_network=True)
+    assert are_equal(*(lived(memory, keeps, 60, with_network=True)
                        for keeps in (Keeps.WHAT_IT_SAYS, Keeps.ALL)))
 
 
