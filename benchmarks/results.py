@@ -51,10 +51,17 @@ def save(result: Result, folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f'{result.name}.json'
     unfinished = target.with_suffix('.tmp')
-    unfinished.write_text(json.dumps(asdict(result), indent=1) + '\n')
+    unfinished.write_text(_as_json(result))
     unfinished.replace(target)
     print(result.markdown, flush=True)
     return int(bool(result.refused))
+
+
+def _as_json(result: Result) -> str:
+    """Lay a table out with a line for each row: of some tables there are hundreds."""
+    rows = ',\n'.join(f'  {json.dumps(row)}' for row in result.rows)
+    text = json.dumps({**asdict(result), 'rows': []}, indent=1)
+    return text.replace('"rows": []', f'"rows": [\n{rows}\n ]', 1) + '\n'
 
 
 def load_all(folder: Path) -> list[Result]:

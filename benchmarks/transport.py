@@ -12,7 +12,7 @@ after a bound. Settings take turns, round by round, so that a busy machine meets
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 import json
@@ -240,11 +240,17 @@ def rows_of(found: Mapping[str, Measured]) -> Iterator[dict[str, Any]]:
     """Yield the figures by setting and cell, or kind of call."""
     for name, each in found.items():
         for cell in CELLS:
-            yield {'setting': name, 'images': cell.name, 'shares': each.shares.get(cell.name, []),
-                   'late_ms': each.late_ms.get(cell.name, [])}
+            yield {'setting': name, 'images': cell.name,
+                   'shares': _rounded(each.shares.get(cell.name, [])),
+                   'late_ms': [_rounded(pair) for pair in each.late_ms.get(cell.name, [])]}
         for role, what in _ROLES.items():
             yield {'setting': name, 'calls': what, 'asked': each.answered(role)[1],
-                   'answers_s': each.answers_s.get(role, [])}
+                   'answers_s': _rounded(each.answers_s.get(role, []))}
+
+
+def _rounded(figures: Iterable[float]) -> list[float]:
+    """Leave out what is finer than anything that was measured."""
+    return [round(figure, 3) for figure in figures]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
