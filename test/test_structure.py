@@ -43,9 +43,10 @@ ROOMS_MAY_IMPORT = {
     'core': {
         'frames': set(),
         'prompts': set(),
+        'detections': set(),
         'engine': set(),
         'tracking': {'frames', 'prompts'},
-        'worker': {'frames', 'prompts', 'tracking'},
+        'worker': {'frames', 'prompts', 'detections', 'tracking'},
     },
     'offline': {
         'sources': set(),

@@ -252,6 +252,62 @@ class PromptConfig:
     )
 
 
+_WORD = r'\s*[^,=\s][^,=]*'
+_CLASS = f'{_WORD}(={_WORD})?'
+
+
+@dataclass(frozen=True)
+class DetectionsConfig:
+    """Which boxes of a detector become objects, and when these go."""
+
+    use: bool = setting(
+        False, 'Take ~/detections_in: what a detector finds becomes objects of its own.'
+    )
+    min_score: float = setting(
+        0.5,
+        "Boxes of a lower score are not looked at; by the detector's own scale.",
+        when=When.LIVE,
+        between=(0.0, 1.0),
+        option=Option('boxes below are not looked at (%(default)s)', 'SCORE'),
+    )
+    classes: str = setting(
+        '',
+        'Wanted classes with commas between, all if empty; 0=person gives class 0 a label.',
+        when=When.LIVE,
+        pattern=fr'({_CLASS}(,{_CLASS})*)?',
+        pattern_help='class or class=label, with commas between,',
+        option=Option('wanted ones, as 0=person,16=dog (all)', 'NAMES'),
+    )
+    confirm_frames: int = setting(
+        3,
+        'Frames that must show a thing before it becomes an object.',
+        when=When.LIVE,
+        between=(1, 100),
+        option=Option('that must show a thing (%(default)s)', 'N'),
+    )
+    match_iou: float = setting(
+        0.5,
+        "Overlap with the box of an object's mask from which on a box is that object's.",
+        when=When.LIVE,
+        between=(0.05, 1.0),
+        option=Option("overlap from which on a box is an object's (%(default)s)", 'IOU'),
+    )
+    period_s: float = setting(
+        0.0,
+        'Least seconds, by stamps, between two pictures whose boxes are looked at; 0 for all.',
+        when=When.LIVE,
+        between=(0.0, 3600.0),
+        option=Option('between boxes that are looked at (%(default)s)', 'S', '--period'),
+    )
+    remove_lost: float = setting(
+        10.0,
+        "Seconds of image stamps that a detector's object may be LOST before it goes.",
+        when=When.LIVE,
+        between=(0.0, 86400.0),
+        option=Option('LOST for longer means gone (%(default)s)', 'S'),
+    )
+
+
 @dataclass(frozen=True)
 class MemoryConfig:
     """The files of objects' memories."""
@@ -289,6 +345,7 @@ class CoreConfig:
     buffer: BufferConfig = field(default_factory=BufferConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     prompt: PromptConfig = field(default_factory=PromptConfig)
+    detections: DetectionsConfig = field(default_factory=DetectionsConfig)
     frame_policy: FramePolicy = InputConfig.frame_policy
     max_pixels: int = InputConfig.max_pixels
 
@@ -302,6 +359,7 @@ class NodeConfig:
     buffer: BufferConfig = group(BufferConfig)
     tracking: TrackingConfig = group(TrackingConfig)
     prompt: PromptConfig = group(PromptConfig)
+    detections: DetectionsConfig = group(DetectionsConfig)
     memory: MemoryConfig = group(MemoryConfig)
     annotate: AnnotateConfig = group(AnnotateConfig)
     autostart: bool = setting(
@@ -315,8 +373,8 @@ class NodeConfig:
     def core(self) -> CoreConfig:
         """The part that the core needs."""
         return CoreConfig(
-            self.model, self.buffer, self.tracking, self.prompt, self.input.frame_policy,
-            self.input.max_pixels,
+            self.model, self.buffer, self.tracking, self.prompt, self.detections,
+            self.input.frame_policy, self.input.max_pixels,
         )
 
 

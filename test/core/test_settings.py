@@ -28,8 +28,12 @@ CONTRACT = (
     'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',
     'tracking.fill_hole_area', 'tracking.min_island_area', 'prompt.stamp_tolerance_s',
     'prompt.timeout_s', 'prompt.clicked_point', 'prompt.mouse', 'prompt.mouse_object',
-    'prompts_file', 'memory.directory', 'annotate.mask', 'annotate.box', 'annotate.label',
-    'annotate.trace', 'annotate.opacity', 'autostart')
+    'prompts_file', 'detections.use', 'detections.min_score', 'detections.classes',
+    'detections.confirm_frames', 'detections.match_iou', 'detections.period_s',
+    'detections.remove_lost', 'memory.directory', 'annotate.mask', 'annotate.box',
+    'annotate.label', 'annotate.trace', 'annotate.opacity', 'autostart')
+# Groups that the node passes on whole whenever one of them changes.
+PASSED_ON = {'tracking', 'annotate', 'detections'}
 DEFAULTS = {name: spec.default for name, spec in PARAMETERS.items()}
 WRONG = {'bool': 'yes', 'integer': 1.5, 'double': 'fast', 'string': 3}
 
@@ -175,6 +179,6 @@ def test_an_unknown_device_is_refused(value):
 def test_live_settings_are_where_changes_take_effect() -> None:
     live = {name for name, spec in PARAMETERS.items() if spec.when is When.LIVE}
     # Read each time that it is used; the groups are passed on whole.
-    assert {name for name in live if name.split('.')[0] not in {'tracking', 'annotate'}} == {
+    assert {name for name in live if name.split('.')[0] not in PASSED_ON} == {
         'image_max_value', 'prompt.mouse_object'
     }

@@ -17,6 +17,7 @@ import numpy as np
 from sam2_tracker.core.config import (
     BufferConfig,
     CoreConfig,
+    DetectionsConfig,
     FramePolicy,
     PromptConfig,
     TrackingConfig,
@@ -101,14 +102,17 @@ class WorkerRig:
         prompts: PromptFile | None = None,
         ids: IdAllocator | None = None,
         buffer: BufferConfig | None = None,
+        predictor: GatedPredictor | None = None,
+        detections: DetectionsConfig | None = None,
         **tracking: object,
     ) -> None:
-        self.predictor = GatedPredictor()
+        self.predictor = predictor or GatedPredictor()
         settings = {'look_back_frames': 20, **tracking}
         config = CoreConfig(
             tracking=TrackingConfig(**settings),
             frame_policy=policy,
             prompt=PromptConfig(timeout_s=timeout_s),
+            detections=detections or DetectionsConfig(),
         )
         self.buffer = GatedBuffer(
             buffer or BufferConfig(directory), policy, self.predictor.gate

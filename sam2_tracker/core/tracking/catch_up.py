@@ -23,6 +23,7 @@ from sam2_tracker.core.tracking.drafting import ObjectDraft
 from sam2_tracker.core.tracking.given_prompts import GivenPrompt, Redoing
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import summaries_of
+from sam2_tracker.core.tracking.sightings import Sightings
 from sam2_tracker.core.tracking.taking_back import TakingBack
 from sam2_tracker.core.tracking.track import Replay, shown_object, state_on, Track
 from sam2_tracker.core.tracking.visibility import announce
@@ -41,12 +42,14 @@ class CatchUp:
         features: FeatureCache,
         frames: FrameLookup,
         look_back: LookBack,
+        sightings: Sightings,
         log: Log,
     ) -> None:
         self._predictor = predictor
         self._features = features
         self._frames = frames
         self._look_back = look_back
+        self._sightings = sightings
         self._log = log
         self._tries = 0
 
@@ -164,6 +167,7 @@ class CatchUp:
         )
         replay.position = index
         replay.shown = shown_object(replay.shown.id, replay.shown.label, summary, visibility)
+        self._sightings.record(index, [replay.shown])
         replay.memory.prune(index, newest_index - self._look_back.oldest_index)
 
     def _step(self, track: Track, replay: Replay) -> TrackStep | None:

@@ -18,6 +18,7 @@ from sam2_tracker.core.tracking.catch_up import CatchUp
 from sam2_tracker.core.tracking.drafting import Drafter, ObjectDraft, PromptDraft, PromptTarget
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import show, without_masks
+from sam2_tracker.core.tracking.sightings import Sightings
 from sam2_tracker.core.tracking.track import Roster
 from sam2_tracker.core.tracking.visibility import announce, Visibility
 from sam2_tracker.core.types import Frame, IdAllocator, Prompt, TrackedFrame, TrackedObject, Wanted
@@ -31,6 +32,7 @@ class Tracker:
     :param ids: shared by all trackers of a process, so that no id is used twice
     :param stages: measures 'encode', 'track' and 'summarise'
     :param first_index: number of the first frame; above 0 to go on where another tracker was
+    :ivar sightings: the objects on past frames, for whoever wants them
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Tracker:
         self._look_back = LookBack(config.look_back_frames)
         self._features = FeatureCache(predictor, frames)
         self._drafter = Drafter(predictor, self._features, self._look_back)
-        self._catch_up = CatchUp(predictor, self._features, frames, self._look_back, log)
+        self.sightings = Sightings()
+        self._catch_up = CatchUp(
+            predictor, self._features, frames, self._look_back, self.sightings, log)
         self._newest: Frame | None = None
         self._next_index = first_index
 
@@ -136,7 +140,9 @@ class Tracker:
         if frame is None:
             raise ValueError('no frame has been processed yet')
         with self._stages('summarise'):
-            return show(frame, self._roster, self._predictor, wanted, self._config, self._log)
+            shown = show(frame, self._roster, self._predictor, wanted, self._config, self._log)
+        self.sightings.record(frame.index, shown.objects)
+        return shown
 
     def draft(
         self,
@@ -228,6 +234,7 @@ class Tracker:
         if draft.memory is None:
             return
         before = track.shown.state
+        self.sightings.record(draft.place, [draft.shown])
         self._catch_up.begin(track, draft, newest_index)
         announce(track.shown, before, self._config.lost_after_s, self._log)
 
@@ -329,3 +336,4 @@ class Tracker:
         self._next_index = 0
         self._look_back.clear()
         self._features.clear()
+        self.sightings.clear()

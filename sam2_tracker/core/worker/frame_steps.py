@@ -15,6 +15,7 @@ from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Frame, TrackedFrame, Wanted
+from sam2_tracker.core.worker.detection_prompts import DetectionPrompts
 from sam2_tracker.core.worker.prompt_requests import PromptAnswers
 from sam2_tracker.core.worker.statistics import Statistics
 
@@ -25,6 +26,7 @@ class FrameSteps:
 
     :param pinned: told which frames were processed
     :param prompts: answers the prompts that waited for a frame
+    :param detections: of a detector, which become prompts
     :param schedule: has the prompts of a file
     :param on_result: takes every result; its time is the stage 'hand_over'
     :param wanted: says which of the costly outputs to make
@@ -36,6 +38,7 @@ class FrameSteps:
         source: FrameSource,
         pinned: PinnedFrames,
         prompts: PromptAnswers,
+        detections: DetectionPrompts,
         schedule: PromptSchedule,
         on_result: Callable[[TrackedFrame], None],
         wanted: Callable[[], Wanted],
@@ -46,6 +49,7 @@ class FrameSteps:
         self._source = source
         self._pinned = pinned
         self._prompts = prompts
+        self._detections = detections
         self._schedule = schedule
         self._on_result = on_result
         self._wanted = wanted
@@ -87,11 +91,14 @@ class FrameSteps:
         finally:
             self.hand_over_newest()
             self._statistics.published()
+        # They ask where objects are on this frame, too: its result says it.
+        self._detections.processed(frame)
 
     def _enter(self, stored: StoredFrame) -> None:
         before = self._session
         if before is not None and before != stored.session:
             self._pinned.restart()
+            self._detections.begin_anew()
             if before.timeline == stored.session.timeline:
                 self._tracker.resize(stored.source_hw)
             else:

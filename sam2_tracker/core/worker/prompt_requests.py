@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from sam2_tracker.core.errors import PromptError, TrackerError
+from sam2_tracker.core.errors import FrameError, PromptError, TrackerError
 from sam2_tracker.core.frames.source import FrameSource
 from sam2_tracker.core.frames.stored_frame import FrameKey, Session, StoredFrame
 from sam2_tracker.core.prompts.schedule import DuePrompt
 from sam2_tracker.core.prompts.validation import is_renaming
 from sam2_tracker.core.tracking.drafting import PromptDraft, PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
-from sam2_tracker.core.types import Frame, Prompt, TrackedFrame
+from sam2_tracker.core.types import Frame, Prompt, TrackedFrame, TrackedObject
 from sam2_tracker.core.worker.requests import answer, answering, Ticket
 
 PromptTicket = Ticket[TrackedFrame]
@@ -56,12 +56,20 @@ class PromptAnswers:
     it stands in for the processed one nearest to it. A preview never waits.
 
     :param tolerance_ns: farthest that a frame may be from the stamp asked for
+    :param on_prompted: told which objects somebody prompted
     """
 
-    def __init__(self, tracker: Tracker, source: FrameSource, tolerance_ns: int) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        source: FrameSource,
+        tolerance_ns: int,
+        on_prompted: Callable[[Collection[int]], None] = lambda _: None,
+    ) -> None:
         self._tracker = tracker
         self._source = source
         self._tolerance_ns = tolerance_ns
+        self._on_prompted = on_prompted
         self._waiting: list[_Waiting] = []
         self._session: Session | None = None
         self._newest_key: FrameKey = (-1, -1)
@@ -118,11 +126,15 @@ class PromptAnswers:
                 with_label_image=request.with_label_image)
             # From here on nothing can withdraw it; a draft that was withdrawn is thrown away.
             if ticket.commit():
-                self._tracker.commit(draft)
+                self._commit(draft)
             return draft.result
 
         if not ticket.done():
             answer(ticket, work)
+
+    def _commit(self, draft: PromptDraft) -> None:
+        self._tracker.commit(draft)
+        self._on_prompted([each.shown.id for each in draft.objects])
 
     def _preview(
         self, request: PromptRequest, ticket: PromptTicket, stored: StoredFrame
@@ -199,5 +211,38 @@ class PromptAnswers:
             )
         nameable: Collection[int] = {due.prompt.object_id} if due.is_first else ()
         draft = self._tracker.draft(target, [due.prompt], nameable_ids=nameable)
-        self._tracker.commit(draft)
+        self._commit(draft)
         return draft
+
+    @property
+    def newest_stamp_ns(self) -> int | None:
+        """Return the stamp of the newest image, None before the first."""
+        try:
+            return self._source.newest().stamp_ns
+        except FrameError:
+            return None
+
+    def turn_of(self, stamp_ns: int) -> StoredFrame | None:
+        """
+        Return the frame of a stamp whose turn has come, None while it is still to come.
+
+        :raises FrameError: if there is no such frame any more
+        """
+        newest_ns = self.newest_stamp_ns
+        if newest_ns is None or stamp_ns > newest_ns:
+            return None
+        stored = self._find(stamp_ns)
+        return None if self._is_ahead(stored) else stored
+
+    def apply_detected(
+        self, prompts: Sequence[Prompt], stored: StoredFrame
+    ) -> tuple[TrackedObject, ...]:
+        """
+        Apply what a detector found on a frame whose turn has come; return those objects there.
+
+        :raises TrackerError: if it is refused; then nothing is changed
+        """
+        request = PromptRequest(tuple(prompts))
+        draft = self._tracker.draft(self._target(stored, request), request.prompts)
+        self._tracker.commit(draft)
+        return draft.result.objects

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from sam2_tracker.core.config import CoreConfig, TrackingConfig
+from sam2_tracker.core.config import CoreConfig, DetectionsConfig, TrackingConfig
+from sam2_tracker.core.detections.detection import Detection, DetectionArray, sifted
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.source import FrameSource, PinnedFrames
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
@@ -21,6 +22,7 @@ from sam2_tracker.core.prompts.schedule import PromptSchedule
 from sam2_tracker.core.protocols import GraphCounts, PredictorProtocol
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import FrameHeader, IdAllocator, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.worker.detection_prompts import DetectionCounts, DetectionPrompts
 from sam2_tracker.core.worker.frame_steps import FrameSteps
 from sam2_tracker.core.worker.loop import WorkerLoop
 from sam2_tracker.core.worker.prompt_requests import PromptAnswers, PromptRequest
@@ -60,6 +62,7 @@ class WorkerReport:
     :param death: what ended the worker's thread, '' once frames go through again
     :param stall: says that results do not come although frames do, '' as long as that is no wonder
     :param graphs: what was recorded and replayed, None where nothing is
+    :param detections: what became of a detector's messages, None where none are wanted
     """
 
     statistics: StatisticsSnapshot
@@ -73,6 +76,7 @@ class WorkerReport:
     death: str = ''
     stall: str = ''
     graphs: GraphCounts | None = None
+    detections: DetectionCounts | None = None
 
 
 class Worker:
@@ -107,19 +111,16 @@ class Worker:
             predictor, self._pinned, config.tracking, ids, log, self.statistics.stage
         )
         self._prompts = PromptAnswers(
-            self._tracker, buffer, round(config.prompt.stamp_tolerance_s * 1e9)
+            self._tracker, buffer, round(config.prompt.stamp_tolerance_s * 1e9),
+            lambda ids: self._detections.release(ids),
         )
+        self._detections = DetectionPrompts(
+            self._tracker, buffer, self._prompts, config.detections, log)
+        self._settling: Ticket[None] | None = None
         live = prompts.for_source().prompts if prompts is not None else ()
         self._steps = FrameSteps(
-            self._tracker,
-            buffer,
-            self._pinned,
-            self._prompts,
-            PromptSchedule(live, ids),
-            on_result,
-            wanted,
-            log,
-            self.statistics,
+            self._tracker, buffer, self._pinned, self._prompts, self._detections,
+            PromptSchedule(live, ids), on_result, wanted, log, self.statistics,
         )
         self._loop = WorkerLoop(
             buffer, self._tracker, self._steps, config.prompt.timeout_s, self.statistics, log
@@ -176,6 +177,29 @@ class Worker:
 
         return self._loop.requests.submit(work)
 
+    def add_detections(
+        self, stamp_ns: int, frame_id: str, detections: Iterable[Detection]
+    ) -> None:
+        """
+        Take in what a detector found in a picture, before or after that was tracked.
+
+        :param stamp_ns: of the picture
+        :param frame_id: of the picture, or ''
+        """
+        usable = sifted(detections, self._detections.config, self._detections.refusals)
+        self._detections.put(DetectionArray(stamp_ns, frame_id, usable))
+        # One turn is enough for all that has come until then.
+        if self._settling is None or self._settling.done():
+            self._settling = self.call(self._settle)
+
+    def _settle(self, _: Tracker) -> None:
+        if not self._loop.paused:
+            self._detections.settle()
+
+    def set_detections(self, config: DetectionsConfig) -> None:
+        """Use other settings from now on."""
+        self._detections.config = config
+
     def remove_object(self, object_id: int) -> Ticket[None]:
         """Ask to forget one object."""
         return self.call(lambda tracker: tracker.remove(object_id))
@@ -189,6 +213,7 @@ class Worker:
 
         def work(tracker: Tracker) -> None:
             tracker.reset()
+            self._detections.begin_anew(keep_waiting=True)
             self._prompts.refuse_waiting(
                 PromptError('the tracker was reset before the prompted frame was tracked')
             )
@@ -268,6 +293,7 @@ class Worker:
             self._loop.death,
             self._loop.stall(statistics),
             self._predictor.graph_counts,
+            self._detections.counts,
         )
 
     def _has_time(self) -> bool:
