@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Prompts that come by topics, one class a topic; what becomes of them is said in the log.
+Prompts and detections that come by topics, one class a topic; the log says what becomes of them.
 
 Another such topic is a class here, or in a module of its own beside this one, and a line in
 `prompt_topics_of`.
@@ -11,26 +11,38 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
+import threading
 
 from geometry_msgs.msg import Point, PointStamped
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sam2_tracker.core import text
-from sam2_tracker.core.config import PromptConfig
-from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.config import NodeConfig
+from sam2_tracker.core.detections.detection import upright
+from sam2_tracker.core.errors import ConfigError, TrackerError
 from sam2_tracker.core.frames.stored_frame import StoredFrame
 from sam2_tracker.core.types import Prompt, ShownPicture, TrackedFrame
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
+from sam2_tracker.ros.inputs.image_input import fitting_reliability, REVIEW_PERIOD_S
 from sam2_tracker.ros.messages import stamp_from_msg
+
+try:
+    import vision_msgs.msg as installed_vision_msgs
+except ImportError:
+    installed_vision_msgs = None
 
 Newest = Callable[[], StoredFrame | None]
 Shown = Callable[[], ShownPicture | None]
 
 
-def prompt_topics_of(node: Node, config: Callable[[], PromptConfig], worker: Callable[[], Worker],
+def prompt_topics_of(node: Node, config: Callable[[], NodeConfig], worker: Callable[[], Worker],
                      newest: Newest, annotated: Shown) -> list[PromptTopic]:
     """
     Subscribe to every topic of prompts that the settings ask for.
@@ -41,16 +53,30 @@ def prompt_topics_of(node: Node, config: Callable[[], PromptConfig], worker: Cal
     :param annotated: the newest annotated picture that was published, None before the first
     """
     topics: list[PromptTopic] = []
-    if config().clicked_point:
+    if config().prompt.clicked_point:
         topics.append(ClickedPoints(node, worker, newest))
-    if config().mouse:
+    if config().prompt.mouse:
         camera = node.resolve_topic_name('image').removesuffix('/compressed')
         for topic, shown in ((camera, lambda: _as_shown(newest())), ('~/annotated', annotated)):
             # The viewer names the topic of the transport that it has chosen.
             topics += [MouseClicks(node, f'{topic}{transport}_mouse_left', worker, shown,
-                                   lambda: config().mouse_object)
+                                   lambda: config().prompt.mouse_object)
                        for transport in ('', '/compressed')]
+    if config().detections.use:
+        topics.append(Detections(node, worker))
     return topics
+
+
+def check_messages(config: NodeConfig) -> None:
+    """
+    Make sure that the messages of all topics that the settings ask for are installed.
+
+    :raises ConfigError: if some are not
+    """
+    if config.detections.use and installed_vision_msgs is None:
+        raise ConfigError(
+            "parameter 'detections.use' is true but vision_msgs is not installed: install it "
+            '(apt install ros-$ROS_DISTRO-vision-msgs) or set it to false')
 
 
 def _as_shown(newest: StoredFrame | None) -> ShownPicture | None:
@@ -67,13 +93,19 @@ class PromptTopic(ABC):
     """
 
     def __init__(self, node: Node, kind: type, topic: str, what: str,
-                 worker: Callable[[], Worker]) -> None:
+                 worker: Callable[[], Worker], qos: QoSProfile | int = 10) -> None:
         self._node = node
         self._logger = node.get_logger()
         self._what = what
         self._worker = worker
-        self._subscription = node.create_subscription(
-            kind, topic, self.on_message, 10, callback_group=MutuallyExclusiveCallbackGroup())
+        self._kind = kind
+        self._topic = topic
+        self._subscription = self._subscribe(qos)
+
+    def _subscribe(self, qos: QoSProfile | int) -> Subscription:
+        return self._node.create_subscription(
+            self._kind, self._topic, self.on_message, qos,
+            callback_group=MutuallyExclusiveCallbackGroup())
 
     @abstractmethod
     def on_message(self, msg: object) -> None:
@@ -152,7 +184,6 @@ class MouseClicks(PromptTopic):
                  object_id: Callable[[], int]) -> None:
         self._shown = shown
         self._object_id = object_id
-        self._topic = topic
         super().__init__(node, Point, topic, 'mouse click', worker)
 
     def on_message(self, msg: Point) -> None:
@@ -171,6 +202,56 @@ class MouseClicks(PromptTopic):
     def _outcome(self, object_id: int) -> str:
         is_known = object_id == self._object_id()
         return f'object {object_id} is prompted again' if is_known else f'new object {object_id}'
+
+
+class Detections(PromptTopic):
+    """
+    `~/detections_in`: what a detector found, each message on the frame of its own stamp.
+
+    The core says what cannot be used, and which objects it makes of them. Subscribed to reliably,
+    as a message with many boxes is lost easily, unless a publisher offers best effort only.
+    """
+
+    def __init__(self, node: Node, worker: Callable[[], Worker]) -> None:
+        assert installed_vision_msgs is not None
+        self._reliability = ReliabilityPolicy.RELIABLE
+        super().__init__(node, installed_vision_msgs.Detection2DArray, '~/detections_in',
+                         'detections', worker, _detection_qos(self._reliability))
+        self._lock = threading.Lock()
+        self._review = node.create_timer(
+            REVIEW_PERIOD_S, self.on_review, MutuallyExclusiveCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def on_review(self) -> None:
+        """Subscribe anew if the publishers found ask for another reliability."""
+        offered = [found.qos_profile.reliability for found in
+                   self._node.get_publishers_info_by_topic(self._subscription.topic_name)]
+        fitting = fitting_reliability('auto', offered)
+        with self._lock:
+            if not offered or fitting == self._reliability or self._review.is_canceled():
+                return
+            super().close()
+            self._reliability = fitting
+            self._subscription = self._subscribe(_detection_qos(fitting))
+
+    def close(self) -> None:
+        """Take no more detections."""
+        with self._lock:
+            self._review.cancel()
+            self._node.destroy_timer(self._review)
+            super().close()
+
+    def on_message(self, msg: object) -> None:
+        """Hand over what was found."""
+        # Between two states of the lifecycle there may be no worker any more.
+        with suppress(TrackerError):
+            self._worker().add_detections(
+                stamp_from_msg(msg.header.stamp), msg.header.frame_id,
+                map(upright, msg.detections))
+
+
+def _detection_qos(reliability: ReliabilityPolicy) -> QoSProfile:
+    return QoSProfile(depth=100, reliability=reliability)
 
 
 def _positive_point(x: float, y: float, object_id: int = 0) -> Prompt:

@@ -15,6 +15,7 @@ from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import BufferStatistics, format_stamp
 from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.core.text import counted
+from sam2_tracker.core.worker.detection_prompts import DetectionCounts
 from sam2_tracker.core.worker.statistics import StageLatency
 from sam2_tracker.core.worker.worker import WorkerReport
 from sam2_tracker.ros.inputs.image_input import ImageInput
@@ -226,14 +227,15 @@ def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
         'objects catching up': str(report.catching_up),
         'prompts waiting': str(report.waiting_prompts),
         'paused': str(report.paused).lower(),
-        **_graph_figures(report.graphs)}
+        **_counts('graphs', report.graphs),
+        **_counts('detections', report.detections)}
 
 
-def _graph_figures(graphs: GraphCounts | None) -> dict[str, str]:
-    """Return what was recorded and replayed; nothing where nothing is."""
-    if graphs is None:
+def _counts(what: str, counts: GraphCounts | DetectionCounts | None) -> dict[str, str]:
+    """Return what was counted of something; nothing where it is not there."""
+    if counts is None:
         return {}
-    return {f'graphs {name}': str(count) for name, count in asdict(graphs).items()}
+    return {f'{what} {name}': str(count) for name, count in asdict(counts).items()}
 
 
 def _stamp(stamp_ns: int | None) -> str:

@@ -12,7 +12,7 @@ from sam2_tracker.core.config import FramePolicy, NodeConfig
 from sam2_tracker.core.types import IdAllocator
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.image_input import ImageInput
-from sam2_tracker.ros.inputs.prompt_topics import prompt_topics_of, PromptTopic
+from sam2_tracker.ros.inputs.prompt_topics import check_messages, prompt_topics_of, PromptTopic
 from sam2_tracker.ros.log import log_to
 from sam2_tracker.ros.node.diagnostics import Diagnostics, NotReadyError, Readiness
 from sam2_tracker.ros.node.engine import Engine, EngineHooks, ModelLoader
@@ -88,6 +88,7 @@ class TrackingSystem:
         """Pass live settings on."""
         if self._engine is not None:
             self._engine.worker.set_tracking(config.tracking)
+            self._engine.worker.set_detections(config.detections)
 
     def configure(self) -> None:
         """
@@ -96,6 +97,7 @@ class TrackingSystem:
         :raises TrackerError: something that the settings name is missing or damaged
         """
         config = self.parameters.config
+        check_messages(config)
         logger = self._node.get_logger()
         if config.model.name == 'nano':
             logger.warning(NANO_WARNING)
@@ -130,11 +132,12 @@ class TrackingSystem:
         self._outputs.start(lossless=config.input.frame_policy is FramePolicy.EVERY)
         worker.start()
         worker.set_tracking(config.tracking)
+        worker.set_detections(config.detections)
         self._input = ImageInput(
             self._node, config.input, worker.append,
             lambda: self.parameters.config.input.max_value)
         self._prompt_topics = prompt_topics_of(
-            self._node, lambda: self.parameters.config.prompt, self.worker, self._input.newest,
+            self._node, lambda: self.parameters.config, self.worker, self._input.newest,
             self._outputs.newest_annotated)
 
     def deactivate(self) -> None:
