@@ -11,7 +11,7 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
-from sam2_tracker.core.config import InputConfig, ModelConfig, TrackingConfig
+from sam2_tracker.core.config import DetectionsConfig, InputConfig, ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file, MOST_SECONDS
 from sam2_tracker.core.prompts.options import add_prompt_options, option_prompts
@@ -49,6 +49,7 @@ class Request:
     """
     What a person asked for.
 
+    :param detections: a file, or a topic of the bags; '' for none
     :param ray: 'local', an address, or '' for none
     :param ray_workers: recordings at a time, 0 for one a GPU or two processor cores
     :param ray_gpus: share of a GPU for each, None for a whole one where there is one
@@ -61,6 +62,7 @@ class Request:
     overwrite: bool
     resume: bool
     quiet: bool
+    detections: str
     ray: str
     ray_workers: int
     ray_gpus: float | None
@@ -90,6 +92,7 @@ def parse(arguments: Sequence[str] | None) -> Request:
         options.overwrite,
         options.resume,
         options.quiet,
+        options.detections,
         options.ray,
         options.ray_workers,
         options.ray_gpus,
@@ -159,6 +162,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar='FRAME|SECONDS',
         help='the frame that they are for: 12 is a number, 1.5 a time (0)',
     )
+    _add_detection_options(parser.add_argument_group('detections'))
     _add_output_options(parser.add_argument_group('outputs'))
     _add_model_options(parser.add_argument_group('model'))
     add_settings(parser.add_argument_group('tracking'), TrackingConfig)
@@ -202,6 +206,16 @@ def _add_prompt_options(group: Group) -> None:
     )
 
 
+def _add_detection_options(group: Group) -> None:
+    group.add_argument(
+        '--detections',
+        default='',
+        metavar='FILE|TOPIC',
+        help="what a detector found: COCO results, MOT lines, or a bag's Detection2DArray",
+    )
+    add_settings(group, DetectionsConfig)
+
+
 def _add_output_options(group: Group) -> None:
     for kind in OUTPUTS:
         group.add_argument(kind.option, type=Path, metavar=kind.metavar, help=kind.help)
@@ -231,7 +245,9 @@ def _add_bag_options(group: Group) -> None:
         '--copy-topics', action='store_true', help="copy the source bag's own topics into it"
     )
     group.add_argument('--annotated', action='store_true', help='and the annotated pictures')
-    group.add_argument('--detections', action='store_true', help='and vision_msgs detections')
+    group.add_argument(
+        '--with-detections', action='store_true', help='and vision_msgs detections'
+    )
 
 
 def _add_model_options(group: Group) -> None:
@@ -358,7 +374,9 @@ def _outputs(options: argparse.Namespace) -> Outputs:
     paths = {kind.option: getattr(options, kind.name) for kind in OUTPUTS}
     return Outputs(
         tuple(Output(option, path) for option, path in paths.items() if path is not None),
-        BagContent(options.storage, annotated=options.annotated, detections=options.detections),
+        BagContent(
+            options.storage, annotated=options.annotated, detections=options.with_detections
+        ),
         options.copy_topics,
         options.coco_polygons,
     )
@@ -378,4 +396,5 @@ def _settings(options: argparse.Namespace) -> Settings:
         options.save_memory,
         options.threads,
         options.save_every,
+        from_values(DetectionsConfig, given),
     )

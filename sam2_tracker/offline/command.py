@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 import signal
 import sys
 from types import FrameType
 
-from sam2_tracker.core.errors import PromptError, TrackerError
-from sam2_tracker.core.log import Level, silent
+from sam2_tracker.core.errors import ConfigError, PromptError, TrackerError
+from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.plain_file import is_there, refuse_irreplaceable
 from sam2_tracker.core.process import spin_briefly, take_short_turns
 from sam2_tracker.core.text import counted, printable_lines
@@ -28,6 +29,7 @@ from sam2_tracker.offline.run.ray_processor import RayProcessor
 from sam2_tracker.offline.run.run_job import JobRun, LocalProcessor, names_in
 from sam2_tracker.offline.run.run_source import Outcome, Progress
 from sam2_tracker.offline.sinks.outputs import OUTPUTS
+from sam2_tracker.offline.sources.detections import load_detections, RecordedDetections
 from sam2_tracker.offline.sources.open_source import open_source
 from tqdm import tqdm
 
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(request: Request, terminal: Terminal) -> int:
-    job = _plan(request)
+    job = _plan(request, terminal)
     if request.resume and _is_complete(job):
         return _complete_already(job, terminal)
     _check_outputs(job, request)
@@ -76,16 +78,38 @@ def _run(request: Request, terminal: Terminal) -> int:
     return ExitCode.DAMAGED if is_damaged else ExitCode.DONE
 
 
-def _plan(request: Request) -> Job:
+def _plan(request: Request, terminal: Terminal) -> Job:
     loaded = request.settings.load_memory
     known = names_in(loaded) if loaded else []
-    job = plan_job(request.sources, request.prompts, request.outputs, request.settings, known)
+    job = plan_job(
+        request.sources, request.prompts, request.outputs, request.settings, known,
+        _detections(request, terminal.log))
     if not any(source.outputs.targets() for source in job.sources) and (
         request.settings.save_memory is None
     ):
         options = ', '.join(kind.option for kind in OUTPUTS)
         raise PromptError(f'there is nothing to write: give {options} or --save-memory')
     return job
+
+
+def _detections(request: Request, log: Log) -> dict[Path, RecordedDetections]:
+    """
+    Read what a detector found in each recording.
+
+    :raises ConfigError: if one file is given for several recordings
+    :raises SourceError: if it cannot be read
+    """
+    what = request.detections
+    if not what:
+        return {}
+    if len(request.sources) > 1 and Path(what).is_file():
+        raise ConfigError(
+            f'--detections {what} is of one recording and there are {len(request.sources)}: '
+            'process each with its own file, or name a topic that all bags have')
+    return {
+        path: load_detections(what, path, request.settings.detections, log)
+        for path in request.sources
+    }
 
 
 def _is_complete(job: Job) -> bool:

@@ -16,6 +16,7 @@ from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import IdAllocator, TrackedFrame, UInt8Array, Wanted
+from sam2_tracker.offline.run.clip_detections import ClipDetections
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.sinks.sink import Result
 from sam2_tracker.offline.sources.timeline import TimedFrame
@@ -58,6 +59,7 @@ class Clip:
     :param prompts: each with the id of its object
     :param memories: objects that are known from elsewhere, tracked from the first frame on
     :param config: `look_back_frames` is how far `memory` forks reach back
+    :param detections: what a detector found, None if none was asked
     """
 
     def __init__(
@@ -67,18 +69,26 @@ class Clip:
         memories: Sequence[SavedObject],
         config: TrackingConfig,
         log: Log,
+        detections: ClipDetections | None = None,
     ) -> None:
         self._predictor = predictor
         self._prompts = prompts
         self._memories = tuple(memories)
         self._config = config
         self._log = log
+        self._detections = detections
         self._introduced: set[int] = set()
         self._ids_from_start: frozenset[int] = frozenset()
         self.tracker = self._new_tracker(0)
 
     def _new_tracker(self, first_index: int) -> Tracker:
-        return Tracker(self._predictor, _NoFrames(), self._config, IdAllocator(), self._log,
+        ids = IdAllocator()
+        if self._detections is not None:
+            # What is detected first must not take the ids of prompts that are still to come.
+            known = {each.object_id for each in self._memories}
+            for object_id in self._prompts.object_ids - known:
+                ids.claim(object_id)
+        return Tracker(self._predictor, _NoFrames(), self._config, ids, self._log,
                        first_index=first_index)
 
     def track(self, frames: Iterable[TimedFrame], wanted: Wanted) -> Iterator[Result]:
@@ -97,9 +107,13 @@ class Clip:
         if timed.frame.index == 0:
             self._prompts.check_pixels(timed.frame.source_hw)
             self._adopt(timed.frame.source_hw)
+        if self._detections is not None:
+            self._detections.before(self.tracker)
         self.tracker.advance(timed.frame, timed.following)
         for each in self._prompts.due(timed.frame.stamp_ns, timed.next_stamp_ns):
             self._apply(each, PromptTarget(timed.frame.index, timed.frame))
+        if self._detections is not None:
+            self._detections.step(self.tracker, timed)
         if timed.frame.index == 0:
             self._ids_from_start = frozenset(self._introduced)
 
@@ -136,6 +150,8 @@ class Clip:
         :raises PromptError: if a prompt found no frame
         """
         self._prompts.check_all_used()
+        if self._detections is not None:
+            self._detections.finish()
 
     def state(self, visibility: Mapping[int, Visibility]) -> ClipState | None:
         """

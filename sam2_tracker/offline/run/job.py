@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 import enum
 from pathlib import Path
+from types import MappingProxyType
 
-from sam2_tracker.core.config import ModelConfig, TrackingConfig
+from sam2_tracker.core.config import DetectionsConfig, ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import ConfigError, PromptError
 from sam2_tracker.core.plain_file import is_folder, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
@@ -18,6 +19,7 @@ from sam2_tracker.core.types import MAX_OBJECT_ID
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sinks.annotations import Classes
 from sam2_tracker.offline.sinks.outputs import Outputs
+from sam2_tracker.offline.sources.detections import RecordedDetections
 from sam2_tracker.offline.sources.open_source import SourceOptions
 from sam2_tracker.offline.sources.timeline import Clock
 
@@ -42,6 +44,7 @@ class Settings:
     :param threads: processor threads of each of encoding and tracking, 0 for half the cores
     :param save_every_s: most seconds between two states that an interrupted run can go on from, 0
         for none
+    :param detections: which detections become objects
     """
 
     model: ModelConfig
@@ -53,6 +56,7 @@ class Settings:
     save_memory: Path | None = None
     threads: int = 0
     save_every_s: float = 60.0
+    detections: DetectionsConfig = field(default_factory=DetectionsConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,7 @@ class SourceJob:
 
     :param name: different from those of all others
     :param prompts: each with the id of its object
+    :param detections: what a detector found, None if none was asked
     """
 
     name: str
@@ -69,6 +74,7 @@ class SourceJob:
     prompts: tuple[FilePrompt, ...]
     outputs: Outputs
     classes: Classes
+    detections: RecordedDetections | None = None
 
     def check_outputs(self, overwrite: bool) -> None:
         """
@@ -123,35 +129,50 @@ def plan_job(
     outputs: Outputs,
     settings: Settings,
     known: Sequence[tuple[int, str]] = (),
+    detections: Mapping[Path, RecordedDetections] = MappingProxyType({}),
 ) -> Job:
     """
     Distribute prompts and outputs over the recordings.
 
     :param known: ids and labels of the objects of `settings.load_memory`
-    :raises ConfigError: if the outputs do not fit the recordings
+    :param detections: what a detector found in each recording
+    :raises ConfigError: if the outputs do not fit the recordings, or the detections the settings
     :raises PromptError: if a prompt is for none of them, or there is nothing to track
     """
-    if not prompts and not known:
+    if not prompts and not known and not detections:
         raise PromptError(
-            'there is nothing to track: give --prompts, --point, --box or --mask, or --load-memory'
+            'there is nothing to track: give --prompts, --point, --box or --mask, --detections or '
+            '--load-memory'
         )
+    if detections:
+        _refuse_with_detections(settings)
     names = distinct_names(paths)
     numbered = with_ids(prompts, [object_id for object_id, _ in known])
-    classes = Classes.of([*(label for _, label in known), *_labels(numbered)])
+    detected = (label for each in detections.values() for label in each.labels)
+    classes = Classes.of([*(label for _, label in known), *_labels(numbered), *detected])
     by_name = _by_source(numbered, paths, names)
     sources = [
         SourceJob(
-            name,
-            path,
-            tuple(by_name[name]),
+            name, path, tuple(by_name[name]),
             outputs.of_source(name, path, len(paths) == 1),
             classes,
+            detections.get(path),
         )
         for name, path in zip(names, paths, strict=True)
     ]
     sources.sort(key=lambda source: not source.prompts)
     _refuse_shared_places(sources)
     return Job(settings, tuple(sources))
+
+
+def _refuse_with_detections(settings: Settings) -> None:
+    if settings.direction is not Direction.FORWARD:
+        raise ConfigError(
+            f'--direction {settings.direction.value} does not go with --detections: what is '
+            'detected is tracked forward')
+    if settings.save_memory is not None:
+        raise ConfigError(
+            '--save-memory does not go with --detections: it keeps what prompts taught')
 
 
 def _refuse_shared_places(sources: Sequence[SourceJob]) -> None:

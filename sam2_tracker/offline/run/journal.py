@@ -265,6 +265,8 @@ def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
         found[f'{_SOURCE}{source.name}'] = _of_files(source.path)
         found[f'prompts of {source.name}'] = _hash(_of_prompt(each) for each in source.prompts)
         found[f'outputs of {source.name}'] = _of_outputs(source)
+        if source.detections is not None:
+            found[f'detections of {source.name}'] = source.detections.fingerprint
     return found
 
 

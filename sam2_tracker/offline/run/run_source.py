@@ -19,6 +19,7 @@ from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.types import ObjectState, Wanted
 from sam2_tracker.offline.run.both_ways import BothWays
 from sam2_tracker.offline.run.clip import Clip
+from sam2_tracker.offline.run.clip_detections import ClipDetections
 from sam2_tracker.offline.run.clip_prompts import ClipPrompts
 from sam2_tracker.offline.run.job import Direction, Settings, SourceJob
 from sam2_tracker.offline.run.saved_progress import SavedProgress
@@ -149,12 +150,16 @@ def _process(
     """
     begun_s = time.monotonic()
     config = replace(settings.tracking, look_back_frames=_LOOK_BACK_FRAMES)
-    saved = SavedProgress(context.folder, context.save_every_s, context.log)
+    # What a detector's objects and candidates are is not among what can be gone on with.
+    save_every_s = 0.0 if job.detections is not None else context.save_every_s
+    saved = SavedProgress(context.folder, save_every_s, context.log)
     with closing(open_source(job.path, settings.source, context.log)) as source:
         prompts = ClipPrompts(job.prompts)
         if source.frame_count is not None:
             prompts.check_frames(source.frame_count)
-        clip = Clip(predictor, prompts, memories, config, context.log)
+        detections = None if job.detections is None else ClipDetections(
+            job.detections, settings.detections, context.log)
+        clip = Clip(predictor, prompts, memories, config, context.log, detections)
         frames = Timeline(job.path, settings.clock, context.log).frames(source.frames())
         with _sinks(job, source.rate_hz, context.log) as sinks, ExitStack() as stack:
             if saved.resumed is not None:

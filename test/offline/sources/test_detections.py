@@ -1,0 +1,131 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a detector found, read from COCO results, COCO data sets, MOT lines and bags."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bag_making import raw_messages, stamps, write_bag
+from detection_making import coco_results, detection_array, mot_lines
+import pytest
+from sam2_tracker.core.config import DetectionsConfig
+from sam2_tracker.core.detections.detection import Detection
+from sam2_tracker.core.log import Level, silent
+from sam2_tracker.offline.errors import SourceError
+from sam2_tracker.offline.sources.detections import load_detections, RecordedDetections
+
+CLASSES = ('cat', 'dog')
+FOUND = {
+    0: [(10, 20, 30, 60, 0.9, 'dog'), (1, 2, 3, 4, 0.8, 'cat')],
+    3: [(5, 5, 9, 9, 0.7, 'dog')]}
+NAMED = DetectionsConfig(classes='1=cat,2=dog')
+AS_READ = {
+    0: (Detection((10, 20, 30, 60), 0.9, 'dog'), Detection((1, 2, 3, 4), 0.8, 'cat')),
+    3: (Detection((5, 5, 9, 9), 0.7, 'dog'),)}
+
+
+def read(tmp_path: Path, text: str, config: DetectionsConfig = NAMED) -> RecordedDetections:
+    path = tmp_path / 'found.txt'
+    path.write_text(text)
+    return load_detections(str(path), tmp_path / 'clip.mp4', config, silent)
+
+
+def test_coco_results_name_frames_by_numbers_from_0_and_classes_by_numbers(tmp_path: Path) -> None:
+    recorded = read(tmp_path, coco_results(FOUND, CLASSES))
+    assert recorded.by_number == AS_READ
+    assert recorded.labels == ('cat', 'dog')
+    assert read(tmp_path, coco_results(FOUND, CLASSES), DetectionsConfig()).labels == ('1', '2')
+
+
+def test_coco_results_may_name_pictures(tmp_path: Path) -> None:
+    found = {'folder/shot_7.jpg': FOUND[0], 'shot_8': FOUND[3]}
+    assert set(read(tmp_path, coco_results(found, CLASSES)).by_number) == {'shot_7', 'shot_8'}
+
+
+def test_a_coco_data_set_has_names_and_frames_of_its_own(tmp_path: Path) -> None:
+    row = {'image_id': 8, 'category_id': 5, 'bbox': [10, 20, 20, 40]}
+    content = {'images': [{'id': 8, 'frame_index': 4}, {'id': 9}],
+               'categories': [{'id': 5, 'name': 'hen'}],
+               'annotations': [row, {**row, 'image_id': 9}]}
+    recorded = read(tmp_path, json.dumps(content), DetectionsConfig())
+    one = (Detection((10, 20, 30, 60), 1.0, 'hen'),)
+    assert recorded.by_number == {4: one, 1: one}
+
+
+def test_mot_lines_count_frames_from_1(tmp_path: Path) -> None:
+    assert read(tmp_path, mot_lines(FOUND, CLASSES)).by_number == AS_READ
+    bare = read(tmp_path, '1,-1,10,20,20,40,0.9,-1,-1,-1\n\n2,4,1,1,5,5\n', DetectionsConfig())
+    assert bare.by_number == {0: (Detection((10, 20, 30, 60), 0.9, ''),),
+                              1: (Detection((1, 1, 6, 6), 1.0, ''),)}
+
+
+@pytest.mark.parametrize(('text', 'sentence'), [
+    ('[{"image_id": 0, "category_id": 1}]', r"entry 0, .*: 'bbox' is missing"),
+    ('[{"image_id": 0, "category_id": 1, "bbox": [1, 2]}]', 'entry 0, .*not enough values'),
+    ('[{"image_id": -1, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'neither a frame number from'),
+    ('[7]', 'entry 0, 7: '),
+    ('{"images": []}', "'annotations'"),
+    ('[{', 'damaged'),
+    ('1,2,3\n', "line 1, '1,2,3': not enough values"),
+    ('1,1,0,0,5,5\n0,1,2,3,4,5\n', 'line 2, .*frame 0 is not a number from 1'),
+    ('hello', "line 1, 'hello'"),
+    ('\xff\x00', 'line 1'),
+])
+def test_a_file_that_is_none_of_these_is_refused_with_the_place(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(SourceError, match=f'(?s){sentence}') as refusal:
+        read(tmp_path, text)
+    assert 'expected are COCO results' in str(refusal.value)
+
+
+def test_boxes_that_cannot_be_used_are_said_once(tmp_path: Path) -> None:
+    lines: list[tuple[Level, str]] = []
+    path = tmp_path / 'found.txt'
+    path.write_text('1,-1,0,0,0,5,0.9,2\n2,-1,0,0,0,5,0.9,2\n3,-1,0,0,nan,5,0.9,2\n'
+                    '4,-1,0,0,5,5,0.2,2\n4,-1,0,0,5,5,0.9,7\n')
+    recorded = load_detections(
+        str(path), tmp_path, NAMED, lambda level, line: lines.append((level, line)))
+    assert not any(recorded.by_number.values())
+    assert [line.split(';')[0] for _, line in lines] == [
+        'detections refused: box (0, 0, 0, 5) is 0 by 5 pixels',
+        'detections refused: box (0, 0, nan, 5) is not four finite numbers']
+
+
+def bag_with(tmp_path: Path, topic: str = '/yolo/detections') -> Path:
+    first, _, _, fourth = stamps(4)
+    messages = [*raw_messages(4), (topic, fourth + 900, detection_array(fourth, FOUND[3])),
+                (topic, fourth + 990, detection_array(first, FOUND[0]))]
+    return write_bag(tmp_path / 'bag', messages)
+
+
+def test_a_topic_of_the_bag_is_read_by_stamps_with_the_definitions_that_the_bag_brings(
+    tmp_path: Path,
+) -> None:
+    recorded = load_detections(
+        'yolo/detections', bag_with(tmp_path), DetectionsConfig(), silent)
+    assert [each.stamp_ns for each in recorded.by_stamp] == [stamps(4)[0], stamps(4)[3]]
+    assert tuple(each.detections for each in recorded.by_stamp) == tuple(AS_READ.values())
+    assert recorded.by_stamp[0].frame_id == 'camera'
+    assert recorded.labels == ('cat', 'dog')
+
+
+def test_what_is_neither_a_file_nor_a_topic_is_refused_with_the_topics_that_there_are(
+    tmp_path: Path,
+) -> None:
+    bag = bag_with(tmp_path)
+    with pytest.raises(SourceError, match=r'/nothing: no such file.*it has /yolo/detections'):
+        load_detections('/nothing', bag, DetectionsConfig(), silent)
+    (tmp_path / 'clip.mp4').touch()
+    with pytest.raises(SourceError, match=r'no such file, and .*clip\.mp4 is no bag'):
+        load_detections('found.json', tmp_path / 'clip.mp4', DetectionsConfig(), silent)
+
+
+def test_other_detections_or_settings_have_another_fingerprint(tmp_path: Path) -> None:
+    one, other = (coco_results(found, CLASSES) for found in (FOUND, {0: FOUND[3]}))
+    prints = {read(tmp_path, text, config).fingerprint for text in (one, other)
+              for config in (NAMED, DetectionsConfig())}
+    assert len(prints) == 4
+    assert read(tmp_path, one).fingerprint in prints
