@@ -24,6 +24,17 @@ def graph(needs_ros: None, request: pytest.FixtureRequest) -> Iterator[Any]:
         yield joined
 
 
+@pytest.fixture(scope='session')
+def environment(needs_ros: None) -> dict[str, str]:
+    """Give a process's environment with messages that need not be installed."""
+    sys.path.append(str(ROOT / 'test' / 'interfaces'))
+    from overlay import overlay_environment
+
+    # There the folders of the messages look like packages.
+    sys.path.pop()
+    return overlay_environment()
+
+
 @pytest.fixture
 def start(
     needs_ros: None, tmp_path: Path, request: pytest.FixtureRequest
@@ -33,12 +44,16 @@ def start(
 
     running: list[Any] = []
 
-    def start_one(name: str, *arguments: str, **parameters: object) -> Any:
+    def start_one(
+        name: str, *arguments: str, environment: dict[str, str] | None = None, **parameters: object
+    ) -> Any:
         example = [sys.executable, str(ROOT / 'examples' / name), *arguments]
         command = example if name.endswith('.py') else [executable(name)]
         log = tmp_path / f'{name}.log'
         running.append(
-            TrackerProcess(request.module.DOMAIN_ID, log, parameters, command=command)
+            TrackerProcess(
+                request.module.DOMAIN_ID, log, parameters, environment=environment,
+                command=command)
         )
         return running[-1]
 

@@ -116,10 +116,59 @@ def stamp_ns_of(msg: Any) -> int:
     return int(stamp.sec * 10**9 + stamp.nanosec)
 
 
+def mean_overlap(images: Any, results: Any, truth: list[Path]) -> tuple[float, int]:
+    """Return IoU of visible objects' boxes with those of the truth, and of how many."""
+    from sam2_tracker_msgs.msg import TrackedObject
+
+    # From the end: who finds the camera late gets all but its first images.
+    boxes = {stamp_ns_of(image): box_of(cv2.imread(str(path), 0))
+             for image, path in zip(reversed(images), reversed(truth), strict=False)}
+    overlaps = []
+    for result in results:
+        for item in result.objects:
+            is_compared = stamp_ns_of(result) in boxes and not item.catching_up
+            if is_compared and item.state == TrackedObject.VISIBLE:
+                box = Box(item.box.x_offset, item.box.y_offset, item.box.width, item.box.height)
+                overlaps.append(box_iou(box, boxes[stamp_ns_of(result)]))
+    return float(np.mean(overlaps)), len(overlaps)
+
+
+def test_people_of_a_detector_node_become_objects_each_once(
+    graph: Any, start: Any, data_dir: Path, environment: dict[str, str]
+) -> None:
+    from sam2_tracker_msgs.msg import TrackedObjects
+    from sensor_msgs.msg import Image
+    from waiting import wait_until
+
+    clip = data_dir / 'train' / 'video' / 'sim-followme_run0'
+    if not clip.is_dir():
+        pytest.skip(f'{clip} is missing')
+    settings = {'device': 'cpu', 'frame_policy': 'every', 'detections.use': True,
+                'detections.min_score': 0.4}
+    start('tracker', environment=environment, **settings).wait_until_active()
+    images = graph.inbox(Image, '/image', 1000)
+    results = graph.inbox(TrackedObjects, '/sam2_tracker/objects', 1000)
+    detector = start('people_detector.py', environment=environment)
+    wait_until(lambda: graph.node.count_subscribers('/image') == 3)
+    wait_until(lambda: graph.node.count_publishers('/sam2_tracker/detections_in'))
+    camera = start(
+        'video_source', path=clip / 'video.mp4', last_frame=PERSON_ALONE - 1, rate=RATE_HZ
+    )
+    assert camera.process.wait(PATIENCE_S) == 0, camera.output
+    last = images.messages[-1].header.stamp
+    newest = results.wait_for(lambda result: result.header.stamp == last, timeout_s=PATIENCE_S)
+    detector.assert_ends_cleanly()
+    assert [(item.id, item.label) for item in newest.objects] == [(1, 'person')]
+    truth = sorted(clip.rglob('*.png'))[:PERSON_ALONE]
+    overlap, count = mean_overlap(images.messages, results.messages, truth)
+    assert overlap > 0.5
+    assert count > 10
+
+
 def test_a_person_whom_a_detector_finds_is_tracked_and_is_not_prompted_twice(
     graph: Any, start: Any, data_dir: Path
 ) -> None:
-    from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
+    from sam2_tracker_msgs.msg import TrackedObjects
     from sensor_msgs.msg import Image
     from waiting import wait_until
 
@@ -141,15 +190,6 @@ def test_a_person_whom_a_detector_finds_is_tracked_and_is_not_prompted_twice(
     results.wait_for(lambda result: result.header.stamp == last, timeout_s=PATIENCE_S)
     detector.assert_ends_cleanly()
     assert 'person 2' not in detector.output
-    # From the end: who finds the camera late gets all but its first images.
-    boxes = {stamp_ns_of(image): box_of(cv2.imread(str(path), 0))
-             for image, path in zip(reversed(images.messages), reversed(truth), strict=False)}
-    overlaps = []
-    for result in results.messages:
-        for item in result.objects:
-            is_compared = stamp_ns_of(result) in boxes and not item.catching_up
-            if is_compared and item.state == TrackedObject.VISIBLE:
-                box = Box(item.box.x_offset, item.box.y_offset, item.box.width, item.box.height)
-                overlaps.append(box_iou(box, boxes[stamp_ns_of(result)]))
-    assert np.mean(overlaps) > 0.5
-    assert len(overlaps) > 10
+    overlap, count = mean_overlap(images.messages, results.messages, truth)
+    assert overlap > 0.5
+    assert count > 10

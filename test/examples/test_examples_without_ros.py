@@ -104,8 +104,9 @@ def test_a_bag_of_results_is_read(clips: tuple[Path, Path], tmp_path: Path) -> N
 
 @pytest.mark.parametrize('path', EXAMPLES, ids=lambda path: path.name)
 def test_help_has_an_example(path: Path) -> None:
-    if 'rclpy' in path.read_text():
-        pytest.importorskip('rclpy')
+    for package in ('rclpy', 'vision_msgs'):
+        if package in path.read_text():
+            pytest.importorskip(package)
     assert f'For example: python examples/{path.name}' in run(path, '--help')
 
 
