@@ -16,7 +16,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
 import PIL.Image
 import pytest
-from ros_graph import wait_until
 from sam2_tracker.ros.inputs import prompt_topics
 from sam2_tracker.ros.messages import (
     image_to_msg,
@@ -30,6 +29,7 @@ from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from tracker_runner import TestCamera, TrackerProcess
+from waiting import wait_until
 
 DOMAIN_ID = 92
 FOLDER = Path(__file__).resolve().parents[1]
