@@ -37,6 +37,12 @@ from sam2_tracker.offline.sources.image_decoding import (
 )
 from sam2_tracker.offline.sources.source import SourceFrame
 
+# As rosbags has it.
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
     from rosbags.interfaces.typing import RPath
@@ -63,7 +69,9 @@ _DAMAGED = (
     KeyError,
     RuntimeError,
     AssertionError,
+    ArithmeticError,
     MemoryError,
+    zstd.ZstdError,
     struct.error,
     apsw.Error,
 )

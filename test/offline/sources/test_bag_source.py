@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+import random
 import shutil
 import sqlite3
 
@@ -115,6 +116,31 @@ def test_a_truncated_bag_is_refused_with_a_sentence(
     file.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(StorageError, match=r'bag .*bag '):
         list(BagSource(bag).frames())
+
+
+@pytest.mark.parametrize('storage', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+@pytest.mark.parametrize(
+    'compression', [CompressionMode.NONE, CompressionMode.FILE, CompressionMode.MESSAGE]
+)
+def test_a_bag_with_other_bytes_somewhere_is_read_or_refused_with_a_sentence(
+    tmp_path: Path, storage: StoragePlugin, compression: CompressionMode
+):
+    bag = write_bag(tmp_path / 'bag', raw_messages(3), BagKind(storage, compression))
+    [file] = [path for path in bag.iterdir() if path.name != 'metadata.yaml']
+    whole = file.read_bytes()
+    chance = random.Random(0)
+    outcomes = set()
+    for _ in range(60):
+        content = bytearray(whole)
+        start = chance.randrange(len(content))
+        content[start:start + 40] = chance.choice((bytes(40), b'\xff' * 40, chance.randbytes(40)))
+        file.write_bytes(content)
+        try:
+            with closing(BagSource(bag)) as source:
+                outcomes.add(len(list(source.frames())))
+        except (SourceError, FrameError):
+            outcomes.add('refused')
+    assert outcomes <= {3, 'refused'} and 'refused' in outcomes
 
 
 def test_a_missing_bag_and_a_broken_metadata_are_refused(tmp_path: Path):
