@@ -98,6 +98,7 @@ class WorkerLoop:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()  # A thread that is not alive yet has not died.
 
     def start(self) -> None:
         """
@@ -105,15 +106,16 @@ class WorkerLoop:
 
         :raises TrackerError: if the turn that was under way at the last stop still is
         """
-        if self._thread is not None and self._thread.is_alive():
-            raise TrackerError(
-                'the frame that was under way when tracking stopped is not done '
-                'yet; try again in a moment'
-            )
-        self._stopping = threading.Event()
-        self.death, self._deaths = '', 0
-        self.requests.open()
-        self._start_thread()
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                raise TrackerError(
+                    'the frame that was under way when tracking stopped is not done '
+                    'yet; try again in a moment'
+                )
+            self._stopping = threading.Event()
+            self.death, self._deaths = '', 0
+            self.requests.open()
+            self._start_thread()
 
     def _start_thread(self) -> None:
         self._statistics.progressed()
@@ -128,18 +130,19 @@ class WorkerLoop:
 
         After several deaths without a result between requests are refused instead.
         """
-        if self._thread is None or self._thread.is_alive() or self._stopping.is_set():
-            return
-        if self._deaths < MAX_DEATHS:
-            self._log(
-                Level.WARN, f'the worker is started again, with its '
-                f'{counted(len(self.objects), "object")}'
-            )
-            self._start_thread()
-        elif not self.death.endswith(_GIVEN_UP):
-            self.death += _GIVEN_UP
-            self.requests.close(self.death)
-            self._log(Level.ERROR, self.death)
+        with self._starting:
+            if self._thread is None or self._thread.is_alive() or self._stopping.is_set():
+                return
+            if self._deaths < MAX_DEATHS:
+                self._log(
+                    Level.WARN, f'the worker is started again, with its '
+                    f'{counted(len(self.objects), "object")}'
+                )
+                self._start_thread()
+            elif not self.death.endswith(_GIVEN_UP):
+                self.death += _GIVEN_UP
+                self.requests.close(self.death)
+                self._log(Level.ERROR, self.death)
 
     def stop(self, timeout_s: float) -> bool:
         """Withdraw all requests and end after the turn under way; False if that takes longer."""

@@ -291,6 +291,27 @@ def test_a_worker_that_is_alive_or_was_stopped_is_not_revived(tmp_path):
     assert rig.worker._loop._thread is thread and not rig.lines
 
 
+def test_a_worker_that_is_only_beginning_to_live_is_not_taken_for_a_dead_one(
+        tmp_path, monkeypatch):
+    rig, others = WorkerRig(tmp_path), []
+
+    class SlowThread(threading.Thread):
+        def start(self):
+            if self.name == 'worker' and not others:
+                other = threading.Timer(0, rig.worker.revive)
+                others.append(other)
+                other.start()
+                other.join(0.3)
+            super().start()
+
+    monkeypatch.setattr(loop.threading, 'Thread', SlowThread)
+    with running(rig):
+        for other in others:
+            other.join(PATIENCE_S)
+        assert others and not rig.lines
+        rig.play(2)
+
+
 def test_a_worker_that_is_stuck_says_so_until_results_come_again(rig, monkeypatch):
     monkeypatch.setattr(loop, 'PATIENCE_S', 0.2)
     rig.play(2)
