@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     from rosbags.interfaces.typing import RPath
     from rosbags.typesys.store import Typestore
 
+# As rosbags has it.
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 RAW = 'sensor_msgs/msg/Image'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 OWN_PACKAGE = 'sam2_tracker_msgs'
