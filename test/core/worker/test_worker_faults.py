@@ -296,6 +296,7 @@ def test_a_worker_that_is_only_beginning_to_live_is_not_taken_for_a_dead_one(
     rig, others = WorkerRig(tmp_path), []
 
     class SlowThread(threading.Thread):
+
         def start(self):
             if self.name == 'worker' and not others:
                 other = threading.Timer(0, rig.worker.revive)
