@@ -1,6 +1,6 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
-"""A real bag, and boxes of its three dogs as a detector would find them."""
+"""A real bag, and boxes of two dogs and a woman in it as a detector would find them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sam2_tracker.offline.sources.bag import BagSource
 
 FRAMES = 14
 CONFIRM = 3
-NAMES = ('lower', 'jumping', 'upper')
+NAMES = ('small dog', 'large dog', 'woman')
 TOPIC = '/dogs/detections'
 
 
@@ -33,7 +33,7 @@ def truth(data_dir: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope='module')
 def found(truth: list[np.ndarray]) -> dict[int, list[Found]]:
-    """Give the dogs' boxes, a pixel or two off as detectors are, and a chair seen once."""
+    """Give their boxes, a pixel or two off as detectors are, and a chair seen once."""
     boxes: dict[int, list[Found]] = {}
     for number, labels in enumerate(truth):
         boxes[number] = []
@@ -89,7 +89,7 @@ def masks(folder: Path) -> list[np.ndarray]:
 
 def similarity(found: Sequence[np.ndarray], truth: Sequence[np.ndarray], ids: Sequence[int]
                ) -> float:
-    """Return mean J of the dogs in the order of their names, whatever their ids are."""
+    """Return mean J in the order of the names, whatever their ids are."""
     overlaps = [
         np.count_nonzero((labels == object_id) & (true == place))
         / max(1, np.count_nonzero((labels == object_id) | (true == place)))
@@ -108,10 +108,12 @@ def ids_of(folder: Path) -> list[int]:
             for name in NAMES]
 
 
-def test_three_dogs_become_three_objects_on_the_frame_that_confirmed_them(detected: Path) -> None:
+def test_two_dogs_and_a_woman_become_objects_on_the_frame_that_confirmed_them(
+    detected: Path,
+) -> None:
     seen = rows(detected)
     assert {(row['object'], row['label']) for row in seen} == {
-        ('1', 'upper'), ('2', 'jumping'), ('3', 'lower')}
+        ('1', 'woman'), ('2', 'large dog'), ('3', 'small dog')}
     assert {int(row['frame']) for row in seen} == set(range(CONFIRM - 1, FRAMES))
 
 
@@ -120,7 +122,7 @@ def test_masks_are_those_of_prompts_by_the_same_boxes(
     truth: list[np.ndarray], tmp_path: Path,
 ) -> None:
     lines = ['prompts:']
-    for object_id, name in enumerate(('upper', 'jumping', 'lower'), 1):
+    for object_id, name in enumerate(('woman', 'large dog', 'small dog'), 1):
         left, top, right, bottom = next(
             each for each in found[CONFIRM - 1] if each[5] == name)[:4]
         lines += [f'  - frame: {CONFIRM - 1}', f'    object: {object_id}', f'    label: {name}',
@@ -147,10 +149,10 @@ def test_files_give_what_the_topic_gives_byte_for_byte(
 def test_only_wanted_classes_above_the_score_and_no_more_objects_than_there_may_be(
     process: Callable[..., Path],
 ) -> None:
-    few = process('--detections', TOPIC, '--max-objects', '1', '--classes', 'lower,jumping')
-    assert {row['label'] for row in rows(few)} == {'jumping'}
+    few = process('--detections', TOPIC, '--max-objects', '1', '--classes', 'small dog,large dog')
+    assert {row['label'] for row in rows(few)} == {'large dog'}
     sure = process('--detections', TOPIC, '--min-score', '0.85', '--confirm-frames', '1')
-    assert {row['label'] for row in rows(sure)} == {'upper', 'chair'}
+    assert {row['label'] for row in rows(sure)} == {'woman', 'chair'}
 
 
 def test_prompts_keep_their_ids_and_their_objects_are_not_found_again(
@@ -164,8 +166,8 @@ def test_prompts_keep_their_ids_and_their_objects_are_not_found_again(
         f'    box: [{left + 60}, {top}, {right + 60}, {bottom}]\n')
     folder = process('--detections', TOPIC, '--prompts', str(tmp_path / 'prompts.yaml'))
     assert {(row['object'], row['label']) for row in rows(folder)} >= {
-        ('7', 'mine'), ('1', 'late'), ('8', 'jumping'), ('9', 'lower')}
-    assert 'upper' not in {row['label'] for row in rows(folder)}
+        ('7', 'mine'), ('1', 'late'), ('8', 'large dog'), ('9', 'small dog')}
+    assert 'woman' not in {row['label'] for row in rows(folder)}
 
 
 def test_what_does_not_go_together_is_refused(

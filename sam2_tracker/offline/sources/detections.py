@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
 KIND = 'vision_msgs/msg/Detection2DArray'
-# A minute of a hundred boxes a frame is half of it.
-MAX_FILE_BYTES = 1024**3
+# An hour of thirty boxes a frame, thirty times a second, is less.
+MAX_FILE_BYTES = 512 * 1024**2
 _EXPECTED = (
     'COCO results (a JSON list of {"image_id", "category_id", "bbox", "score"}), a COCO data set, '
     'or MOT lines (frame, id, left, top, width, height, score, class)')
