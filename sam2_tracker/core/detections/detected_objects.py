@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from sam2_tracker.core.config import DetectionsConfig
 from sam2_tracker.core.detections.detection import (
-    best_fit,
     BoxEdges,
     Detection,
     edges_of,
     iou,
+    Overlaps,
+    overlaps,
     Refusals,
     within,
 )
@@ -124,23 +125,20 @@ class DetectedObjects:
         self._looked_at_ns = scene.stamp_ns
         found = self._distinct(within(detections, scene.source_hw, self._refusals))
         followed = self._followed(found, scene)
+        fits = {**self._fitting(found, scene), **followed}
+        for place, object_id in sorted(fits.items()):
+            if object_id not in followed.values():
+                self._claim(object_id, found[place], scene)
+                followed[place] = object_id
         refinements: dict[int, Prompt] = {}
-        unfit = []
-        seen = set(followed.values())
-        for place, each in enumerate(found):
-            fit = followed.get(place) or self._fit(each, scene)
-            if fit is None:
-                unfit.append(each)
-                continue
-            self._give_up_near(each)
-            if fit in self._claims and fit not in seen:
-                self._claim(fit, each, scene)
-            seen.add(fit)
-            if fit not in refinements and self._wants_help(fit, scene):
-                refinements[fit] = _prompt(each, fit)
-        self._count_misses(seen)
+        for place, object_id in sorted(fits.items()):
+            if object_id not in refinements and self._wants_help(object_id, scene):
+                refinements[object_id] = _prompt(found[place], object_id)
+        self._give_up_near([found[place] for place in fits])
+        self._count_misses(set(fits.values()))
         confirmed: list[_Candidate] = []
         if not scene.is_before_an_object:
+            unfit = [each for place, each in enumerate(found) if place not in fits]
             confirmed = self._confirmed(unfit, scene.stamp_ns)
         new = confirmed[:max(0, scene.room)]
         self._candidates = [each for each in self._candidates if each not in new]
@@ -148,14 +146,14 @@ class DetectedObjects:
 
     def _followed(self, found: Sequence[Detection], scene: Scene) -> dict[int, int]:
         """Return which boxes go on from those that led to an object: places, and objects."""
+        visible = [each for each in self._claims if _box_of(each, scene) is not None]
+        overlap = overlaps(
+            [self._claims[each].newest.box_xyxy for each in visible], _boxes(found))
         pairs = sorted(
-            ((overlap, object_id, place)
-             for object_id, claim in self._claims.items()
-             if _box_of(object_id, scene) is not None
-             for place, each in enumerate(found)
-             if each.class_id == claim.newest.class_id
-             and (overlap := iou(each.box_xyxy, claim.newest.box_xyxy)) >= LINK_IOU
-             and not self._has_drifted(object_id, each, scene)),
+            ((float(overlap[row, place]), visible[row], int(place))
+             for row, place in np.argwhere(overlap >= LINK_IOU)
+             if found[place].class_id == self._claims[visible[row]].newest.class_id
+             and not self._has_drifted(visible[row], found[place], scene)),
             key=lambda pair: (-pair[0], *pair[1:]))
         followed: dict[int, int] = {}
         for _, object_id, place in pairs:
@@ -177,35 +175,45 @@ class DetectedObjects:
             iou(edges_of(box), detection.box_xyxy) < LINK_IOU)
 
     def _claim(self, object_id: int, detection: Detection, scene: Scene) -> None:
-        claim, box = self._claims[object_id], _box_of(object_id, scene)
+        claim, box = self._claims.get(object_id), _box_of(object_id, scene)
+        if claim is None or claim.newest.class_id != detection.class_id:
+            return
         claim.newest = detection
         claim.has_agreed |= self._agrees(detection.box_xyxy, box)
 
     def _agrees(self, box_xyxy: BoxEdges, box: Box | None) -> bool:
         return box is not None and iou(edges_of(box), box_xyxy) >= self.config.match_iou
 
-    def _distinct(self, detections: Iterable[Detection]) -> list[Detection]:
+    def _distinct(self, detections: Sequence[Detection]) -> list[Detection]:
         """Return the best of those that fit each other: they are of one thing."""
-        distinct: list[Detection] = []
-        for each in detections:
-            others = [other.box_xyxy for other in distinct]
-            if best_fit(each.box_xyxy, others, self.config.match_iou) is None:
-                distinct.append(each)
-        return distinct
+        fit = overlaps(_boxes(detections), _boxes(detections)) >= self.config.match_iou
+        distinct: list[int] = []
+        for place in range(len(detections)):
+            if not fit[place, distinct].any():
+                distinct.append(place)
+        return [detections[place] for place in distinct]
 
-    def _fit(self, detection: Detection, scene: Scene) -> int | None:
-        """Return the object that a box fits: a visible one, else one that is hidden there."""
+    def _fitting(self, found: Sequence[Detection], scene: Scene) -> dict[int, int]:
+        """Return which boxes fit an object, a visible one or else one that is hidden there."""
         visible = [each for each in scene.objects if each.box is not None]
-        boxes = [edges_of(each.box) for each in visible if each.box is not None]
-        position = best_fit(detection.box_xyxy, boxes, self.config.match_iou)
-        if position is not None:
-            return visible[position].id
         hidden = [each for each in scene.objects if self._keeps_its_place(each, scene)]
-        boxes = [self._place_of(each, scene) for each in hidden]
-        position = best_fit(
-            detection.box_xyxy, boxes, self.config.match_iou,
-            lambda at: hidden[at].id not in self._ids or hidden[at].label == detection.class_id)
-        return None if position is None else hidden[position].id
+        seen = overlaps(_boxes(found), [edges_of(each.box) for each in visible if each.box])
+        kept = overlaps(_boxes(found), [self._place_of(each, scene) for each in hidden])
+        for column, item in enumerate(hidden):
+            if item.id in self._ids:
+                kept[[each.class_id != item.label for each in found], column] = 0
+        fitting: dict[int, int] = {}
+        for objects, overlap in ((hidden, kept), (visible, seen)):
+            for place, column in self._best(overlap).items():
+                fitting[place] = objects[column].id
+        return fitting
+
+    def _best(self, overlap: Overlaps) -> dict[int, int]:
+        """Return for each row that has a fit the column that fits best."""
+        if not overlap.size:
+            return {}
+        rows = np.flatnonzero(overlap.max(axis=1) >= self.config.match_iou)
+        return {int(row): int(overlap[row].argmax()) for row in rows}
 
     def _keeps_its_place(self, item: TrackedObject, scene: Scene) -> bool:
         is_known = item.id in scene.last_boxes or item.id in self._claims
@@ -228,27 +236,26 @@ class DetectedObjects:
             each.id == object_id and each.state in states and not each.catching_up
             for each in scene.now)
 
-    def _give_up_near(self, detection: Detection) -> None:
-        """Let what now fits an object be no candidate any more."""
+    def _give_up_near(self, fitting: Sequence[Detection]) -> None:
+        """Let what fits an object be no candidate any more."""
+        near = overlaps(_boxes(each.newest for each in self._candidates), _boxes(fitting))
         self._candidates = [
-            each for each in self._candidates
-            if each.newest.class_id != detection.class_id
-            or iou(each.newest.box_xyxy, detection.box_xyxy) < LINK_IOU
+            each for row, each in enumerate(self._candidates)
+            if not any(fitting[place].class_id == each.newest.class_id
+                       for place in np.flatnonzero(near[row] >= LINK_IOU))
         ]
 
     def _confirmed(self, unfit: Sequence[Detection], stamp_ns: int) -> list[_Candidate]:
         """Take in what fits nothing; return who was seen often enough and now, best first."""
         for each in self._candidates:
             each.misses += stamp_ns not in each.stamps_ns
-        taken: set[int] = set()
-        for detection in unfit:
-            position = self._link(detection, taken)
-            if position is None:
-                position = len(self._candidates)
-                self._candidates.append(_Candidate(detection))
-            taken.add(position)
-            self._see(self._candidates[position], detection, stamp_ns)
-        seen_now = [self._candidates[position] for position in taken]
+        overlap = overlaps(_boxes(unfit), _boxes(each.newest for each in self._candidates))
+        seen_now: list[_Candidate] = []
+        for row, detection in enumerate(unfit):
+            candidate = self._linked(detection, overlap[row], seen_now)
+            self._see(candidate, detection, stamp_ns)
+            seen_now.append(candidate)
+        self._candidates += [each for each in seen_now if each not in self._candidates]
         self._bound_candidates()
         confirmed = [
             each for each in seen_now
@@ -257,12 +264,17 @@ class DetectedObjects:
         ]
         return sorted(confirmed, key=lambda each: -each.newest.score)
 
-    def _link(self, detection: Detection, taken: Collection[int]) -> int | None:
-        boxes: list[BoxEdges] = [each.newest.box_xyxy for each in self._candidates]
-        return best_fit(
-            detection.box_xyxy, boxes, LINK_IOU,
-            lambda at: at not in taken
-            and self._candidates[at].newest.class_id == detection.class_id)
+    def _linked(
+        self, detection: Detection, overlap: Overlaps, taken: Collection[_Candidate]
+    ) -> _Candidate:
+        """Return the candidate that a box goes on from, or a new one."""
+        for position in np.argsort(-overlap, kind='stable'):
+            candidate = self._candidates[position]
+            if overlap[position] < LINK_IOU:
+                break
+            if candidate not in taken and candidate.newest.class_id == detection.class_id:
+                return candidate
+        return _Candidate(detection)
 
     @staticmethod
     def _see(candidate: _Candidate, detection: Detection, stamp_ns: int) -> None:
@@ -330,6 +342,10 @@ class DetectedObjects:
         self._claims = {}
         self._lost_since_ns = {}
         self._looked_at_ns = None
+
+
+def _boxes(detections: Iterable[Detection]) -> list[BoxEdges]:
+    return [each.box_xyxy for each in detections]
 
 
 def _box_of(object_id: int, scene: Scene) -> Box | None:

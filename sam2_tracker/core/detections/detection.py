@@ -4,19 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 import heapq
 import math
 import threading
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from sam2_tracker.core.config import DetectionsConfig
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.text import shown, text_fault
 from sam2_tracker.core.types import Box, MAX_PROMPTS
 
 BoxEdges = tuple[float, float, float, float]
+Overlaps = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -190,38 +193,21 @@ def labels_of(classes: str) -> dict[str, str]:
     return labels
 
 
+def overlaps(first: Sequence[BoxEdges], second: Sequence[BoxEdges]) -> Overlaps:
+    """Return intersection over union, 0 to 1, of each of N boxes with each of M: (N, M)."""
+    edges = [np.array(boxes, np.float64).reshape(-1, 4) for boxes in (first, second)]
+    these, those = edges[0][:, None], edges[1][None]
+    sides = np.minimum(these[..., 2:], those[..., 2:]) - np.maximum(these[..., :2], those[..., :2])
+    both = np.clip(sides, 0, None).prod(axis=2)
+    areas = [(each[..., 2:] - each[..., :2]).prod(axis=2) for each in (these, those)]
+    return both / (areas[0] + areas[1] - both)
+
+
 def iou(first: BoxEdges, second: BoxEdges) -> float:
     """Return the intersection over union of two boxes, 0 to 1."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / (_area(first) + _area(second) - both)
-
-
-def _area(box_xyxy: BoxEdges) -> float:
-    return (box_xyxy[2] - box_xyxy[0]) * (box_xyxy[3] - box_xyxy[1])
+    return float(overlaps([first], [second])[0, 0])
 
 
 def edges_of(box: Box) -> BoxEdges:
     """Return a mask's tight box by its edges, as detectors give boxes."""
     return (float(box.x), float(box.y), float(box.x + box.width), float(box.y + box.height))
-
-
-def best_fit(
-    box_xyxy: BoxEdges, others: Iterable[BoxEdges], least_iou: float,
-    may: Callable[[int], bool] = lambda _: True,
-) -> int | None:
-    """
-    Return which of some boxes fits best, None if none does.
-
-    :param least_iou: counts as fit
-    :param may: whether the box at a position is to be looked at
-    """
-    fits = [
-        (overlap, -position)
-        for position, other in enumerate(others)
-        if may(position) and (overlap := iou(box_xyxy, other)) >= least_iou
-    ]
-    return -max(fits)[1] if fits else None

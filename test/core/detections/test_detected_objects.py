@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hypothesis import given, strategies
 import numpy as np
 import pytest
 from sam2_tracker.core.config import DetectionsConfig
@@ -16,8 +17,9 @@ from sam2_tracker.core.detections.detected_objects import (
     MAX_UNSEEN,
     Scene,
 )
-from sam2_tracker.core.detections.detection import Detection, Refusals
+from sam2_tracker.core.detections.detection import Detection, Refusals, sifted
 from sam2_tracker.core.log import Level
+from sam2_tracker.core.prompts.validation import validate_prompts
 from sam2_tracker.core.types import Box, ObjectState, Prompt, TrackedObject
 
 SOURCE_HW = (480, 640)
@@ -223,6 +225,18 @@ def test_a_mask_that_was_right_and_went_elsewhere_leaves_the_thing_to_a_new_obje
     assert prompted(objects.consider([found()], scene(4, gone))) == [(0, 'dog', list(DOG))]
 
 
+def test_a_second_box_on_an_objects_mask_does_not_take_the_place_of_its_own():
+    objects = looking(confirm_frames=1)
+    bring(objects, 1)
+    beside = moved(DOG, 100)
+    both = (*DOG[:2], *beside[2:])
+    for second in range(1, 5):
+        boxes = [found(DOG, 0.9), found(beside, 0.8)]
+        assert objects.consider(boxes, scene(second, tracked(1, both))) == ()
+    wider = (*DOG[:2], 400.0, 200.0)
+    assert objects.consider([found()], scene(9, tracked(1, wider))) == ()
+
+
 def test_a_thing_that_was_not_seen_for_long_is_known_by_its_mask_alone():
     objects = looking(confirm_frames=1)
     bring(objects, 1, mask=CAT)
@@ -278,3 +292,29 @@ def test_a_box_is_clipped_and_one_outside_is_refused_and_counted():
     assert lines == [(Level.WARN, (
         'detections refused: box (640, 0, 700, 90) has not a pixel within the 640x480 frame; '
         'pixels of the source image are expected; further ones like it are counted only'))]
+
+
+numbers = strategies.one_of(
+    strategies.floats(-50, 700), strategies.floats(allow_nan=True, allow_infinity=True),
+    strategies.sampled_from([0.0, 100.0, 200.0, 640.0, 1e308, 5e-324]))
+anything = strategies.lists(
+    strategies.builds(
+        Detection, strategies.tuples(numbers, numbers, numbers, numbers), numbers,
+        strategies.sampled_from(['dog', 'cat', '', 'x' * 300, '\x1b'])), max_size=12)
+
+
+@given(strategies.lists(anything, max_size=6), strategies.integers(0, 3))
+def test_whatever_a_detector_says_valid_prompts_come_of_it_and_no_more_than_there_is_room_for(
+    arrays, room
+):
+    refusals = Refusals()
+    config = DetectionsConfig(confirm_frames=1, min_score=0.1)
+    objects = DetectedObjects(config, refusals)
+    bring(objects, 1)
+    hidden = tracked(state=ObjectState.LOST)
+    for second, found_there in enumerate(arrays, 1):
+        kept = sifted(found_there, config, refusals)
+        prompts = objects.consider(kept, scene(second, hidden, room=room))
+        if prompts:
+            assert validate_prompts(prompts, SOURCE_HW, {1}, 1 + room)
+        assert sum(each.object_id == 0 for each in prompts) <= room
