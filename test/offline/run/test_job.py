@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from sam2_tracker.core.errors import ConfigError, PromptError
+from sam2_tracker.core.log import silent
 from sam2_tracker.offline.arguments import parse
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import distinct_names, Job, plan_job
 from sam2_tracker.offline.run.journal import fingerprint_of
+from sam2_tracker.offline.sources.detections import load_detections
 
 CLIPS = ('a.mp4', 'b.mp4')
 
@@ -155,3 +157,37 @@ def test_the_fingerprint_names_what_changed(tmp_path: Path):
     clip.write_text('another video')
     changed = fingerprint_of(plan(*base, '--point', '1,1'), clip.parent)
     assert {key for key in changed if changed[key] != found[0][key]} == {'source a', 'weights'}
+
+
+def plan_with(found: Path, *options: str) -> Job:
+    request = parse(['a.mp4', '--detections', str(found), '--masks', 'out', *options])
+    recorded = load_detections(
+        request.detections, request.sources[0], request.settings.detections, silent)
+    return plan_job(request.sources, request.prompts, request.outputs, request.settings,
+                    detections={request.sources[0]: recorded})
+
+
+def test_detections_are_something_to_track_and_their_labels_are_classes(tmp_path):
+    (tmp_path / 'found').write_text('1,-1,0,0,9,9,0.9,2\n1,-1,9,9,9,9,0.9,1\n')
+    job = plan_with(tmp_path / 'found', '--classes', '1=hen,2=cat', '--point', '5,6',
+                    '--label', 'cup')
+    assert job.sources[0].classes.names == ('cup', 'cat', 'hen')
+    with pytest.raises(ConfigError, match='--direction both does not go with --detections'):
+        plan_with(tmp_path / 'found', '--direction', 'both')
+    with pytest.raises(ConfigError, match='--save-memory does not go with --detections'):
+        plan_with(tmp_path / 'found', '--save-memory', 'memory')
+
+
+def test_a_run_with_other_detections_or_other_rules_for_them_is_not_resumed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ('a.mp4', 'weights'):
+        (tmp_path / name).touch()
+    (tmp_path / 'found').write_text('1,-1,0,0,9,9,0.9,2\n')
+    (tmp_path / 'other').write_text('2,-1,0,0,9,9,0.9,2\n')
+    prints = [
+        fingerprint_of(plan_with(tmp_path / name, *options), tmp_path / 'weights')
+        for name, options in (('found', ()), ('other', ()), ('found', ('--confirm-frames', '1')))]
+    differing = [{key for key in prints[0] if prints[0][key] != each[key]} for each in prints[1:]]
+    assert differing == [{'detections of a'}] * 2
