@@ -3,11 +3,12 @@
 """
 Look-alikes, long absences and cuts: what each memory policy makes of them.
 
-    python -m benchmarks.robustness [--quick] [--policies stock distractor] [--write]
+    python -m benchmarks.robustness [cuts | doubt] [--quick] [--policies stock] [--write]
 
 Clips are made of the development sequences by a seed; 0 to 9 are for choosing settings, 100 to 129
 are reported. Results are kept clip by clip in results/robustness.jsonl, and a run that was
-interrupted goes on where it was; --write puts the tables into docs/memory.md.
+interrupted goes on where it was; --write puts the tables into docs/memory.md. `cuts` follows
+things through the demo's montage, `doubt` holds what is doubted against the truth.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import statistics
 import sys
 import time
 
+from benchmarks.beliefs import cuts_report, doubt_report
 from benchmarks.covered import FOUND_OVERLAP
 from benchmarks.davis import region_overlap
 from benchmarks.hard_clips import hard_clip, KINDS, Shot
@@ -41,6 +43,7 @@ from sam2_tracker.models.loader import build_predictor
 PAGE = ROOT / 'docs' / 'memory.md'
 POLICIES = PARAMETERS['tracking.memory'].choices
 REPORTED = range(100, 130)
+_REPORTS = {'cuts': cuts_report, 'doubt': doubt_report}
 _QUICK = ('crosses', 'stays beside', 'hidden 10')
 # An object counts as found again by then.
 FRAMES_TO_RETURN = 20
@@ -261,14 +264,14 @@ def report(rows: Sequence[Row], conditions: Conditions) -> str:
             f'tracking of one object a frame, the median.')
 
 
-def write(page: Path, text: str) -> None:
+def write(page: Path, text: str, what: str = 'robustness') -> None:
     """
     Put the tables into a page, between its markers.
 
     :raises ValueError: if it has none
     """
     before = page.read_text()
-    after, places = re.subn(r'(<!-- figures: robustness -->\n).*?(<!-- end of figures -->)',
+    after, places = re.subn(rf'(<!-- figures: {what} -->\n).*?(<!-- end of figures -->)',
                             lambda match: f'{match[1]}\n{text}\n\n{match[2]}', before,
                             flags=re.DOTALL)
     if not places:
@@ -279,6 +282,7 @@ def write(page: Path, text: str) -> None:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = parser_for(__doc__)
+    parser.add_argument('what', nargs='?', choices=('policies', *_REPORTS), default='policies')
     parser.add_argument('--model', default='nano')
     parser.add_argument('--checkpoint', type=Path)
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
@@ -296,6 +300,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure as the command line says."""
     options = parse_arguments(arguments)
     conditions = prepare(options)
+    if options.what != 'policies':
+        text = f'{conditions.sentence}\n\n{_REPORTS[options.what](options.policies[0])}'
+        print(text)
+        if options.write:
+            write(PAGE, text, options.what)
+        return 0
     config = ModelConfig(options.model, options.checkpoint, options.device,
                          image_size=options.image_size)
     model = build_predictor(config)

@@ -182,6 +182,16 @@ class TrackingConfig:
         choices=('stock', 'selective', 'distractor'),
         option=Option('which past frames are read (%(default)s)'),
     )
+    cuts: bool = setting(
+        False,
+        'Find cuts; objects are occluded until they are surely seen, or their shot comes again.',
+        option=Option('find cuts: objects are hidden until surely seen again'),
+    )
+    doubt: bool = setting(
+        False,
+        'Call objects occluded whose mask floods the picture, or jumps, as their score falls.',
+        option=Option('doubt masks that flood or jump'),
+    )
     look_back_frames: int = setting(
         0,
         'Processed frames that a refinement may go back; 0 for 2 s of them, 4 to 120.',

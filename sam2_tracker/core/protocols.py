@@ -87,8 +87,19 @@ class Memory(Protocol):
     def adopt(self, frame_index: int, other: Self) -> None:
         """Take over the tracked result on a frame from another memory of the same object."""
 
+    def believes(self, frame_index: int) -> bool:
+        """
+        Return whether the result on a frame may be called the object.
+
+        After a cut only once that was proven, by how sure the model is or by a prompt.
+        """
+
     def output(self, frame_index: int) -> MaskOutput | None:
         """Return the result on a frame, None if there is none or it is too old."""
+
+
+# Where shots are not told apart.
+ONE_SHOT = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +110,14 @@ class TrackStep:
     The frame before it (or a prompted one) must have been tracked already; steps of one
     `Predictor.track` call belong to different objects but may be on different frames, and of
     different cameras.
+
+    :param shots: of the frame before and of this one, by their numbers
     """
 
     memory: Memory
     frame_index: int
     features: FrameFeatures
+    shots: tuple[int, int] = ONE_SHOT
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,9 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.graphs.recorder import CudaRecorder
 from sam2_tracker.core.engine.graphs.replays import Graphs
-from sam2_tracker.core.engine.predictor import Predictor, refuse_unknown
+from sam2_tracker.core.engine.memory.belief import BeliefRule
+from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.engine.stream_predictor import refuse_unknown
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
@@ -60,13 +62,16 @@ _hydra_lock = threading.Lock()
 
 
 def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4,
-                             log: Log = silent, memory: str = 'stock') -> Predictor:
+                             log: Log = silent, memory: str = 'stock',
+                             cuts: bool = False, doubt: bool = False) -> Predictor:
     """
     Build the model that the settings name, ready for a tracker.
 
     :param max_cond_frames: prompted frames that memory attention reads, 2 or more
     :param log: is told what has to be done in a slower way
     :param memory: stock, selective or distractor
+    :param cuts: ask for proofs that objects are what is seen after a cut
+    :param doubt: doubt masks that flood the picture or jump as the score falls
     :raises ModelError: unknown model or setting, checkpoint missing or damaged, no such device
     """
     refuse_unknown('batching', config.batching, _BATCHED)
@@ -79,7 +84,8 @@ def build_tracking_predictor(config: ModelConfig, max_cond_frames: int = 4,
     records = config.cuda_graphs and device.type == 'cuda'
     graphs = Graphs(partial(CudaRecorder, device) if records else None, log)
     return Predictor(model, name, _BATCHED[config.batching], graphs=graphs, log=log,
-                     memory=memory)
+                     memory=memory,
+                     beliefs=BeliefRule(cuts, doubt) if cuts or doubt else None)
 
 
 def build_predictor(

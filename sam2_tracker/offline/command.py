@@ -248,9 +248,10 @@ def _lines(outcome: Outcome) -> list[str]:
     report = outcome.report
     earlier = report.frames - report.computed
     resumed = f' ({earlier} of them by an earlier run)' if earlier else ''
+    cuts = f', {counted(report.cuts, "cut")}' if report.cuts else ''
     lines = [
         f'{report.name}: {counted(report.frames, "frame")}{resumed} in {report.seconds:.1f} s '
-        f'({report.fps:.1f} a second), {counted(len(report.visible), "object")}',
+        f'({report.fps:.1f} a second), {counted(len(report.visible), "object")}{cuts}',
         *damage,
     ]
     for name, frames in report.visible:

@@ -93,6 +93,9 @@ class FakeMemory:
     inputs: dict[int, tuple[int, ...]] = field(default_factory=dict)
     passed: set[int] = field(default_factory=set)
     oldest: int = 0
+    # The shot that it is known from; on which frames it was in another one.
+    home: int | None = None
+    elsewhere: set[int] = field(default_factory=set)
 
     @property
     def cond_indices(self) -> tuple[int, ...]:
@@ -119,6 +122,8 @@ class FakeMemory:
             dict(self.inputs),
             set(self.passed),
             self.oldest,
+            self.home,
+            set(self.elsewhere),
         )
 
     def rewind(self, frame_index: int) -> None:
@@ -140,6 +145,9 @@ class FakeMemory:
         if frame_index in other.tracked:
             self.tracked[frame_index] = other.tracked[frame_index]
             self.passed.add(frame_index)
+
+    def believes(self, frame_index: int) -> bool:
+        return frame_index in self.cond or frame_index not in self.elsewhere
 
     def output(self, frame_index: int) -> FakeOutput | None:
         if frame_index < self.oldest:
@@ -209,12 +217,23 @@ class FakePredictor:
         token = _token('prompt', features.picture, given, read, old)
         memory.inputs[frame_index] = given
         memory.tracked.pop(frame_index, None)
+        memory.home = None
         memory.cond[frame_index] = FakeOutput(token, 0.1 if features.empty else 0.9)
         return memory.cond[frame_index]
 
     def track(self, steps: Sequence[TrackStep]) -> list[FakeOutput]:
         self.steps.append([step.frame_index for step in steps])
-        return [self._track_one(step.memory, step.frame_index, step.features) for step in steps]
+        return [self._track_in_shot(step) for step in steps]
+
+    def _track_in_shot(self, step: TrackStep) -> FakeOutput:
+        memory, (before, shot) = step.memory, step.shots
+        output = self._track_one(memory, step.frame_index, step.features)
+        if memory.home is None:
+            memory.home = shot if step.frame_index in memory.cond else before
+        memory.elsewhere.discard(step.frame_index)
+        if shot != memory.home:
+            memory.elsewhere.add(step.frame_index)
+        return output
 
     def _track_one(self, memory: FakeMemory, index: int, features: FakeFeatures) -> FakeOutput:
         assert memory.cond, 'tracked without a prompt'

@@ -25,13 +25,13 @@ CONTRACT = (
     'buffer.directory',
     'buffer.max_frames', 'buffer.max_bytes', 'buffer.jpeg_quality', 'buffer.max_side',
     'buffer.keep', 'tracking.max_objects', 'tracking.max_cond_frames', 'tracking.memory',
-    'tracking.look_back_frames', 'tracking.lost_after_s', 'tracking.mask_threshold',
-    'tracking.fill_hole_area', 'tracking.min_island_area', 'prompt.stamp_tolerance_s',
-    'prompt.timeout_s', 'prompt.clicked_point', 'prompt.mouse', 'prompt.mouse_object',
-    'prompts_file', 'detections.use', 'detections.min_score', 'detections.classes',
-    'detections.confirm_frames', 'detections.match_iou', 'detections.period_s',
-    'detections.remove_lost', 'memory.directory', 'annotate.mask', 'annotate.box',
-    'annotate.label', 'annotate.trace', 'annotate.opacity', 'autostart')
+    'tracking.cuts', 'tracking.doubt', 'tracking.look_back_frames', 'tracking.lost_after_s',
+    'tracking.mask_threshold', 'tracking.fill_hole_area', 'tracking.min_island_area',
+    'prompt.stamp_tolerance_s', 'prompt.timeout_s', 'prompt.clicked_point', 'prompt.mouse',
+    'prompt.mouse_object', 'prompts_file', 'detections.use', 'detections.min_score',
+    'detections.classes', 'detections.confirm_frames', 'detections.match_iou',
+    'detections.period_s', 'detections.remove_lost', 'memory.directory', 'annotate.mask',
+    'annotate.box', 'annotate.label', 'annotate.trace', 'annotate.opacity', 'autostart')
 # Groups that the node passes on whole whenever one of them changes.
 PASSED_ON = {'tracking', 'annotate', 'detections'}
 DEFAULTS = {name: spec.default for name, spec in PARAMETERS.items()}

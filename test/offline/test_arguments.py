@@ -122,12 +122,12 @@ def test_every_option_reaches_its_setting():
         '--precision', 'float32', '--batching', 'never', '--no-cuda-graphs',
         '--image-size', '512', '--max-objects', '3', '--max-cond-frames', '6', '--lost-after', '2',
         '--memory', 'selective', '--mask-threshold', '-1.5', '--fill-hole-area', '9',
-        '--min-island-area', '7']).settings
+        '--min-island-area', '7', '--cuts', '--doubt']).settings
     assert settings.model == ModelConfig(
         'sam2_hiera_tiny', Path('tiny.pt'), 'cuda:1', 'float32', 512, 'never', cuda_graphs=False)
     assert settings.tracking == TrackingConfig(
         3, 6, 'selective', lost_after_s=2.0, mask_threshold=-1.5, fill_hole_area=9,
-        min_island_area=7)
+        min_island_area=7, cuts=True, doubt=True)
     assert type(settings.tracking.lost_after_s) is float
 
 

@@ -73,8 +73,17 @@ def test_a_killed_run_leaves_no_half_output_and_resumes_to_the_same_bytes(
     assert content(tmp_path) == finished
 
 
-@pytest.mark.parametrize(('direction', 'memory'), [
-    ('forward', 'stock'), ('both', 'stock'), ('forward', 'selective'), ('both', 'distractor')])
+@pytest.fixture
+def every_frame_begins_a_shot(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sam2_tracker.core.tracking import cuts
+
+    monkeypatch.setattr(cuts, 'LEAST_DISTANCE', -1)
+
+
+@pytest.mark.usefixtures('every_frame_begins_a_shot')
+@pytest.mark.parametrize(('direction', 'memory', 'beliefs'), [
+    ('forward', 'stock', []), ('both', 'stock', []), ('forward', 'selective', ['--cuts']),
+    ('both', 'distractor', ['--cuts', '--doubt'])])
 def test_a_resumed_run_does_not_track_again_what_was_tracked(
     tmp_path: Path,
     bags: list[Path],
@@ -83,12 +92,13 @@ def test_a_resumed_run_does_not_track_again_what_was_tracked(
     capsys: pytest.CaptureFixture[str],
     direction: str,
     memory: str,
+    beliefs: list[str],
 ):
     from sam2_tracker.core.tracking.tracker import Tracker
 
     frames, bag = (FRAMES, bags[0]) if direction == 'forward' else (2 * FRAMES, bags[2])
     arguments = [str(bag), '--prompts', str(prompts), '--direction', direction,
-                 '--memory', memory]
+                 '--memory', memory, *beliefs]
     for folder in ('calm', 'broken'):
         (tmp_path / folder).mkdir()
     assert main([*arguments, *outputs(tmp_path / 'calm')]) == 0

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import math
 from typing import Any
 
+from sam2_tracker.core.engine.memory.belief import Beliefs
 from sam2_tracker.core.engine.memory.entry import Entry
 from sam2_tracker.core.engine.memory.object_memory import (
     LowResMask,
@@ -100,7 +101,8 @@ class ForwardTrace:
             state[name] = {0: _mirrored(state[name][0])}
         state['cached_features'] = _mirrored(state['cached_features'])
         anchors = _mirrored(_but(self._anchors, prompted))
-        return ObjectMemory(state, memory.policy, anchors=anchors)
+        return ObjectMemory(state, memory.policy, anchors=anchors,
+                            beliefs=Beliefs(memory.beliefs.rule))
 
 
 def _but(by_index: dict[int, Entry], left_out: Collection[int]) -> dict[int, Entry]:

@@ -14,10 +14,11 @@ from sam2_tracker.core.engine.attention_kernels import AttentionKernels
 from sam2_tracker.core.engine.features import EncodedFrame, to_device
 from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replays, Work
-from sam2_tracker.core.engine.memory.entry import Lessons
+from sam2_tracker.core.engine.memory.entry import Lessons, numbers_of
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory_attention import BatchAttention
 from sam2_tracker.core.engine.stream_predictor import Decoded, StreamPredictor
+from sam2_tracker.core.protocols import ONE_SHOT
 import torch
 
 # What is recorded before it comes: so many objects, each with so many prompted frames.
@@ -32,6 +33,7 @@ class Job:
     memory: ObjectMemory
     frame_index: int
     features: EncodedFrame
+    shots: tuple[int, int] = ONE_SHOT
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +228,7 @@ class BatchTracker:
             nothing = found.chosen.new_empty(len(found.chosen), 0)
             return nothing, nothing
         mask = found.chosen > 0
-        numbers = torch.stack([found.score_logits[:, 0].float(), found.ious.amax(1).float(),
-                               mask.sum((1, 2, 3)).float()], dim=1)
+        numbers = numbers_of(found.score_logits, found.ious, mask)
         return numbers, torch.cat([mask, found.candidates > 0], dim=1)
 
     def _store(self, jobs: Sequence[Job], found: StepOutputs) -> None:
@@ -239,7 +240,7 @@ class BatchTracker:
                 'maskmem_pos_enc': _map_position(job.memory),
                 'pred_masks': found.logits[one], 'obj_ptr': found.pointers[one],
                 'object_score_logits': found.score_logits[one]},
-                None if lessons is None else lessons.of(row))
+                None if lessons is None else lessons.of(row), job.shots)
 
 
 def _batch_features(jobs: Sequence[Job]) -> list[torch.Tensor]:

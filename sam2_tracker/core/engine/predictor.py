@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 from typing import Any
 
@@ -22,7 +22,9 @@ from sam2_tracker.core.engine.features import (
 )
 from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.mask_summary import summarise_masks
+from sam2_tracker.core.engine.memory.belief import BeliefRule
 from sam2_tracker.core.engine.memory.distractor import DistractorMemory
+from sam2_tracker.core.engine.memory.entry import lesson_of
 from sam2_tracker.core.engine.memory.object_memory import (
     LowResMask,
     MemoryPolicy,
@@ -43,7 +45,11 @@ from sam2_tracker.core.engine.memory.transfer import (
 )
 from sam2_tracker.core.engine.memory_attention import fold_values
 from sam2_tracker.core.engine.preprocessing import Preprocessor
-from sam2_tracker.core.engine.stream_predictor import refuse_unfit, StreamPredictor
+from sam2_tracker.core.engine.stream_predictor import (
+    refuse_unfit,
+    refuse_unknown,
+    StreamPredictor,
+)
 from sam2_tracker.core.errors import FrameError, ModelError, PromptError
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.protocols import (
@@ -77,13 +83,15 @@ class Predictor:
     :param graphs: where work is recorded and replayed from, None for nowhere
     :param on_device: scale pictures and count masks on the device, too; None for on CUDA only
     :param memory: stock; selective or distractor, which read other frames than SAM 2 by itself
+    :param beliefs: when a result is taken for the object; None: always
     :raises ModelError: if the model is set up so that results could not be exact
     """
 
     def __init__(self, model: StreamPredictor, precision: str = 'float32',
                  batched: bool | None = None, max_batch: int = 16,
                  graphs: Graphs | None = None, log: Log = silent,
-                 on_device: bool | None = None, memory: str = 'stock') -> None:
+                 on_device: bool | None = None, memory: str = 'stock',
+                 beliefs: BeliefRule | None = None) -> None:
         refuse_unfit(model)
         refuse_unknown('memory', memory, _POLICIES)
         refuse_unknown('precision', precision, _PRECISIONS)
@@ -103,10 +111,11 @@ class Predictor:
         if batched is None:
             batched = self._device.type == 'cuda'
         kernels = AttentionKernels.of(self._device, self._dtype)
-        learns = self._policy.learns
+        self._rule, learns = beliefs, self._policy.learns
+        judges = learns or beliefs is not None
         # SAM 2's own code reads as stock does, so others go through batches, of one if need be.
         self._batches = (BatchTracker(model, max_batch if batched else 1, self._graphs.tracking,
-                                      kernels, learns) if batched or learns else None)
+                                      kernels, judges) if batched or learns else None)
         self._constants: dict[str, Any] = {}
         self._fingerprint: str | None = None
         # The last: it waits for the weights as they are by now.
@@ -204,7 +213,8 @@ class Predictor:
 
         :param video_hw: height and width of the source images
         """
-        return ObjectMemory.empty(video_hw, self._device, self._policy, self._constants)
+        return ObjectMemory.empty(video_hw, self._device, self._policy, self._constants,
+                                  self._rule)
 
     @torch.inference_mode()
     def prompt(self, memory: Memory, frame_index: int, features: FrameFeatures,
@@ -231,6 +241,7 @@ class Predictor:
             self._apply(own, frame_index, prompt)
         output = own.output(frame_index)
         assert output is not None
+        own.beliefs.point_out(frame_index)
         return output
 
     def _corrected_by_policy(self, memory: ObjectMemory, features: EncodedFrame
@@ -267,8 +278,8 @@ class Predictor:
 
         On a prompted frame that prompt's result is returned as it is.
         """
-        jobs = [Job(own_memory(step.memory), step.frame_index, own_features(step.features))
-                for step in steps]
+        jobs = [Job(own_memory(each.memory), each.frame_index, own_features(each.features),
+                    each.shots) for each in steps]
         if len({id(job.memory) for job in jobs}) < len(jobs):
             raise ValueError('an object can be tracked on one frame at a time')
         with self._arithmetic():
@@ -293,10 +304,12 @@ class Predictor:
     def _run_as_stock(self, job: Job) -> None:
         memory = job.memory
         memory.hold_features(job.frame_index, job.features)
-        memory.tracked[job.frame_index], _ = self._model._run_single_frame_inference(
+        entry, _ = self._model._run_single_frame_inference(
             inference_state=memory.state, output_dict=memory.outputs, frame_idx=job.frame_index,
             batch_size=1, is_init_cond_frame=False, point_inputs=None, mask_inputs=None,
             reverse=False, run_mem_encoder=True)
+        lesson = None if self._rule is None else lesson_of(entry, self._model.newest_ious)
+        memory.remember(job.frame_index, entry, lesson, job.shots)
         memory.drop_features()
 
     def _settle(self, memory: ObjectMemory) -> None:
@@ -348,6 +361,7 @@ class Predictor:
         with self._arithmetic():
             self._settle(own)
         import_cond(other, export_cond(own, '', self.image_size), self._map_position())
+        other.beliefs = own.beliefs_to_go_on_with()
         return other
 
     @torch.inference_mode()
@@ -376,12 +390,6 @@ class Predictor:
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self._model)
         return self._fingerprint
-
-
-def refuse_unknown(name: str, value: str, known: Iterable[str]) -> None:
-    """Raise ModelError if a setting has a value that there is not."""
-    if value not in known:
-        raise ModelError(f'{name} {value!r} is none of {", ".join(known)}')
 
 
 def _finished(job: Job) -> LowResMask:

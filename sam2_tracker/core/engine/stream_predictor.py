@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -50,6 +50,8 @@ class StreamPredictor(SAM2VideoPredictor):
 
     Built by `build_sam2_video_predictor` with `++model._target_=` this class. Weights are those
     of stock SAM 2.
+
+    :ivar newest_ious: those predicted of the masks that SAM 2's own code has decoded last
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -62,6 +64,7 @@ class StreamPredictor(SAM2VideoPredictor):
         self._no_prompt: dict[_Arithmetic, _Pair] = {}
         self._dense: dict[_Arithmetic, torch.Tensor] = {}
         self._reader: Callable[[int], torch.Tensor] | None = None
+        self.newest_ious: torch.Tensor | None = None
 
     def lower_precision(self, dtype: torch.dtype) -> None:
         """
@@ -85,6 +88,7 @@ class StreamPredictor(SAM2VideoPredictor):
         """
         found = self.decode(backbone_features, point_inputs, mask_inputs, high_res_features,
                             multimask_output)
+        self.newest_ious = found.ious
         return (found.masks, found.large, found.ious, found.chosen, found.large, found.pointers,
                 found.score_logits)
 
@@ -220,6 +224,12 @@ def refuse_unfit(model: StreamPredictor) -> None:
             raise ModelError(f'the model must be built with {name}=false')
     if model.training:
         raise ModelError('the model is in training mode: call eval()')
+
+
+def refuse_unknown(name: str, value: str, known: Iterable[str]) -> None:
+    """Raise ModelError if a setting has a value that there is not."""
+    if value not in known:
+        raise ModelError(f'{name} {value!r} is none of {", ".join(known)}')
 
 
 class SharedPositions(nn.Module):

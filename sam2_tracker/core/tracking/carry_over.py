@@ -116,11 +116,12 @@ def _last_mask(
     config: TrackingConfig,
 ) -> BoolArray | None:
     output = None if track.memory is None else track.memory.output(newest_index)
-    if output is None:
+    if track.memory is None or output is None:
         # The size changed again before a frame of the one before was tracked.
         return None if track.carried_mask_hw is None else _scaled(track.carried_mask_hw, after_hw)
     masks = summarised(predictor, [output], [track.id], after_hw, _MASK_ONLY, config)
-    return masks.masks[0] if masks.objects[0].visible else None
+    is_shown = masks.objects[0].visible and track.memory.believes(newest_index)
+    return masks.masks[0] if is_shown else None
 
 
 def _scaled(mask_hw: BoolArray, after_hw: tuple[int, int]) -> BoolArray | None:

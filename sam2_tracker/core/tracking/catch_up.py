@@ -19,6 +19,7 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
+from sam2_tracker.core.tracking.cuts import Cuts
 from sam2_tracker.core.tracking.drafting import ObjectDraft
 from sam2_tracker.core.tracking.given_prompts import GivenPrompt, Redoing
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
@@ -26,7 +27,7 @@ from sam2_tracker.core.tracking.results import summaries_of
 from sam2_tracker.core.tracking.sightings import Sightings
 from sam2_tracker.core.tracking.taking_back import TakingBack
 from sam2_tracker.core.tracking.track import Replay, shown_object, state_on, Track
-from sam2_tracker.core.tracking.visibility import announce
+from sam2_tracker.core.tracking.visibility import announce, Sighting
 
 # With the pauses that the worker makes in between, half a minute. Until then, what a replay needs
 # is kept: frames, and all that is tracked meanwhile.
@@ -43,9 +44,11 @@ class CatchUp:
         frames: FrameLookup,
         look_back: LookBack,
         sightings: Sightings,
+        cuts: Cuts,
         log: Log,
     ) -> None:
         self._predictor = predictor
+        self._cuts = cuts
         self._features = features
         self._frames = frames
         self._look_back = look_back
@@ -162,9 +165,9 @@ class CatchUp:
         newest_index: int,
         config: TrackingConfig,
     ) -> None:
-        visibility = state_on(
-            replay.history, index, self._frames.stamp_ns(index), summary, config.lost_after_s
-        )
+        seen = Sighting(index, self._frames.stamp_ns(index), summary,
+                        replay.memory.believes(index))
+        visibility = state_on(replay.history, seen, config.lost_after_s)
         replay.position = index
         replay.shown = shown_object(replay.shown.id, replay.shown.label, summary, visibility)
         self._sightings.record(index, [replay.shown])
@@ -178,7 +181,8 @@ class CatchUp:
                 self._give_again(replay)
                 return None
             self._frames.stamp_ns(index)
-            return TrackStep(replay.memory, index, self._features.of_index(index))
+            features = self._features.of_index(index)
+            return TrackStep(replay.memory, index, features, self._cuts.shots(index))
         except (FrameError, PromptError) as error:
             self._give_up(track, str(error))
             return None
@@ -190,7 +194,8 @@ class CatchUp:
             features = self._features_of(given)
             is_prompted = given.place in replay.memory.cond_indices
             if given.picture is not None and replay.memory.cond_indices and not is_prompted:
-                self._predictor.track([TrackStep(replay.memory, given.place, features)])
+                self._predictor.track([TrackStep(replay.memory, given.place, features,
+                                                 self._cuts.shots(given.place))])
             self._predictor.prompt(
                 replay.memory, given.place, features, given.prompt, given.clear_previous)
         start = min(given.place for given in group)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import functools
 
 from sam2_tracker.core.config import TrackingConfig
@@ -21,12 +21,13 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
+from sam2_tracker.core.tracking.cuts import Cuts
 from sam2_tracker.core.tracking.given_prompts import GivenPrompt
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import summaries_of, summarised
 from sam2_tracker.core.tracking.taking_back import TakingBack, TakingBackDrafter
 from sam2_tracker.core.tracking.track import nothing_shown, shown_object, state_on, Track
-from sam2_tracker.core.tracking.visibility import VisibilityHistory
+from sam2_tracker.core.tracking.visibility import Sighting, Visibility, VisibilityHistory
 from sam2_tracker.core.types import (
     Frame,
     ObjectState,
@@ -107,8 +108,8 @@ class _Prompted:
     place: int
     memory: Memory | None
     history: VisibilityHistory
-    output: MaskOutput | None
-    summary: MaskSummary | None
+    output: MaskOutput | None = None
+    seen: tuple[MaskSummary, Visibility] | None = None
     given: GivenPrompt | None = None
     taking_back: TakingBack | None = None
 
@@ -117,12 +118,17 @@ class Drafter:
     """Works prompts out on forks of the objects' memories."""
 
     def __init__(
-        self, predictor: PredictorProtocol, features: FeatureCache, look_back: LookBack
+        self,
+        predictor: PredictorProtocol,
+        features: FeatureCache,
+        look_back: LookBack,
+        cuts: Cuts,
     ) -> None:
         self._predictor = predictor
         self._features = features
         self._look_back = look_back
-        self._taking_back = TakingBackDrafter(predictor, features, look_back)
+        self._cuts = cuts
+        self._taking_back = TakingBackDrafter(predictor, features, look_back, cuts)
 
     def steps(
         self,
@@ -173,8 +179,7 @@ class Drafter:
     ) -> PromptDraft:
         labels = self._label_image(target, prompted, ids, config) if with_label_image else None
         objects = tuple(
-            _object_draft(each, object_id, target.frame.stamp_ns, newest_index,
-                          config.lost_after_s)
+            _object_draft(each, object_id, newest_index)
             for each, object_id in zip(prompted, ids, strict=True)
         )
         shown = tuple(each.shown for each in objects)
@@ -205,17 +210,26 @@ class Drafter:
         label = prompt.label or (track.shown.label if track is not None else '')
         history = (VisibilityHistory() if track is None else track.newest_history).fork()
         if track is not None and is_renaming(prompt):
-            output = None if track.memory is None else track.memory.output(target.index)
-            summary = None if output is None else self._summary(target, output, config)
-            return _Prompted(label, target.index, None, history, output, summary)
+            return self._renamed(target, track, _Prompted(label, target.index, None, history),
+                                 config)
         if track is not None and is_bare(prompt):
             return self._take_back(target, track, features, config)
         place, memory = self._fork(target, newest_index, track, features)
         picture = target.frame if target.stands_in or place != target.index else None
         output = self._predictor.prompt(memory, place, features(), prompt, clear_previous)
-        summary = self._summary(target, output, config)
+        seen = self._seen(target, output, history, place, memory, config)
         given = GivenPrompt(place, prompt, clear_previous, picture)
-        return _Prompted(label, place, memory, history, output, summary, given)
+        return _Prompted(label, place, memory, history, output, seen, given)
+
+    def _renamed(
+        self, target: PromptTarget, track: Track, prompted: _Prompted, config: TrackingConfig
+    ) -> _Prompted:
+        output = None if track.memory is None else track.memory.output(target.index)
+        if track.memory is None or output is None:
+            return prompted
+        seen = self._seen(
+            target, output, prompted.history, target.index, track.memory, config)
+        return replace(prompted, output=output, seen=seen)
 
     def _take_back(
         self,
@@ -226,21 +240,31 @@ class Drafter:
     ) -> _Prompted:
         taking_back, output = self._taking_back.draft(
             track, target.frame, _place_held(target, track), features)
+        history, place, memory = taking_back.history, taking_back.place, taking_back.memory
         return _Prompted(
             track.shown.label,
-            taking_back.place,
-            taking_back.memory,
-            taking_back.history,
+            place,
+            memory,
+            history,
             output,
-            None if output is None else self._summary(target, output, config),
+            None if output is None else self._seen(target, output, history, place, memory, config),
             taking_back=taking_back,
         )
 
-    def _summary(
-        self, target: PromptTarget, output: MaskOutput, config: TrackingConfig
-    ) -> MaskSummary:
+    def _seen(
+        self,
+        target: PromptTarget,
+        output: MaskOutput,
+        history: VisibilityHistory,
+        place: int,
+        memory: Memory,
+        config: TrackingConfig,
+    ) -> tuple[MaskSummary, Visibility]:
+        """Return a mask in numbers, and the state of its object, which the history remembers."""
         # The number given to it means nothing without a label image.
-        return summaries_of(self._predictor, [output], [1], target.frame.source_hw, config)[0]
+        summary, = summaries_of(self._predictor, [output], [1], target.frame.source_hw, config)
+        sighting = Sighting(place, target.frame.stamp_ns, summary, memory.believes(place))
+        return summary, state_on(history, sighting, config.lost_after_s)
 
     def _features_of(self, target: PromptTarget, newest_index: int) -> FrameFeatures:
         if target.stands_in or target.index > newest_index:
@@ -269,7 +293,8 @@ class Drafter:
         is_behind = not is_tracked and min(memory.cond_indices, default=place) < place
         # When the turn of one that waits comes, the prompts there before it will have settled.
         if is_behind or (waits and place in memory.cond_indices):
-            self._predictor.track([TrackStep(memory, place, features())])
+            shots = self._cuts.shots(place)
+            self._predictor.track([TrackStep(memory, place, features(), shots)])
         return place, memory
 
     def _place(self, target: PromptTarget, track: Track, memory: Memory) -> int:
@@ -298,11 +323,16 @@ class Drafter:
         ids: Sequence[int],
         config: TrackingConfig,
     ) -> UInt16Array | None:
-        seen = [pair for pair in zip(prompted, ids, strict=True) if pair[0].output is not None]
+        shown = [
+            (each.output, object_id)
+            for each, object_id in zip(prompted, ids, strict=True)
+            if each.output is not None and each.seen is not None
+            and each.seen[1].state is ObjectState.VISIBLE
+        ]
         return summarised(
             self._predictor,
-            [each.output for each, _ in seen if each.output is not None],
-            [object_id for _, object_id in seen],
+            [output for output, _ in shown],
+            [object_id for _, object_id in shown],
             target.frame.source_hw,
             _LABEL_IMAGE,
             config,
@@ -319,20 +349,13 @@ def _place_held(target: PromptTarget, track: Track) -> int | None:
     return target.index if is_own else None
 
 
-def _object_draft(
-    prompted: _Prompted, object_id: int, stamp_ns: int, newest_index: int, lost_after_s: float
-) -> ObjectDraft:
+def _object_draft(prompted: _Prompted, object_id: int, newest_index: int) -> ObjectDraft:
     redone = prompted.taking_back is not None and prompted.taking_back.redoing.again > 0
     catching_up = redone or (prompted.memory is not None and prompted.place < newest_index)
-    if prompted.summary is None:
+    if prompted.seen is None:
         shown = nothing_shown(object_id, prompted.label, ObjectState.UNKNOWN, catching_up)
     else:
-        visibility = state_on(
-            prompted.history, prompted.place, stamp_ns, prompted.summary, lost_after_s
-        )
-        shown = shown_object(
-            object_id, prompted.label, prompted.summary, visibility, catching_up
-        )
+        shown = shown_object(object_id, prompted.label, *prompted.seen, catching_up)
     return ObjectDraft(
         prompted.place, prompted.memory, prompted.history, shown, prompted.given,
         prompted.taking_back

@@ -17,6 +17,7 @@ from sam2_tracker.core.protocols import (
     PredictorProtocol,
     TrackStep,
 )
+from sam2_tracker.core.tracking.cuts import Cuts
 from sam2_tracker.core.tracking.given_prompts import Redoing, taken_back
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.track import Track
@@ -51,6 +52,7 @@ class TakingBackDrafter:
     predictor: PredictorProtocol
     features: FeatureCache
     look_back: LookBack
+    cuts: Cuts
 
     def draft(
         self,
@@ -102,10 +104,11 @@ class TakingBackDrafter:
     ) -> MaskOutput:
         """Track an object on a frame whose prompts were forgotten; return what is seen there."""
         own = self.features.of_index(place)
-        output = self.predictor.track([TrackStep(memory, place, own)])[0]
+        shots = self.cuts.shots(place)
+        output = self.predictor.track([TrackStep(memory, place, own, shots)])[0]
         if track.pictures.get(place) != frame.stamp_ns:
             return output
-        return self.predictor.track([TrackStep(memory.fork(), place, features())])[0]
+        return self.predictor.track([TrackStep(memory.fork(), place, features(), shots)])[0]
 
     def _refuse_impossible(
         self, track: Track, frame: Frame, redoing: Redoing, memory: Memory

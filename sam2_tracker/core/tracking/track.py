@@ -12,7 +12,12 @@ from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.validation import known_objects
 from sam2_tracker.core.protocols import MaskSummary, Memory
 from sam2_tracker.core.tracking.given_prompts import GivenPrompt, pruned, Redoing
-from sam2_tracker.core.tracking.visibility import next_visibility, Visibility, VisibilityHistory
+from sam2_tracker.core.tracking.visibility import (
+    next_visibility,
+    Sighting,
+    Visibility,
+    VisibilityHistory,
+)
 from sam2_tracker.core.types import BoolArray, IdAllocator, ObjectState, TrackedObject
 
 
@@ -94,13 +99,14 @@ class Track:
         """Return the states that go with `newest_memory`."""
         return self.replay.base_history if self.replay is not None else self.history
 
-    def show(self, index: int, stamp_ns: int, summary: MaskSummary, lost_after_s: float) -> None:
+    def show(self, seen: Sighting, lost_after_s: float) -> None:
         """Take the result on the newest frame as what is shown."""
-        visibility = state_on(self.history, index, stamp_ns, summary, lost_after_s)
+        visibility = state_on(self.history, seen, lost_after_s)
         if self.replay is not None:
-            self.replay.base_history.record(index, visibility)
+            self.replay.base_history.record(seen.index, visibility)
         self.shown = shown_object(
-            self.id, self.shown.label, summary, visibility, catching_up=self.replay is not None
+            self.id, self.shown.label, seen.summary, visibility,
+            catching_up=self.replay is not None
         )
 
     def rename(self, label: str) -> None:
@@ -231,7 +237,10 @@ def shown_object(
     visibility: Visibility,
     catching_up: bool = False,
 ) -> TrackedObject:
-    """Return an object as it is on a frame with a result."""
+    """Return an object as it is on a frame with a result; one that is not visible has no mask."""
+    if visibility.state is not ObjectState.VISIBLE:
+        return TrackedObject(
+            object_id, label, visibility.state, summary.score, catching_up=catching_up)
     return TrackedObject(
         object_id,
         label,
@@ -252,13 +261,10 @@ def nothing_shown(
 
 
 def state_on(
-    history: VisibilityHistory,
-    index: int,
-    stamp_ns: int,
-    summary: MaskSummary,
-    lost_after_s: float,
+    history: VisibilityHistory, seen: Sighting, lost_after_s: float
 ) -> Visibility:
     """Return, and remember, an object's state on a frame."""
-    visibility = next_visibility(history.before(index), summary.visible, stamp_ns, lost_after_s)
-    history.record(index, visibility)
+    visibility = next_visibility(
+        history.before(seen.index), seen.visible, seen.stamp_ns, lost_after_s)
+    history.record(seen.index, visibility)
     return visibility

@@ -15,6 +15,7 @@ from sam2_tracker.core.prompts.validation import check_room, validate_prompts
 from sam2_tracker.core.protocols import Memory, PredictorProtocol, StageTimer, TrackStep, untimed
 from sam2_tracker.core.tracking.carry_over import carry_over, take_up_carried
 from sam2_tracker.core.tracking.catch_up import CatchUp
+from sam2_tracker.core.tracking.cuts import Cuts
 from sam2_tracker.core.tracking.drafting import Drafter, ObjectDraft, PromptDraft, PromptTarget
 from sam2_tracker.core.tracking.look_back import FeatureCache, LookBack
 from sam2_tracker.core.tracking.results import show, without_masks
@@ -32,6 +33,7 @@ class Tracker:
     :param ids: shared by all trackers of a process, so that no id is used twice
     :param stages: measures 'encode', 'track' and 'summarise'
     :param first_index: number of the first frame; above 0 to go on where another tracker was
+    :param cuts: the shots up to there
     :ivar sightings: the objects on past frames, for whoever wants them
     """
 
@@ -44,6 +46,7 @@ class Tracker:
         log: Log = silent,
         stages: StageTimer = untimed,
         first_index: int = 0,
+        cuts: Cuts | None = None,
     ) -> None:
         self._predictor = predictor
         self._config = config
@@ -52,10 +55,11 @@ class Tracker:
         self._roster = Roster(ids)
         self._look_back = LookBack(config.look_back_frames)
         self._features = FeatureCache(predictor, frames)
-        self._drafter = Drafter(predictor, self._features, self._look_back)
+        self._cuts = cuts or Cuts(frames)
+        self._drafter = Drafter(predictor, self._features, self._look_back, self._cuts)
         self.sightings = Sightings()
         self._catch_up = CatchUp(
-            predictor, self._features, frames, self._look_back, self.sightings, log)
+            predictor, self._features, frames, self._look_back, self.sightings, self._cuts, log)
         self._newest: Frame | None = None
         self._next_index = first_index
 
@@ -78,6 +82,11 @@ class Tracker:
     def config(self, config: TrackingConfig) -> None:
         self._config = config
         self._look_back.fixed_frames = config.look_back_frames
+
+    @property
+    def cuts(self) -> Cuts:
+        """Return the shots of the stream; with `cuts` off it is one."""
+        return self._cuts
 
     @property
     def state_bytes(self) -> int:
@@ -110,12 +119,16 @@ class Tracker:
         """
         if frame.index != self._next_index:
             raise ValueError(f'frame {frame.index} came where {self._next_index} was next')
+        if self._config.cuts:
+            with self._stages('cuts'):
+                self._cuts.look_at(frame.index, frame.image_rgb)
         if len(self._roster):
             self._track(frame, following)
         self._newest = frame
         self._next_index += 1
         self._look_back.add(frame.index, frame.stamp_ns)
         self._features.forget_before(self._look_back.oldest_index)
+        self._cuts.forget_before(self._look_back.oldest_index)
         for track in self._roster:
             if track.replay is None:
                 track.is_fresh = False
@@ -131,7 +144,9 @@ class Tracker:
         with self._stages('track'):
             take_up_carried(self._roster, frame, features, self._predictor)
             memories = [track.memory for track in self._roster if track.memory is not None]
-            self._predictor.track([TrackStep(each, frame.index, features) for each in memories])
+            shots = self._cuts.shots(frame.index)
+            self._predictor.track([
+                TrackStep(each, frame.index, features, shots) for each in memories])
         self._features.add(frame.index, features)
 
     def result(self, wanted: Wanted) -> TrackedFrame:
@@ -337,3 +352,4 @@ class Tracker:
         self._look_back.clear()
         self._features.clear()
         self.sightings.clear()
+        self._cuts.clear()

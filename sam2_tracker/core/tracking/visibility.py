@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sam2_tracker.core.log import Level, Log
+from sam2_tracker.core.protocols import MaskSummary
 from sam2_tracker.core.types import ObjectState, TrackedObject
 
 
@@ -21,6 +22,25 @@ class Visibility:
 
     state: ObjectState
     hidden_since_ns: int | None = None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """
+    What a frame shows of an object.
+
+    :param believed: what is seen is taken for the object
+    """
+
+    index: int
+    stamp_ns: int
+    summary: MaskSummary
+    believed: bool = True
+
+    @property
+    def visible(self) -> bool:
+        """Return whether the frame has a mask that is the object."""
+        return self.summary.visible and self.believed
 
 
 def next_visibility(

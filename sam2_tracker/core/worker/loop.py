@@ -61,6 +61,7 @@ class WorkerLoop:
     :ivar objects: as they were after the newest turn; may be read from any thread
     :ivar oldest_refinable_ns: stamp of the oldest frame that then took a refinement, None before
         the first frame
+    :ivar cuts: to other shots, found so far
     :ivar state_bytes: held on the device, at most a second ago
     :ivar fault: the newest unexpected error, '' once frames go through again
     :ivar death: what ended the thread, '' once frames go through again
@@ -79,6 +80,7 @@ class WorkerLoop:
         self.paused = False
         self.objects: tuple[TrackedObject, ...] = ()
         self.oldest_refinable_ns: int | None = None
+        self.cuts = 0
         self.state_bytes = 0
         self.fault = self.death = ''
         self._deaths = 0
@@ -178,6 +180,7 @@ class WorkerLoop:
                 self._turn()
                 self.objects = self._tracker.objects()
                 self.oldest_refinable_ns = self._tracker.oldest_refinable_ns
+                self.cuts = self._tracker.cuts.count
             except Exception as error:  # noqa: BLE001 - a stream outlives a frame that fails
                 self._report_fault(error)
 

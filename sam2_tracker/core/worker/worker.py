@@ -63,6 +63,7 @@ class WorkerReport:
     :param stall: says that results do not come although frames do, '' as long as that is no wonder
     :param graphs: what was recorded and replayed, None where nothing is
     :param detections: what became of a detector's messages, None where none are wanted
+    :param cuts: to other shots, found so far
     """
 
     statistics: StatisticsSnapshot
@@ -77,6 +78,7 @@ class WorkerReport:
     stall: str = ''
     graphs: GraphCounts | None = None
     detections: DetectionCounts | None = None
+    cuts: int = 0
 
 
 class Worker:
@@ -294,6 +296,7 @@ class Worker:
             self._loop.stall(statistics),
             self._predictor.graph_counts,
             self._detections.counts,
+            self._loop.cuts,
         )
 
     def _has_time(self) -> bool:

@@ -20,7 +20,13 @@ import numpy as np
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.protocols import MaskOutput, TrackStep
-from sam2_tracker.core.tracking.results import summaries_of, summarised, tracked_frame
+from sam2_tracker.core.tracking.results import (
+    hidden_ids,
+    shown_only,
+    summaries_of,
+    summarised,
+    tracked_frame,
+)
 from sam2_tracker.core.tracking.track import shown_object
 from sam2_tracker.core.tracking.visibility import next_visibility, Visibility
 from sam2_tracker.core.types import Frame, FrameHeader, ObjectState, TrackedFrame, Wanted
@@ -66,6 +72,7 @@ class BothWays:
         self._traces: dict[int, ForwardTrace] = {}
         self._labels: dict[int, str] = {}
         self._head = 0
+        self._shots: dict[int, int] = {}
 
     def track(self, frames: Iterable[TimedFrame], wanted: Wanted) -> Iterator[Result]:
         """
@@ -101,6 +108,7 @@ class BothWays:
 
         tracker, index = self._clip.tracker, timed.frame.index
         tracked, stored = tracker.result(_NUMBERS), []
+        self._shots[index] = tracker.cuts.shot(index)
         for item in tracked.objects:
             memory = tracker.memory(item.id)
             stored.append(
@@ -147,8 +155,9 @@ class BothWays:
 
         index, frame = mirrored_index(timed.frame.index), timed.frame
         features = self._predictor.encode(frame.image_rgb)
+        shots = self._shots[frame.index + 1], self._shots[frame.index]
         outputs = self._predictor.track(
-            [TrackStep(memory, index, features) for memory in memories.values()]
+            [TrackStep(memory, index, features, shots) for memory in memories.values()]
         )
         summaries = summaries_of(
             self._predictor, outputs, list(memories), frame.source_hw, self._config
@@ -156,8 +165,9 @@ class BothWays:
         stored = []
         for object_id, output, summary in zip(memories, outputs, summaries, strict=True):
             # Time runs back here, and so does the clock after which an object is lost.
+            visible = summary.visible and memories[object_id].believes(index)
             seen[object_id] = next_visibility(
-                seen.get(object_id), summary.visible, -frame.stamp_ns, self._config.lost_after_s
+                seen.get(object_id), visible, -frame.stamp_ns, self._config.lost_after_s
             )
             stored.append(
                 _StoredObject(
@@ -184,8 +194,10 @@ class BothWays:
             shown_object(each.object_id, each.label, summary, Visibility(each.state))
             for each, summary in zip(stored, masks.objects, strict=True)
         ]
-        by_id = dict(zip(ids, masks.masks, strict=True)) if masks.masks else {}
-        return tracked_frame(frame, objects, by_id, masks, wanted)
+        if hidden := hidden_ids(objects, ids, masks):
+            ids, masks = shown_only(
+                self._predictor, outputs, ids, hidden, frame.source_hw, wanted, self._config)
+        return tracked_frame(frame, objects, ids, masks, wanted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import FrameError, PromptError
 from sam2_tracker.core.log import Log
 from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.tracking.cuts import Cuts
 from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.tracking.visibility import Visibility
@@ -81,7 +82,7 @@ class Clip:
         self._ids_from_start: frozenset[int] = frozenset()
         self.tracker = self._new_tracker(0)
 
-    def _new_tracker(self, first_index: int) -> Tracker:
+    def _new_tracker(self, first_index: int, cuts: Cuts | None = None) -> Tracker:
         ids = IdAllocator()
         if self._detections is not None:
             # What is detected first must not take the ids of prompts that are still to come.
@@ -89,7 +90,7 @@ class Clip:
             for object_id in self._prompts.object_ids - known:
                 ids.claim(object_id)
         return Tracker(self._predictor, _NoFrames(), self._config, ids, self._log,
-                       first_index=first_index)
+                       first_index=first_index, cuts=cuts)
 
     def track(self, frames: Iterable[TimedFrame], wanted: Wanted) -> Iterator[Result]:
         """
@@ -172,6 +173,8 @@ class Clip:
 
     def pass_over(self, timed: TimedFrame) -> None:
         """Take in a frame that another run has tracked."""
+        if self._config.cuts:
+            self.tracker.cuts.look_at(timed.frame.index, timed.frame.image_rgb)
         self._prompts.due(timed.frame.stamp_ns, timed.next_stamp_ns)
 
     def restore(self, state: ClipState, source_hw: tuple[int, int]) -> None:
@@ -180,7 +183,7 @@ class Clip:
 
         :raises ModelError: if the state is damaged
         """
-        self.tracker = self._new_tracker(state.index + 1)
+        self.tracker = self._new_tracker(state.index + 1, self.tracker.cuts)
         for each in state.objects:
             memory = self._predictor.restored(source_hw, each.memory)
             self.tracker.adopt(memory, each.label, each.object_id, each.visibility)

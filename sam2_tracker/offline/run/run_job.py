@@ -189,4 +189,5 @@ def build_model(settings: Settings, log: Log = silent) -> Predictor:
 
     use_threads(settings.threads or core_count_for_two())
     tracking = settings.tracking
-    return build_tracking_predictor(settings.model, tracking.max_cond_frames, log, tracking.memory)
+    return build_tracking_predictor(settings.model, tracking.max_cond_frames, log,
+                                    tracking.memory, tracking.cuts, tracking.doubt)

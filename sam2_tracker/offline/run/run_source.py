@@ -76,6 +76,7 @@ class SourceReport:
     :param frames: in all outputs
     :param computed: those of them that an earlier, interrupted run had not done
     :param visible: frames on which each object was visible, by 'id label'
+    :param cuts: to other shots, 0 where none are looked for
     """
 
     name: str
@@ -83,6 +84,7 @@ class SourceReport:
     computed: int
     seconds: float
     visible: tuple[tuple[str, int], ...]
+    cuts: int = 0
 
     @property
     def fps(self) -> float:
@@ -172,8 +174,8 @@ def _process(
             failed = sinks.finish()
     if not failed:
         saved.clear()
-    seconds = time.monotonic() - begun_s
-    report = counts.report(job.name, saved.replayed_frames, seconds)
+    report = replace(counts.report(job.name, saved.replayed_frames, time.monotonic() - begun_s),
+                     cuts=clip.tracker.cuts.count)
     error = failed[0].error if failed else None
     return Outcome(job.name, report, error, learnt, failed, source.damage)
 

@@ -226,6 +226,7 @@ def _stream_figures(report: WorkerReport, buffered: BufferStatistics,
         'objects': str(report.objects),
         'objects catching up': str(report.catching_up),
         'prompts waiting': str(report.waiting_prompts),
+        'cuts': str(report.cuts),
         'paused': str(report.paused).lower(),
         **_counts('graphs', report.graphs),
         **_counts('detections', report.detections)}

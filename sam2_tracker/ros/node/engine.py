@@ -74,7 +74,7 @@ class Sam2Loader:
         _check_cancelled(cancelled)
         tracking = config.tracking
         predictor = build_tracking_predictor(config.model, tracking.max_cond_frames, self._log,
-                                             tracking.memory)
+                                             tracking.memory, tracking.cuts, tracking.doubt)
         _check_cancelled(cancelled)
         predictor.warm_up()
         return predictor

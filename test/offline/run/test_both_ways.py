@@ -40,10 +40,14 @@ def at(frame: int, object_id: int, prompt: Prompt) -> FilePrompt:
 
 
 def track_both_ways(
-    predictor: Any, folder: Path, spool: Path, prompts: Sequence[FilePrompt]
+    predictor: Any,
+    folder: Path,
+    spool: Path,
+    prompts: Sequence[FilePrompt],
+    config: TrackingConfig = CONFIG,
 ) -> list[Result]:
-    clip = Clip(predictor, ClipPrompts(prompts), (), CONFIG, silent)
-    ways = BothWays(clip, predictor, CONFIG, spool, lambda count: lambda: None)
+    clip = Clip(predictor, ClipPrompts(prompts), (), config, silent)
+    ways = BothWays(clip, predictor, config, spool, lambda count: lambda: None)
     frames = Timeline(folder, Clock.HEADER, silent).frames(FolderSource(folder).frames())
     return list(ways.track(frames, Wanted(label_image=True, masks=True)))
 
@@ -195,3 +199,26 @@ def test_the_pass_back_equals_stocks_whatever_the_stride_of_the_memories(
     expected = stock_both_ways(stock_model, short_clip, 1, prompts)
     for result in ways:
         assert np.array_equal(result.tracked.masks[0], expected[result.number] > 0)
+
+
+def test_going_back_over_a_cut_hides_an_object_as_going_on_does(
+    predictor: Any, tmp_path: Path
+) -> None:
+    from PIL import Image
+    from sam2_tracker.core.engine.memory.belief import BeliefRule
+    from sam2_tracker.core.engine.predictor import Predictor
+    from stock import disc_mask, write_clip
+
+    (tmp_path / 'clip').mkdir()
+    folder = write_clip(tmp_path / 'clip', 16)
+    for path in sorted(folder.iterdir())[:6] + sorted(folder.iterdir())[12:]:
+        tinted = np.asarray(Image.open(path)) * np.array([1, 0.3, 0.1])
+        Image.fromarray(tinted.astype(np.uint8)).save(path, quality=95)
+    own = Predictor(predictor.model, beliefs=BeliefRule(cuts=True))
+    results = track_both_ways(
+        own, folder, tmp_path / 'spool', [at(9, 1, disc_mask(0, 9))], replace(CONFIG, cuts=True))
+    shown = [[each.state is ObjectState.VISIBLE for each in result.tracked.objects]
+             for result in results]
+    assert shown == [[False]] * 6 + [[True]] * 6 + [[False]] * 4
+    for result, (visible,) in zip(results, shown, strict=True):
+        assert result.tracked.masks[0].any() == visible == result.tracked.label_image.any()

@@ -71,7 +71,7 @@ def test_the_name_is_the_nodes_full_name(shared):
     'frames lost', 'images refused', 'latency p50 ms', 'latency p95 ms', 'stage encode p50 ms',
     'stage track p95 ms', 'stage publish p50 ms', 'buffer frames', 'buffer waiting',
     'buffer disk MiB', 'oldest buffered stamp', 'oldest refinable stamp', 'device memory MiB',
-    'objects', 'objects catching up', 'paused',
+    'objects', 'objects catching up', 'cuts', 'paused',
     'graphs recorded', 'graphs replayed', 'graphs evicted', 'graphs eager'])
 def test_every_figure_of_the_contract_is_there(shared, key):
     _, figures = shared.wait_for_status(lambda *_: True) if not shared.mine() else (

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 import math
 from typing import Any, Protocol
@@ -27,11 +28,24 @@ class Seen:
     :param score_logit: the object score before the sigmoid
     :param iou: the IoU that the model predicts of its mask with the true one
     :param area: pixels of that mask, as the model gives it: side / 4 squared in all
+    :param box: its left, top, right and bottom pixels; means nothing without an area
     """
 
     score_logit: float
     iou: float
     area: int
+    box: tuple[float, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Return all of it as plain numbers, in this order."""
+        return self.score_logit, self.iou, self.area, *self.box
+
+    @classmethod
+    def of_numbers(cls, numbers: Iterable[float]) -> Seen:
+        """Return what `numbers` gave."""
+        score_logit, iou, area, *box = (float(each) for each in numbers)
+        return cls(score_logit, iou, int(area), tuple(box))
 
     @property
     def visible(self) -> bool:
@@ -60,7 +74,7 @@ class Lessons:
     """
     The results of a batch on their way to the host: numbers at once, masks only if asked for.
 
-    :param numbers: (B, 3) float32: score logit, predicted IoU, area
+    :param numbers: (B, 7) float32, as `numbers_of` gives them
     :param masks: (B, 1 + candidates, h, w) bool
     """
 
@@ -84,8 +98,7 @@ class Lessons:
         if self._seen is None:
             if self._copied is not None:
                 self._copied.synchronize()
-            self._seen = tuple(Seen(float(score), float(iou), int(area))
-                               for score, iou, area in self._numbers.numpy())
+            self._seen = tuple(map(Seen.of_numbers, self._numbers.numpy()))
         return self._seen[row]
 
     def masks(self, row: int) -> BoolArray:
@@ -104,6 +117,34 @@ class _OneOf:
 
     def masks(self) -> BoolArray:
         return self.lessons.masks(self.row)
+
+
+def numbers_of(score_logits: torch.Tensor, ious: torch.Tensor, mask: torch.Tensor
+               ) -> torch.Tensor:
+    """
+    Return results in numbers, (B, 7) float32: those of a `Seen`.
+
+    :param score_logits: (B, 1)
+    :param ious: (B, candidates), those predicted
+    :param mask: (B, 1, h, w) bool
+    """
+    columns, rows = (mask[:, 0].any(axis).to(torch.uint8) for axis in (1, 2))
+    sides = [places.argmax(1) for places in (columns, rows)]
+    sides += [places.shape[1] - 1 - places.flip(1).argmax(1) for places in (columns, rows)]
+    return torch.stack([score_logits[:, 0].float(), ious.amax(1).float(),
+                        mask.sum((1, 2, 3)).float(), *(side.float() for side in sides)], dim=1)
+
+
+def lesson_of(entry: Entry, ious: torch.Tensor | None) -> Lesson:
+    """
+    Return what the result of one object alone can teach.
+
+    :param ious: (1, candidates), those predicted
+    """
+    mask = entry['pred_masks'] > 0
+    scores = entry['object_score_logits']
+    found = torch.ones_like(scores) if ious is None else ious
+    return Lessons(numbers_of(scores, found, mask), mask).of(0)
 
 
 def without(entry: Entry, *names: str) -> Entry:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TYPE_CHECKING
 
 from sam2_tracker.core.engine.features import EncodedFrame
+from sam2_tracker.core.engine.memory.belief import BeliefRule, Beliefs
 from sam2_tracker.core.engine.memory.entry import Entry, Lesson
 from sam2_tracker.core.errors import FrameError, PromptError
-from sam2_tracker.core.protocols import MaskOutput, Memory
+from sam2_tracker.core.protocols import MaskOutput, Memory, ONE_SHOT
 from sam2_tracker.core.types import MAX_POINTS
 import torch
 
@@ -104,19 +105,22 @@ class ObjectMemory:
     :param policy: what is read of it, forgotten and learnt
     :param oldest_index: no earlier frame can be prompted or tracked exactly any more
     :param anchors: tracked frames that a policy remembers beside the prompted ones
+    :param beliefs: which results are taken for the object; all, if not given
     """
 
     def __init__(self, state: dict[str, Any], policy: MemoryPolicy, oldest_index: int = 0,
-                 anchors: Mapping[int, Entry] | None = None) -> None:
+                 anchors: Mapping[int, Entry] | None = None,
+                 beliefs: Beliefs | None = None) -> None:
         self.state = state
         self.policy = policy
         self.oldest_index = oldest_index
         self.anchors = dict(anchors or {})
-        self._lesson: tuple[int, Lesson] | None = None
+        self.beliefs = beliefs or Beliefs()
+        self._lesson: tuple[int, Lesson, tuple[int, int]] | None = None
 
     @classmethod
     def empty(cls, video_hw: tuple[int, int], device: torch.device, policy: MemoryPolicy,
-              constants: dict[str, Any]) -> ObjectMemory:
+              constants: dict[str, Any], rule: BeliefRule | None = None) -> ObjectMemory:
         """
         Return the memory of an object that has not been seen yet.
 
@@ -134,7 +138,7 @@ class ObjectMemory:
             'output_dict_per_obj': {0: _no_outputs()},
             'temp_output_dict_per_obj': {0: _no_outputs()},
         }
-        return cls(state, policy)
+        return cls(state, policy, beliefs=Beliefs(rule))
 
     @property
     def outputs(self) -> dict[str, dict[int, Entry]]:
@@ -182,7 +186,7 @@ class ObjectMemory:
     @property
     def last_index(self) -> int | None:
         """Return the newest frame with a result, None if there is none."""
-        seen = (*self.cond_indices, *self.tracked)
+        seen = (*self.cond_indices, *self.tracked, *self.beliefs.apart)
         return max((index for index in seen if index >= 0), default=None)
 
     @property
@@ -195,7 +199,7 @@ class ObjectMemory:
 
     def _held_tensors(self) -> Iterator[torch.Tensor]:
         for entry in (*self.cond.values(), *self.tracked.values(), *self.unsettled.values(),
-                      *self.anchors.values()):
+                      *self.anchors.values(), *self.beliefs.apart.values()):
             yield from _tensors({key: value for key, value in entry.items()
                                  if key != 'maskmem_pos_enc'})
         yield from _tensors(self.state['point_inputs_per_obj'])
@@ -205,7 +209,7 @@ class ObjectMemory:
 
     def output(self, frame_index: int) -> LowResMask | None:
         """Return the result on a frame, None if there is none or it is too old."""
-        for outputs in (self.unsettled, self.cond, self.tracked):
+        for outputs in (self.unsettled, self.cond, self.tracked, self.beliefs.apart):
             entry = outputs.get(frame_index)
             if entry is not None and entry['pred_masks'] is not None:
                 return LowResMask(entry['pred_masks'], entry['object_score_logits'])
@@ -226,25 +230,42 @@ class ObjectMemory:
             0: {key: {index: dict(entry) for index, entry in entries.items()}
                 for key, entries in temporary.items()}}
         state['cached_features'] = dict(self.state['cached_features'])
-        return ObjectMemory(state, self.policy, self.oldest_index, self.anchors)
+        return ObjectMemory(state, self.policy, self.oldest_index, self.anchors,
+                            self.beliefs.fork())
 
-    def remember(self, frame_index: int, entry: Entry, lesson: Lesson | None = None) -> None:
+    def remember(self, frame_index: int, entry: Entry, lesson: Lesson | None = None,
+                 shots: tuple[int, int] = ONE_SHOT) -> None:
         """
         Store the result on a tracked frame.
 
         :param lesson: what can be learnt from it
+        :param shots: of the frame before and of this one, by their numbers
         """
         self.anchors.pop(frame_index, None)
+        self.beliefs.forget(frame_index)
         self.tracked[frame_index] = entry
-        self._lesson = None if lesson is None else (frame_index, lesson)
+        self._lesson = None if lesson is None else (frame_index, lesson, shots)
 
     def take_in(self) -> None:
         """Learn from the newest result, if that has not been done; before anything is read."""
         if self._lesson is not None:
-            frame_index, lesson = self._lesson
-            if frame_index in self.tracked:
+            frame_index, lesson, shots = self._lesson
+            if frame_index in self.tracked and self.beliefs.judge(
+                    frame_index, lesson, shots, self.tracked):
                 self.policy.learn(self, frame_index, lesson)
             self._lesson = None
+
+    def believes(self, frame_index: int) -> bool:
+        """Return whether the result on a frame may be called the object."""
+        self.take_in()
+        return self.beliefs.after(frame_index).is_believed
+
+    def beliefs_to_go_on_with(self) -> Beliefs:
+        """Return what is believed of the object before frame 0 of another sequence."""
+        self.take_in()
+        newest = self.last_index
+        standings = {} if newest is None else {-1: self.beliefs.after(newest)}
+        return Beliefs(self.beliefs.rule, standings)
 
     def rewind(self, frame_index: int) -> None:
         """Forget what was tracked after a frame; prompts there stay."""
@@ -252,6 +273,7 @@ class ObjectMemory:
         for entries in (self.tracked, self.anchors):
             for index in [index for index in entries if index > frame_index]:
                 del entries[index]
+        self.beliefs.rewind(frame_index)
         kept = self.cond.keys() | self.unsettled.keys()
         for index in [index for index in self.frames_tracked
                       if index > frame_index and index not in kept]:
@@ -272,12 +294,18 @@ class ObjectMemory:
             self.remember(frame_index, other.tracked[frame_index])
             if frame_index in other.anchors:
                 self.anchors[frame_index] = other.anchors[frame_index]
-            self.frames_tracked[frame_index] = {'reverse': False}
+        elif frame_index in other.beliefs.apart:
+            self.forget_output(frame_index)
+        else:
+            return
+        self.beliefs.adopt(frame_index, other.beliefs)
+        self.frames_tracked[frame_index] = {'reverse': False}
 
     def forget_output(self, frame_index: int) -> None:
         """Forget the result on one frame, so that a prompt there is not hinted at by it."""
         self.tracked.pop(frame_index, None)
         self.anchors.pop(frame_index, None)
+        self.beliefs.apart.pop(frame_index, None)
 
     def forget_prompts(self, frame_index: int) -> None:
         """Forget the prompts on a frame and its result: it is as if no tracking had come to it."""
@@ -286,6 +314,7 @@ class ObjectMemory:
                     self.state['cached_features'])
         for held in by_frame:
             held.pop(frame_index, None)
+        self.beliefs.forget(frame_index)
 
     def hold_features(self, frame_index: int, features: EncodedFrame) -> None:
         """Let SAM 2 find a frame's features; dropped when its memory is encoded."""
@@ -318,6 +347,7 @@ class ObjectMemory:
         if self._lesson is not None and self._lesson[0] < oldest:
             self.take_in()
         self.policy.forget(self, oldest)
+        self.beliefs.prune(oldest)
         for name in ('point_inputs_per_obj', 'mask_inputs_per_obj', 'frames_tracked_per_obj'):
             by_frame = self.state[name][0]
             for index in [index for index in by_frame if index < oldest]:

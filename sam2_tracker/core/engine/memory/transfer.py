@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 import hashlib
 from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
+from sam2_tracker.core.engine.memory.belief import Standing
 from sam2_tracker.core.engine.memory.entry import Entry, READ_LATER, Seen
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 _BANK_FIELDS = ('maps', 'pointers', 'score_logits')
 _KINDS = ('cond', 'tracked', 'anchor')
-# What a policy learnt of a tracked frame, as a tensor of three numbers.
+# What is believed of the newest frames.
+_STANDING = 'standing'
+# What was seen of the object on a tracked frame, as a tensor of numbers.
 _SEEN = 'seen'
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 # Measured with nano: what it learns is below 45, and scores are no numbers any more from about
@@ -171,9 +174,14 @@ def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
                 if entry[field] is not None:
                     found[f'{kind}.{order}.{index}.{field}'] = entry[field].cpu().contiguous()
             if _SEEN in entry:
-                numbers = torch.tensor(astuple(entry[_SEEN]), dtype=torch.float64)
-                found[f'{kind}.{order}.{index}.{_SEEN}'] = numbers
+                found[f'{kind}.{order}.{index}.{_SEEN}'] = _plain(entry[_SEEN].numbers)
+    for order, (index, standing) in enumerate(own.beliefs.standings.items()):
+        found[f'{_STANDING}.{order}.{index}.{_SEEN}'] = _plain(standing.numbers)
     return found
+
+
+def _plain(numbers: Iterable[float]) -> torch.Tensor:
+    return torch.tensor(tuple(numbers), dtype=torch.float64)
 
 
 def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tensor) -> None:
@@ -186,7 +194,11 @@ def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tens
     :raises ModelError: if it is not such a state
     """
     try:
-        entries = _entries(state, memory.policy.learns)
+        standings = {name: tensor for name, tensor in state.items()
+                     if name.startswith(f'{_STANDING}.')}
+        entries = _entries({name: tensor for name, tensor in state.items()
+                            if name not in standings}, memory.policy.learns)
+        memory.beliefs.standings.update(_standings(standings))
     except (ValueError, KeyError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
     targets = memory.cond, memory.tracked, memory.anchors
@@ -208,7 +220,7 @@ def _entries(state: Mapping[str, Any], learns: bool) -> dict[str, dict[tuple[int
             raise ValueError(f'{name} is unknown')
         key = int(order), int(frame)
         entry = entries[kind].setdefault(key, dict.fromkeys((*READ_LATER, 'pred_masks')))
-        entry[field] = _seen_of(tensor) if field == _SEEN else tensor
+        entry[field] = Seen.of_numbers(tensor) if field == _SEEN else tensor
     cond, tracked, anchors = (list(entries[kind].values()) for kind in _KINDS)
     # Maps of tracked frames are forgotten before their pointers.
     found = [entry[field] for entry in (*cond, *anchors) for field in READ_LATER]
@@ -219,9 +231,10 @@ def _entries(state: Mapping[str, Any], learns: bool) -> dict[str, dict[tuple[int
     return entries
 
 
-def _seen_of(numbers: torch.Tensor) -> Seen:
-    score_logit, iou, area = (float(number) for number in numbers)
-    return Seen(score_logit, iou, int(area))
+def _standings(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[int, Standing]]:
+    for name, numbers in state.items():
+        _, _, frame, _ = name.split('.')
+        yield int(frame), Standing.of_numbers(numbers.tolist())
 
 
 def _on(device: torch.device, entry: Entry) -> Entry:
