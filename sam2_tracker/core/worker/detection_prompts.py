@@ -67,6 +67,7 @@ class DetectionPrompts:
         self._objects = DetectedObjects(config, self.refusals)
         self._lock = threading.Lock()
         self._waiting: list[DetectionArray] = []
+        self._has_new = False
         self._used = 0
         if config.use:
             tracker.sightings.want()
@@ -87,14 +88,19 @@ class DetectionPrompts:
     def config(self, config: DetectionsConfig) -> None:
         self._objects.config = config
 
-    def put(self, array: DetectionArray) -> None:
-        """Take an array in; where too many wait the oldest is dropped and counted."""
+    def put(self, array: DetectionArray) -> bool:
+        """
+        Take an array in; where too many wait the oldest is dropped and counted.
+
+        :returns: whether `settle` has to be called: no call that is still to come was asked for
+        """
         if array.stamp_ns <= 0:
             self.refusals.add(
                 'no stamp', 'a message has stamp 0: the stamp of the image that the detector saw '
                 'is expected')
-            return
+            return False
         with self._lock:
+            is_first, self._has_new = not self._has_new, True
             self._waiting.append(array)
             self._waiting.sort(key=lambda each: each.stamp_ns)
             dropped = self._waiting[:-MAX_WAITING]
@@ -103,11 +109,12 @@ class DetectionPrompts:
             self.refusals.add(
                 'waiting', f'{MAX_WAITING} messages wait already for their frames, or for objects '
                 'that catch up: the oldest is dropped', len(dropped))
+        return is_first
 
     def settle(self) -> None:
         """Look at every array whose turn has come."""
         with self._lock:
-            waiting = list(self._waiting)
+            waiting, self._has_new = list(self._waiting), False
         for array in waiting:
             # A replay tells where objects were; what it begins is over before the next array.
             if self._tracker.catching_up:

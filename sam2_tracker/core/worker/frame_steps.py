@@ -130,6 +130,10 @@ class FrameSteps:
                     f'{due.source.where}: applied to object {draft.result.objects[0].id}',
                 )
 
+    def caught_up(self) -> None:
+        """Take in that no object is behind any more: detections waited for that."""
+        self._detections.settle()
+
     def hand_over_newest(self) -> None:
         """Hand over the newest frame's result as it is now; nothing before the first frame."""
         if self._tracker.newest is None:

@@ -218,6 +218,7 @@ class WorkerLoop:
         self._doing = self._replay_turn
         if not self._tracker.catch_up():
             self._replays_due = 0
+            self._steps.caught_up()
         self._statistics.progressed()
         self._replay_turn.backoff.succeeded()
 

@@ -118,7 +118,6 @@ class Worker:
         )
         self._detections = DetectionPrompts(
             self._tracker, buffer, self._prompts, config.detections, log)
-        self._settling: Ticket[None] | None = None
         live = prompts.for_source().prompts if prompts is not None else ()
         self._steps = FrameSteps(
             self._tracker, buffer, self._pinned, self._prompts, self._detections,
@@ -189,10 +188,9 @@ class Worker:
         :param frame_id: of the picture, or ''
         """
         usable = sifted(detections, self._detections.config, self._detections.refusals)
-        self._detections.put(DetectionArray(stamp_ns, frame_id, usable))
-        # One turn is enough for all that has come until then.
-        if self._settling is None or self._settling.done():
-            self._settling = self.call(self._settle)
+        # One turn is enough for all that has come until it begins.
+        if self._detections.put(DetectionArray(stamp_ns, frame_id, usable)):
+            self.call(self._settle)
 
     def _settle(self, _: Tracker) -> None:
         if not self._loop.paused:

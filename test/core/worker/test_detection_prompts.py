@@ -241,6 +241,25 @@ def test_an_object_that_somebody_prompts_again_is_no_longer_the_detectors(tmp_pa
             ('rex', ObjectState.LOST)]
 
 
+def test_what_comes_while_others_are_looked_at_needs_no_further_frame(rig):
+    rig.play(8)
+    rig.predictor.gate.clear()
+    rig.predictor.entered.clear()
+    answer_later = rig.prompt(Prompt(box_xyxy=np.array(CAT, np.float32)), stamp_s=100.0)
+    assert rig.predictor.entered.wait(10)
+    rig.detect(6, DOG)
+    rig.detect(7, DOG)
+    rig.predictor.gate.set()
+    answer(answer_later)
+    rig.wait_for_line('new object 2 ')
+    for number in range(100):
+        rig.detect(number % 8, DOG)
+    answer(rig.worker.call(lambda _: None))
+    rig.wait_until_caught_up()
+    answer(rig.worker.call(lambda _: None))
+    assert rig.counts().waiting == 0
+
+
 def test_after_a_reset_things_are_confirmed_anew(rig):
     rig.play(6)
     rig.detect(0, DOG)
