@@ -19,6 +19,7 @@ from sam2_tracker.ros.stop_request import StopRequest
 
 if __name__ == '__main__':
     stop = StopRequest()
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
     from node_rig import FakeLoader, GatedPredictor
     from sam2_tracker.ros.node.tracker_process import run
 

@@ -277,7 +277,7 @@ def test_the_reliability_offered_can_be_chosen(start, receiver, folder):
     ('parameters', 'code', 'sentence'),
     [
         ({}, 2, "parameter 'path' is '': a video file, a folder or a number is expected"),
-        ({'path': '~nobody/a.mp4'}, 1, '~nobody/a.mp4 cannot be read: Could not determine'),
+        ({'path': '~no-one/a.mp4'}, 1, '~no-one/a.mp4 cannot be read: Could not determine'),
         ({'path': 'gone.mp4'}, 1, "'gone.mp4' is not there: give a video file, a folder of JPEGs"),
         ({'path': '.', 'rate': -1}, 2, "parameter 'rate' is -1.0: a double from 0.0 to 1000.0"),
         ({'path': 'test', 'first_frame': 5, 'last_frame': 2}, 1, 'test has no pictures'),
