@@ -37,12 +37,6 @@ from sam2_tracker.offline.sources.image_decoding import (
 )
 from sam2_tracker.offline.sources.source import SourceFrame
 
-# As rosbags has it.
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
     from rosbags.interfaces.typing import RPath
