@@ -37,6 +37,9 @@ _NULL = re.compile(r'~|null|Null|NULL|')
 _SWITCH = re.compile(r'true|True|TRUE|false|False|FALSE')
 _WHOLE = re.compile(r'[-+]?[0-9]+')
 _NUMBER = re.compile(r'[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?')
+# JSON writes a character beyond 16 bits as two escapes; a backslash that is escaped begins none.
+_PAIR = re.compile(
+    r'\\\\|\\u(?P<high>d[89ab][0-9a-f]{2})\\u(?P<low>d[c-f][0-9a-f]{2})', re.IGNORECASE)
 _NO_NUMBER = re.compile(r'([-+]?)\.(inf|Inf|INF)|\.(nan|NaN|NAN)')
 
 
@@ -63,6 +66,8 @@ def load_yaml(path: Path, text_keys: Collection[str] = ()) -> Any:
         text = read_whole(path, MOST_BYTES).decode('utf-8')
     except (OSError, UnicodeDecodeError) as error:
         raise PromptError(f'{path}: cannot be read: {error}') from error
+    if text.lstrip()[:1] in ('{', '['):
+        text = _PAIR.sub(_character, text)
     reader = _Reader(path, text_keys)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -73,6 +78,13 @@ def load_yaml(path: Path, text_keys: Collection[str] = ()) -> Any:
         # PyYAML itself, of an escape that is no character or a version that is no number.
         raise PromptError(f'{path}: is not YAML: {error}') from error
     return reader.content
+
+
+def _character(found: re.Match[str]) -> str:
+    """Return what two escapes of JSON stand for, which YAML does not put together."""
+    if found['high'] is None:
+        return found[0]
+    return bytes.fromhex(found['high'] + found['low']).decode('utf-16-be')
 
 
 class _Mapping:

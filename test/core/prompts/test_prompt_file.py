@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from fakes import frame
@@ -75,6 +76,12 @@ prompts:
 def test_points_without_labels_are_positive(load):
     prompt = load('prompts:\n  - {frame: 0, points: [[1, 2], [3, 4]]}').prompts[0].prompt
     assert prompt.point_labels.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize('label', ['cup \U0001f964', '\U0010ffff', r'\ud83e\udd64', 'é \\ "'])
+def test_json_is_understood_as_every_writer_writes_it(load, label):
+    entries = {'prompts': [{'frame': 0, 'label': label, 'box': [1, 2, 3, 4]}]}
+    assert load(json.dumps(entries)).prompts[0].prompt.label == label
 
 
 def test_an_indexed_mask_counts_by_index(load, tmp_path):
