@@ -19,7 +19,14 @@ from demo.fetch_clip import VIDEO
 from demo.outputs import annotated_pictures, mean_hand_box_iou, report, write_sheet, write_video
 from demo.processes import DemoError
 from demo.recording import save
-from demo.scene import FIRST_FRAME, FRAME_COUNT, LAST_FRAME, STEPS, VIDEO_RATE_HZ
+from demo.scene import (
+    FIRST_FRAME,
+    FRAME_COUNT,
+    LAST_FRAME,
+    MASK_RULES,
+    STEPS,
+    VIDEO_RATE_HZ,
+)
 from demo.session import make_empty, Outcome, record, Show
 
 
@@ -32,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise DemoError(f'{VIDEO} is missing; run: python -m demo.fetch_clip')
         make_empty(options.output)
         print(f'starting tracker with model {options.model}, and video_source')
-        _write(
-            options.output, record(options.output, Show(options.model, source, FRAME_COUNT, STEPS))
-        )
+        show = Show(options.model, source, FRAME_COUNT, STEPS, mask_rules=MASK_RULES)
+        _write(options.output, record(options.output, show))
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1

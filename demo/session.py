@@ -15,8 +15,8 @@ import shutil
 from demo.operator_node import Operator, spinning
 from demo.processes import DemoError, RosProcess
 from demo.recording import Recording
-from demo.scene import MASK_RULES, Step
-from sam2_tracker.core.types import Prompt
+from demo.scene import Step
+from sam2_tracker.core.types import MaskRules, PLAIN_MASKS, Prompt
 from tools.transport import profile_variables
 from tqdm import tqdm
 
@@ -27,8 +27,6 @@ TRACKER_PARAMETERS = {
     'device': 'cpu',
     'precision': 'float32',
     'buffer.max_frames': 10_000,
-    'tracking.fill_hole_area': MASK_RULES.fill_hole_area,
-    'tracking.min_island_area': MASK_RULES.min_island_area,
 }
 SOURCE_PARAMETERS = {'hold_first': True, 'wait_for_subscriber': True}
 
@@ -42,6 +40,7 @@ class Show:
     :param source: parameters of video_source
     :param frame_count: frames that will come
     :param steps: in the order of the stream; the first is made while the first frame is held
+    :param mask_rules: holes that are filled, and parts that are dropped, in what is published
     """
 
     model: str
@@ -49,6 +48,7 @@ class Show:
     frame_count: int
     steps: tuple[Step, ...]
     image_transport: str = 'raw'
+    mask_rules: MaskRules = PLAIN_MASKS
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,8 @@ def record(output: Path, show: Show) -> Outcome:
         **TRACKER_PARAMETERS,
         'model': show.model,
         'image_transport': show.image_transport,
+        'tracking.fill_hole_area': show.mask_rules.fill_hole_area,
+        'tracking.min_island_area': show.mask_rules.min_island_area,
     }
     with (
         tqdm(total=show.frame_count, unit='frame', desc='tracking', disable=None) as bar,

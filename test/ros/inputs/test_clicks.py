@@ -135,13 +135,13 @@ def test_a_click_on_the_annotated_picture_belongs_to_it_and_not_to_a_newer_one(s
     newer_ns = rig.send()
     assert rig.predictor.arrived.wait(60)
     viewer.click(x=40.0)
-    # It has come when a later message has: both are taken in by the same executor.
-    wait_until(lambda: rig.node._system._input.newest().stamp_ns == newer_ns)
+    tracker = rig.node._system.worker()
+    wait_until(lambda: tracker._loop.requests._unanswered, what='the click')
+    assert rig.node._system._input.newest().stamp_ns == newer_ns
     rig.predictor.gate.set()
     rig.wait_for_line('mouse click: new object 2', Log.INFO)
     wait_until(lambda: all(not each.catching_up
                            for each in rig.call(ListObjects, 'list_objects').objects))
-    tracker = rig.node._system.worker()
     given = tracker.call(lambda own: [each.place for each in own._roster.by_id[2].given])
     assert given.wait(60)
     assert given.result() == [rig.sent - 2] and shown_ns == rig.stamp_ns(rig.sent - 2)
