@@ -52,6 +52,10 @@ class StillMemory:
         """Take over a frame's result."""
         self.last_index = frame_index
 
+    def believes(self, frame_index: int) -> bool:
+        """Believe every result."""
+        return True
+
     def output(self, frame_index: int) -> StillOutput:
         """Return the same result for every frame."""
         return StillOutput()
