@@ -105,7 +105,8 @@ def test_an_interrupted_demo_ends_its_processes(needs_ros, tmp_path):
     log = tmp_path / 'out' / 'logs' / 'video_source.log'
     deadline = time.monotonic() + 120
     while not (log.is_file() and 'waiting for a subscriber' in log.read_text()):
-        assert time.monotonic() < deadline and demo.poll() is None
+        assert time.monotonic() < deadline
+        assert demo.poll() is None, demo.communicate()[0]
         time.sleep(0.1)
     demo.send_signal(signal.SIGINT)
     output, _ = demo.communicate(timeout=60)
