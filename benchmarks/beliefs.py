@@ -10,20 +10,16 @@ sequences have the truth that a doubt is held against.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from benchmarks.davis import region_overlap
-from benchmarks.machine import ROOT
 from benchmarks.results import markdown
 from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Mask
 from benchmarks.tracking import read_rgb
-import cv2
+from demo.fetch_clip import VIDEO
 import numpy as np
 from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
@@ -33,12 +29,12 @@ from sam2_tracker.core.types import (
     IdAllocator,
     ObjectState,
     Prompt,
-    UInt8Array,
     Wanted,
 )
 from sam2_tracker.models.loader import build_tracking_predictor
+from sam2_tracker.offline.run.clip import NoFrames
+from sam2_tracker.offline.sources.video import VideoSource
 
-MONTAGE = ROOT / '.cache' / 'bikes.mp4'
 #: The frames on which shots begin, but for the first.
 CUTS = (30, 76, 137, 187, 242)
 #: What was boxed on which frame: left, top, right, bottom.
@@ -53,26 +49,6 @@ BOXED = (
 # A mask that overlaps with the truth by less is on something else; by more it is the object.
 WRONG, RIGHT = 0.1, 0.5
 _NUMBERS = Wanted(label_image=False, masks=False)
-
-
-class _NoFrames:
-    """Stands for past frames: nothing goes back to them here."""
-
-    def image(self, index: int) -> UInt8Array:
-        raise FrameError(f'frame {index} is past')
-
-    def stamp_ns(self, index: int) -> int:
-        raise FrameError(f'frame {index} is past')
-
-    def keep_from(self, index: int | None) -> None:
-        """Do nothing."""
-
-
-def video_frames(path: Path) -> Iterator[UInt8Array]:
-    """Yield a video's pictures, (H, W, 3) RGB."""
-    video = cv2.VideoCapture(str(path))
-    while (read := video.read())[0]:
-        yield np.ascontiguousarray(read[1][:, :, ::-1])
 
 
 @dataclass
@@ -98,9 +74,10 @@ def follow_montage(memory: str, cuts: bool, names: frozenset[str]) -> Followed:
     """
     predictor = build_tracking_predictor(ModelConfig(), memory=memory, cuts=cuts)
     config = TrackingConfig(memory=memory, cuts=cuts, look_back_frames=1)
-    tracker = Tracker(predictor, _NoFrames(), config, IdAllocator())
+    tracker = Tracker(predictor, NoFrames(), config, IdAllocator())
     found, ids = Followed(), {}
-    for index, rgb in enumerate(video_frames(MONTAGE)):
+    for index, shown in enumerate(VideoSource(VIDEO).frames()):
+        rgb = shown.image_rgb
         frame = Frame(index, index * 40_000_000, FrameHeader(0, ''), rgb, rgb.shape[:2])
         tracker.advance(frame)
         before, shot = tracker.cuts.shots(index)

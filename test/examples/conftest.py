@@ -9,6 +9,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from message_overlay import overlay_environment
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,11 +28,6 @@ def graph(needs_ros: None, request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture(scope='session')
 def environment(needs_ros: None) -> dict[str, str]:
     """Give a process's environment with messages that need not be installed."""
-    sys.path.append(str(ROOT / 'test' / 'interfaces'))
-    from overlay import overlay_environment
-
-    # There the folders of the messages look like packages.
-    sys.path.pop()
     return overlay_environment()
 
 

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from benchmarks.beliefs import CUTS, follow_montage, MONTAGE
+from benchmarks.beliefs import CUTS, follow_montage
+from demo.fetch_clip import VIDEO
 import pytest
 
 # Those that without `cuts` live on in the next shot.
 NAMES = frozenset({'roof', 'black car', 'van', 'small car', 'bag'})
 
 
-@pytest.mark.skipif(not MONTAGE.exists(), reason=f'no {MONTAGE}: python -m demo.fetch_clip')
+@pytest.mark.skipif(not VIDEO.exists(), reason=f'no {VIDEO}: python -m demo.fetch_clip')
 def test_no_object_of_one_shot_is_visible_in_the_next() -> None:
     found = follow_montage('stock', cuts=True, names=NAMES)
     assert found.cuts == list(CUTS)

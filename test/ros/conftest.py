@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from message_overlay import overlay_environment
 import pytest
 from ros_lock import _one_run_at_a_time  # noqa: F401
 from ros_modules import pytest_pycollect_makemodule  # noqa: F401
@@ -27,6 +28,12 @@ def graph(request: pytest.FixtureRequest) -> Iterator[Any]:
 
     with graph_in(request.module.DOMAIN_ID) as joined:
         yield joined
+
+
+@pytest.fixture(scope='session')
+def environment() -> dict[str, str]:
+    """Give a process's environment with messages that need not be installed."""
+    return overlay_environment()
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ class Clip:
             known = {each.object_id for each in self._memories}
             for object_id in self._prompts.object_ids - known:
                 ids.claim(object_id)
-        return Tracker(self._predictor, _NoFrames(), self._config, ids, self._log,
+        return Tracker(self._predictor, NoFrames(), self._config, ids, self._log,
                        first_index=first_index, cuts=cuts)
 
     def track(self, frames: Iterable[TimedFrame], wanted: Wanted) -> Iterator[Result]:
@@ -212,7 +212,7 @@ def result_of(timed: TimedFrame, tracked: TrackedFrame) -> Result:
     )
 
 
-class _NoFrames:
+class NoFrames:
     """Stands for past frames: prompts come with their frames here, so none is asked for."""
 
     def image(self, index: int) -> UInt8Array:

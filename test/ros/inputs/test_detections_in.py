@@ -116,16 +116,6 @@ class Scene:
 
 
 @pytest.fixture(scope='module')
-def environment() -> dict[str, str]:
-    sys.path.append(str(FOLDER.parent / 'interfaces'))
-    from overlay import overlay_environment
-
-    # There the folders of the messages look like packages.
-    sys.path.pop()
-    return overlay_environment()
-
-
-@pytest.fixture(scope='module')
 def shared(graph, environment, tmp_path_factory) -> Iterator[Scene]:
     scene = Scene(graph, environment, tmp_path_factory.mktemp('detected'))
     yield scene

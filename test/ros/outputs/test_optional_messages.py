@@ -100,14 +100,6 @@ class Scene:
 
 
 @pytest.fixture(scope='module')
-def environment() -> dict[str, str]:
-    sys.path.append(str(FOLDER.parent / 'interfaces'))
-    from overlay import overlay_environment
-
-    return overlay_environment()
-
-
-@pytest.fixture(scope='module')
 def scene(graph, environment, tmp_path_factory) -> Iterator[Scene]:
     scene = Scene(graph, environment, tmp_path_factory.mktemp('optional'))
     yield scene

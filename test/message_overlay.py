@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent / 'interfaces'
 PACKAGES = ('foxglove_msgs', 'vision_msgs')
 # Ignored by git, and removed with everything else that is built.
 BUILT = FOLDER.parents[1] / 'build' / 'test_interfaces'
