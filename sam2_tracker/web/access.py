@@ -42,11 +42,6 @@ class Gate:
         named = {name.strip().lower() for name in config.names.split(',') if name.strip()}
         self._names = LOCAL_NAMES | own | named | {config.host.lower()}
 
-    @property
-    def asks_for_token(self) -> bool:
-        """Tell whether a token has to be shown."""
-        return bool(self._token)
-
     def refusal(self, headers: Mapping[str, str], *, needs_origin: bool) -> str:
         """
         Check for whom a request is and where it comes from.
