@@ -4,6 +4,9 @@
 """
 The thread that owns the model: requests first, then frames, then what has to catch up.
 
+What a request made to catch up is replayed before the next frame if that takes a few steps only:
+a frame that comes before would be tracked without the object that somebody has just pointed at.
+
 An unexpected error ends a turn and never the thread; what failed is tried again after a pause.
 """
 
@@ -25,7 +28,8 @@ from sam2_tracker.core.worker.frame_steps import FrameSteps
 from sam2_tracker.core.worker.requests import RequestQueue
 from sam2_tracker.core.worker.statistics import Statistics, StatisticsSnapshot
 
-# Frames replayed per live frame for each object that catches up: D frames take D / 3 live ones.
+# Frames replayed per live frame for each object that catches up: D frames take D / 3 live ones. As
+# many are replayed between a request and the next frame, once between two frames.
 REPLAYS_PER_FRAME = 4
 # How long requests may keep a frame waiting, or as long as a frame takes if that is longer: so no
 # request takes twice as long for it. One step of a request is never cut short.
@@ -95,6 +99,7 @@ class WorkerLoop:
         self._replay_turn = _Turn('a replay', Backoff())
         self._request_turn = self._doing = _Turn('a request', Backoff())
         self._replays_due = self._empty_turns = 0
+        self._may_replay_first = True
         self._requests_took_s = self._frame_took_s = 0.0
         self._weighed_at_s = -math.inf
         self._woken = threading.Event()
@@ -189,6 +194,9 @@ class WorkerLoop:
         may_track = not self.paused and wait_s == 0
         if self._requests_took_s >= max(REQUESTS_TURN_S, self._frame_took_s):
             self._requests_took_s = 0.0
+            if may_track and self._replays_due > 0 and self._replay_wait_s() == 0:
+                self._replay()
+                return
             if may_track and self._process_next(at_once=True):
                 return
         if self._run_request():
@@ -209,6 +217,8 @@ class WorkerLoop:
             self._requests_took_s += time.monotonic() - begun_s
         if has_run:
             self._statistics.progressed()
+            if self._may_replay_first and self._replay_wait_s() == 0:
+                self._may_replay_first, self._replays_due = False, REPLAYS_PER_FRAME
         return has_run
 
     def _replay(self) -> None:
@@ -251,7 +261,7 @@ class WorkerLoop:
         self._frame_turn.backoff.succeeded()
         self.fault = self.death = ''
         self._deaths = 0
-        self._replays_due = REPLAYS_PER_FRAME
+        self._replays_due, self._may_replay_first = REPLAYS_PER_FRAME, True
         self._weigh()
         return True
 

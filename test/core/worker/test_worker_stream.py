@@ -13,7 +13,7 @@ from sam2_tracker.core.config import FramePolicy
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.core.types import IdAllocator, ObjectState
-from sam2_tracker.core.worker import worker
+from sam2_tracker.core.worker import loop, worker
 from worker_rig import answer, PATIENCE_S, running, WorkerRig
 
 
@@ -162,6 +162,39 @@ def test_replays_and_a_backlog_of_live_frames_take_turns(rig):
     behind = [each.objects[0].catching_up for each in rig.results[13:]]
     # 12 frames behind, four replayed for each live one: four frames later it has caught up.
     assert behind == [True] * 3 + [False] * 14 or behind == [True] * 4 + [False] * 13
+
+
+@pytest.mark.parametrize('prompt_s', [0.0, 2 * loop.REQUESTS_TURN_S])
+def test_the_first_frame_after_a_prompt_on_a_recent_one_has_its_object(rig, prompt_s):
+    rig.play(5)
+    prompt = rig.predictor.prompt
+
+    def prompt_while_a_frame_comes(*arguments):
+        rig.send(5)
+        time.sleep(prompt_s)
+        return prompt(*arguments)
+
+    rig.predictor.prompt = prompt_while_a_frame_comes
+    answer(rig.prompt(click(), stamp_s=100.1))
+    rig.wait_until(lambda: len(rig.results) == 6)
+    assert [each.catching_up for each in rig.results[5].objects] == [False]
+
+
+def test_prompts_without_end_that_have_to_catch_up_do_not_hold_frames_up(rig, monkeypatch):
+    monkeypatch.setattr(loop, 'REQUESTS_TURN_S', 0.0)
+    rig.play(5)
+    object_id = answer(rig.prompt(click(), stamp_s=100.1)).objects[0].id
+    rig.predictor.gate.clear()
+    rig.predictor.entered.clear()
+    rig.send(5)
+    assert rig.predictor.entered.wait(PATIENCE_S)
+    tickets = [rig.prompt(click(object_id), stamp_s=100.2) for _ in range(200)]
+    rig.send(6)
+    answered_before = []
+    tickets[50].add_done_callback(lambda _: answered_before.append(len(rig.results)))
+    rig.predictor.gate.set()
+    answer(tickets[50])
+    assert answered_before == [7]
 
 
 def test_only_what_is_wanted_is_computed(tmp_path):
