@@ -34,7 +34,7 @@ test: setup  ## run every test that this machine can run; ROS=jazzy: those of RO
 	-@$(IN_WORKSPACE) python -m demo.fetch_clip
 	@WORKSPACE=$(WORKSPACE) tools/run_tests
 
-lint: setup  ## ruff, flake8 as ament_flake8 runs it, and mypy
+lint: setup  ## ruff, flake8 as ament_flake8 runs it, mypy, hadolint
 	@$(IN_WORKSPACE) tools/run_lint
 
 docs: setup  ## write config/tracker.yaml and README's table of parameters from the settings
