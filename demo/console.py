@@ -22,7 +22,7 @@ import time
 
 from demo.fetch_clip import VIDEO
 from demo.processes import DemoError, RosProcess
-from demo.scene import FIRST_FRAME, LAST_FRAME
+from demo.scene import FIRST_FRAME, LAST_FRAME, MASK_RULES
 from demo.session import own_network
 
 RATE_HZ = 15.0
@@ -32,6 +32,8 @@ FRAMES = round(LOOK_BACK_S * RATE_HZ)
 TRACKER_PARAMETERS = {
     'buffer.max_frames': FRAMES,
     'tracking.look_back_frames': FRAMES,
+    'tracking.fill_hole_area': MASK_RULES.fill_hole_area,
+    'tracking.min_island_area': MASK_RULES.min_island_area,
     'prompt.stamp_tolerance_s': 0.0,
 }
 # One shot, in which the camera stands: a bag and a bollard stay where they are.
