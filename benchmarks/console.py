@@ -37,8 +37,8 @@ import cv2
 from demo.console import served
 from demo.fetch_clip import VIDEO
 from demo.scene import LAST_FRAME
-from demo.session import own_network
 from sam2_tracker.offline.sources.video import VideoSource
+from tools.transport import own_network
 
 HW = (480, 640)
 FRAMES = 27

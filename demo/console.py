@@ -23,7 +23,7 @@ import time
 from demo.fetch_clip import VIDEO
 from demo.processes import DemoError, RosProcess
 from demo.scene import FIRST_FRAME, LAST_FRAME, MASK_RULES
-from demo.session import own_network
+from tools.transport import own_network
 
 RATE_HZ = 15.0
 # How long a frozen picture takes prompts: 20 s and some more, all of it held in memory.

@@ -17,7 +17,7 @@ from demo.processes import DemoError, RosProcess
 from demo.recording import Recording
 from demo.scene import Step
 from sam2_tracker.core.types import MaskRules, PLAIN_MASKS, Prompt
-from tools.transport import profile_variables
+from tools.transport import own_network
 from tqdm import tqdm
 
 # The same everywhere, for results that are the same everywhere.
@@ -112,16 +112,6 @@ def make_empty(output: Path) -> None:
             raise DemoError(f'{output} has other files in it; name another folder with --output')
         shutil.rmtree(output)
     output.mkdir(parents=True, exist_ok=True)
-
-
-def own_network() -> dict[str, str]:
-    """Return settings that keep away from robots, and from another demo on this machine."""
-    # Above 101 a domain's ports are those that other programs are given at random.
-    return {
-        'ROS_DOMAIN_ID': str(20 + os.getpid() % 80),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        **profile_variables(),
-    }
 
 
 def _play(operator: Operator, tracker: RosProcess, output: Path, show: Show) -> None:

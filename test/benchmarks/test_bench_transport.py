@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import socket
 from xml.etree import ElementTree
 
 from benchmarks import transport
@@ -13,7 +14,7 @@ from benchmarks.transport import Measured, Network, Setting
 from benchmarks.transport_cells import Cell, CELLS
 import pytest
 from ros_lock import _one_run_at_a_time  # noqa: F401
-from tools.transport import PROFILE, profile_variables
+from tools.transport import DOMAINS, own_network, PROFILE, profile_variables
 
 DOMAIN_ID = 84
 CELL = Cell('reliable', 640, 480, 30)
@@ -59,6 +60,15 @@ def test_the_profile_is_named_as_the_installed_fast_dds_expects_it(
     (tmp_path / 'share' / package).mkdir(parents=True)
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     assert profile_variables() == {name: str(PROFILE)}
+
+
+def test_a_demo_takes_a_domain_that_nobody_has() -> None:
+    first = int(own_network()['ROS_DOMAIN_ID'])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(('', 7410 + 250 * first))
+        second = int(own_network()['ROS_DOMAIN_ID'])
+    assert second != first
+    assert {first, second} <= set(DOMAINS)
 
 
 @pytest.mark.usefixtures('needs_ros')

@@ -16,7 +16,7 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 from demo.console import FRAMES, served, SHOT
 from demo.fetch_clip import VIDEO
 from demo.scene import FRAME_HW, LAST_FRAME
-from demo.session import own_network
+from tools.transport import own_network
 from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(
