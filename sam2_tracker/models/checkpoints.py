@@ -47,9 +47,7 @@ def find_checkpoint(config: ModelConfig) -> Path:
     if config.checkpoint is not None:
         path = config.checkpoint.expanduser()
         if not path.is_file():
-            raise ModelError(
-                f"checkpoint {path} is not a file; leave the parameter empty for {spec.name}'s own"
-            )
+            raise ModelError(f'checkpoint {path} is not a file; {_instead(path, spec)}')
         return path
     path = checkpoint_path(spec)
     if path.is_file():
@@ -60,6 +58,13 @@ def find_checkpoint(config: ModelConfig) -> Path:
         f'no checkpoint of {spec.name} at {path}; fetch it with: '
         f'ros2 run sam2_tracker fetch_checkpoint {spec.name}'
     )
+
+
+def _instead(path: Path, spec: ModelSpec) -> str:
+    # What Transformers saves is a folder, and the weights a file in it.
+    saved = path / 'model.safetensors'
+    return (f'set it to {saved}' if saved.is_file()
+            else f"leave the parameter empty for {spec.name}'s own")
 
 
 def check_archive(path: Path) -> None:

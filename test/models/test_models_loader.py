@@ -25,6 +25,7 @@ from sam2_tracker.core.types import Prompt  # noqa: E402
 from sam2_tracker.models import loader  # noqa: E402
 from sam2_tracker.models.checkpoints import checkpoint_path  # noqa: E402
 from sam2_tracker.models.device import resolve_device, resolve_precision  # noqa: E402
+from sam2_tracker.models.kinds import recognise  # noqa: E402
 from sam2_tracker.models.loader import (  # noqa: E402
     build_predictor,
     build_stock_predictor,
@@ -32,7 +33,7 @@ from sam2_tracker.models.loader import (  # noqa: E402
     hydra_configs,
     load_model_config,
 )
-from sam2_tracker.models.weights import read_weights, recognise  # noqa: E402
+from sam2_tracker.models.weights import read_weights  # noqa: E402
 from sam2_tracker.models.zoo import MODELS  # noqa: E402
 
 TINY = ModelConfig('sam2.1_hiera_tiny', device='cpu', image_size=128)
@@ -166,8 +167,8 @@ def test_a_checkpoint_with_other_objects_is_not_executed(tmp_path):
 
 def test_a_file_without_a_state_dict_is_refused(tmp_path):
     path = tmp_path / 'plain.pt'
-    torch.save({'weights': torch.zeros(3)}, path)
-    with pytest.raises(ModelError, match="no tensors under 'model'"):
+    torch.save({'weights': [torch.zeros(3)]}, path)
+    with pytest.raises(ModelError, match="no weights, neither by themselves nor under 'model'"):
         read_weights(path)
 
 
