@@ -8,7 +8,8 @@ Make a folder that takes the judge to a machine with a GPU, torch, OpenCV and Pi
     bash FOLDER/run.sh --only vos_optimized --minutes 8
 
 It has this commit's source, the wheels of what is missing on such a machine, for each Python, and
-a real clip where the development data are at hand. Its size is printed, and more than 60 MB are refused.
+a real clip where the development data are at hand. Its size is printed, and more than 60 MB are
+refused.
 """
 
 from __future__ import annotations
