@@ -10,7 +10,7 @@ object, cuts to another film, and objects that leave one film's picture and come
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import functools
 
 from benchmarks.covered import cover
@@ -29,8 +29,10 @@ import numpy as np
 Offset = Callable[[int], float]
 _WIDTH = 640
 # Frames before the object is gone, and after it is back.
-BEFORE, AFTER = 25, 40
-_LOOK_ALIKE_FRAMES = 80
+BEFORE, AFTER = 20, 22
+# Away for so many frames, where that is not in the kind's name.
+AWAY = 30
+LOOK_ALIKE_FRAMES = 40
 # A look-alike is the object as it is so many frames later.
 _LATER = 9
 
@@ -57,15 +59,22 @@ class Film:
 
     :ivar pictures: (H, W, 3) each
     :ivar masks: (H, W) each, none empty
+    :ivar start: the picture that comes first
     """
 
     pictures: tuple[Picture, ...]
     masks: tuple[Mask, ...]
+    start: int = 0
 
     def at(self, index: int) -> tuple[Picture, Mask]:
         """Return picture and true mask of a frame."""
-        place = to_and_fro(index, len(self.pictures))
+        place = to_and_fro(self.start + index, len(self.pictures))
         return self.pictures[place], self.masks[place]
+
+    def from_anywhere(self, rng: np.random.Generator) -> Film:
+        """Return the film from another picture on, on which the object is not small for it."""
+        areas = np.array([mask.sum() for mask in self.masks])
+        return replace(self, start=int(rng.choice(np.flatnonzero(areas >= np.median(areas) / 2))))
 
 
 @functools.cache
@@ -93,7 +102,8 @@ def hard_clip(kind: str, seed: int) -> Iterator[Shot]:
     """
     rng = np.random.default_rng([seed, *kind.encode()])
     name, other = rng.choice(DAVIS, 2, replace=False)
-    return KINDS[kind](film(str(name)), film(str(other)), rng)
+    films = [film(str(each)).from_anywhere(rng) for each in (name, other)]
+    return KINDS[kind](*films, rng)
 
 
 def paste(rgb: Picture, source: tuple[Picture, Mask], centre_xy: tuple[float, float],
@@ -128,7 +138,7 @@ def _with_look_alike(own: Film, rng: np.random.Generator, across: Offset) -> Ite
     """
     mirror, side = rng.choice([-1.0, 1.0]), rng.choice([-1.0, 1.0])
     down, in_front = rng.uniform(-0.15, 0.15), rng.random() < 0.5
-    for index in range(_LOOK_ALIKE_FRAMES):
+    for index in range(LOOK_ALIKE_FRAMES):
         rgb, mask = own.at(index)
         x, y, width, height = centre_and_size(mask)
         centre = (x + side * across(index) * width, y + down * height)
@@ -139,13 +149,13 @@ def _with_look_alike(own: Film, rng: np.random.Generator, across: Offset) -> Ite
 
 def _crosses(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Shot]:
     del other
-    return _with_look_alike(own, rng, lambda index: 2.5 - 5 * min(1, max(0, index - 15) / 45))
+    return _with_look_alike(own, rng, lambda index: 2.5 - 5 * min(1, max(0, index - 8) / 24))
 
 
 def _comes_close(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Shot]:
     del other
     return _with_look_alike(
-        own, rng, lambda index: 3.0 - 2.1 * np.sin(np.pi * min(1, max(0, index - 10) / 60)))
+        own, rng, lambda index: 3.0 - 2.1 * np.sin(np.pi * min(1, max(0, index - 6) / 30)))
 
 
 def _stays_beside(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Shot]:
@@ -180,20 +190,20 @@ def _hidden_300(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Sh
 
 def _back_elsewhere(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Shot]:
     """Yield frames of an object that leaves on one side and comes back, larger or smaller."""
-    away, scale = 30, rng.choice([0.7, 1.4])
+    scale = rng.choice([0.7, 1.4])
     side, down = rng.choice([-1.0, 1.0]), rng.uniform(0.4, 0.6)
     fits = min(1.0, 150 / centre_and_size(own.at(0)[1])[3])
-    for index in range(BEFORE + away + AFTER):
+    for index in range(BEFORE + AWAY + AFTER):
         rgb, unrelated = other.at(index)
         height, width = unrelated.shape
         source = own.at(index)
         # In widths of the picture from its middle: there, out, in on the other side.
-        going = -0.25 - 0.6 * max(0, index - 15) / 10
-        coming = 0.75 - 0.5 * min(1, max(0, index - BEFORE - away) / 8)
-        back = index >= BEFORE + away
+        going = -0.25 - 0.6 * max(0, index - BEFORE + 10) / 10
+        coming = 0.75 - 0.5 * min(1, max(0, index - BEFORE - AWAY) / 8)
+        back = index >= BEFORE + AWAY
         size = fits * (scale if back else 1.0)
         across = side * (coming if back else going)
-        if BEFORE <= index < BEFORE + away:
+        if BEFORE <= index < BEFORE + AWAY:
             yield Shot(rgb, np.zeros_like(unrelated), np.zeros_like(unrelated))
             continue
         rgb, truth = paste(rgb, source, (width * (0.5 + across), height * down), (size, size))
@@ -202,10 +212,9 @@ def _back_elsewhere(own: Film, other: Film, rng: np.random.Generator) -> Iterato
 
 def _cut_away(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Shot]:
     del rng
-    away = 30
-    for index in range(BEFORE + away + AFTER):
+    for index in range(BEFORE + AWAY + AFTER):
         rgb, mask = own.at(index)
-        if BEFORE <= index < BEFORE + away:
+        if BEFORE <= index < BEFORE + AWAY:
             rgb = other.at(index)[0]
             mask = np.zeros(rgb.shape[:2], np.bool_)
         yield Shot(rgb, mask, np.zeros_like(mask))
@@ -213,5 +222,5 @@ def _cut_away(own: Film, other: Film, rng: np.random.Generator) -> Iterator[Shot
 
 KINDS: dict[str, Callable[[Film, Film, np.random.Generator], Iterator[Shot]]] = {
     'crosses': _crosses, 'comes close': _comes_close, 'stays beside': _stays_beside,
-    'hidden 10': _hidden_10, 'hidden 60': _hidden_60, 'hidden 300': _hidden_300,
-    'back elsewhere': _back_elsewhere, 'cut away': _cut_away}
+    'hidden 60': _hidden_60, 'back elsewhere': _back_elsewhere, 'cut away': _cut_away,
+    'hidden 10': _hidden_10, 'hidden 300': _hidden_300}

@@ -7,14 +7,15 @@ Look-alikes, long absences and cuts: what each memory policy makes of them.
 
 Clips are made of the development sequences by a seed; 0 to 9 are for choosing settings, 100 to 129
 are reported. Results are kept clip by clip in results/robustness.jsonl, and a run that was
-interrupted goes on where it was; --write puts the tables into docs/memory.md. `cuts` follows
+interrupted goes on where it was; --write puts the tables into docs/memory.md, of what there is
+with --no-run. `cuts` follows
 things through the demo's montage, `doubt` holds what is doubted against the truth.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 import functools
 import json
@@ -22,21 +23,21 @@ from pathlib import Path
 import re
 import statistics
 import sys
-import time
 
 from benchmarks.beliefs import cuts_report, doubt_report
 from benchmarks.covered import FOUND_OVERLAP
 from benchmarks.davis import region_overlap
 from benchmarks.hard_clips import hard_clip, KINDS, Shot
-from benchmarks.machine import Conditions, parser_for, prepare, ROOT, synchronise
+from benchmarks.machine import Conditions, parser_for, prepare, ROOT
+from benchmarks.policy_speeds import speed_table, speeds
 from benchmarks.results import markdown
-from benchmarks.sequences import data_root, DAVIS, load_sequence, make_prompt, Mask
+from benchmarks.sequences import data_root, DAVIS, load_sequence, Mask
+from benchmarks.side_by_side import EncodedPictures, SideBySide
 from benchmarks.tracking import read_rgb
 import numpy as np
 from PIL import Image
 from sam2_tracker.core.config import ModelConfig, PARAMETERS
 from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.models.loader import build_predictor
 
@@ -44,6 +45,8 @@ PAGE = ROOT / 'docs' / 'memory.md'
 POLICIES = PARAMETERS['tracking.memory'].choices
 REPORTED = range(100, 130)
 _REPORTS = {'cuts': cuts_report, 'doubt': doubt_report}
+# So many kinds are run for all seeds before the others are.
+_IMPORTANT = 4
 _QUICK = ('crosses', 'stays beside', 'hidden 10')
 # An object counts as found again by then.
 FRAMES_TO_RETURN = 20
@@ -51,7 +54,7 @@ FRAMES_TO_RETURN = 20
 _HELD_BACK = ('samlabeler_salmon_*', 'samlabeler_shoal_*', 'pandads_panda_*',
               'genomnimatte-site_five-beagles', 'genomnimatte-site_puppy-walk',
               'cdnet_highway_*', 'groundedsam2_car_*')
-_LONGEST_FILM = 120
+_LONGEST_FILM, _MOST_IN_FILM = 50, 3
 _MASKS = Wanted(label_image=False, masks=True)
 
 
@@ -80,7 +83,6 @@ class Row:
     hidden: int
     frames_to_find: int | None
     returned: bool
-    ms: float
     anchors: int
 
 
@@ -98,7 +100,7 @@ class Case:
 
 
 def made_cases(seeds: Iterable[int], kinds: Iterable[str]) -> Iterator[Case]:
-    """Yield the generated clips."""
+    """Yield the generated clips, those of one seed after the other."""
     for seed in seeds:
         for kind in kinds:
             yield Case(kind, f'{kind} {seed}', functools.partial(_made, kind, seed))
@@ -108,10 +110,25 @@ def _made(kind: str, seed: int) -> Iterator[Sequence[Shot]]:
     return ([shot] for shot in hard_clip(kind, seed))
 
 
-def real_cases() -> Iterator[Case]:
-    """Yield the development sequences, and look-alikes that the bundled model never saw."""
+def _cases(seeds: Sequence[int], kinds: Sequence[str], real: bool) -> Iterator[Case]:
+    """Yield all clips, those first that most depends on: a run may be ended early."""
+    if real:
+        yield from development_cases()
+    for few in (kinds[:_IMPORTANT], kinds[_IMPORTANT:]):
+        yield from made_cases(seeds, few)
+    if real:
+        yield from film_cases()
+
+
+def development_cases() -> Iterator[Case]:
+    """Yield the development sequences."""
     for name in (*DAVIS, 'chair', 'dogs-jump'):
-        yield Case('development', name, functools.partial(_sequence, name))
+        kind = 'development' if name in DAVIS else name
+        yield Case(kind, name, functools.partial(_sequence, name))
+
+
+def film_cases() -> Iterator[Case]:
+    """Yield films of look-alikes that the bundled model never saw."""
     films = data_root() / 'train' / 'video'
     for pattern in _HELD_BACK:
         for folder in sorted(films.glob(pattern)):
@@ -126,49 +143,52 @@ def _sequence(name: str) -> Iterator[Sequence[Shot]]:
 
 
 def _film(folder: Path) -> Iterator[Sequence[Shot]]:
-    """Yield the frames of a film; the other objects are what must not be taken for one."""
+    """
+    Yield the frames of a film, with its largest objects.
+
+    All others are what must not be taken for one.
+    """
     paths = sorted(folder.glob('*.png'))[:_LONGEST_FILM]
-    ids = [int(each) for each in np.unique(np.asarray(Image.open(paths[0]))) if each]
+    areas = np.bincount(np.asarray(Image.open(paths[0])).ravel())
+    areas[0] = 0
+    ids = np.argsort(-areas, kind='stable')[:min(_MOST_IN_FILM, np.count_nonzero(areas))]
     for path in paths:
         labels = np.asarray(Image.open(path))
         rgb = read_rgb(path.with_suffix('.jpg'))
         yield [Shot(rgb, labels == each, (labels > 0) & (labels != each)) for each in ids]
 
 
-def run_case(predictor: Predictor, case: Case, policy: str, weights: str) -> list[Row]:
-    """Prompt every object of a clip on its first frame by its mask, and follow it to the end."""
-    scores: list[_Score] = []
-    memories, seconds = [], []
+def run_case(case: Case, pictures: EncodedPictures, side_by_side: SideBySide,
+             predictor: Predictor, weights: str) -> dict[str, list[Row]]:
+    """
+    Prompt every object of a clip on its first frame by its mask, and follow it to the end.
+
+    :param predictor: one of those whose policies are compared
+    :returns: for each policy a row an object
+    """
+    scores: list[dict[str, _Score]] = []
     for index, shots in enumerate(case.shots()):
         rgb = shots[0].rgb
-        size = rgb.shape[0], rgb.shape[1]
-        features = predictor.encode(rgb)
+        features = pictures(rgb)
         if index == 0:
-            memories = [predictor.new_memory(size) for _ in shots]
-            scores = [_Score() for _ in shots]
-            for memory, shot in zip(memories, shots, strict=True):
-                predictor.prompt(memory, 0, features, make_prompt(shot.truth, 'mask'), False)
-        synchronise(predictor.device)
-        begun_s = time.perf_counter()
-        outputs = predictor.track([TrackStep(memory, index, features) for memory in memories])
-        for memory in memories:
-            memory.prune(index, 0)
-        synchronise(predictor.device)
-        seconds.append(time.perf_counter() - begun_s)
-        shown = predictor.summarise(outputs, range(1, len(shots) + 1), size, _MASKS)
-        for score, memory, *found in zip(scores, memories, shots, shown.masks, shown.objects,
-                                         strict=True):
-            score.anchors |= memory.anchors.keys()
-            score.add(found[0], found[1], found[2].visible)
-    ms = 1000 * statistics.median(seconds[1:]) / len(memories)
-    return [score.row(f'{case.name} {policy} {weights}', case, policy, ms) for score in scores]
+            side_by_side.begin(features, [shot.truth for shot in shots])
+            scores = [{name: _Score() for name in memories} for memories in side_by_side.memories]
+        found = side_by_side.track(index, features)
+        shown = predictor.summarise(found.outputs, range(1, len(found.outputs) + 1),
+                                    (rgb.shape[0], rgb.shape[1]), _MASKS)
+        for shot, own, places in zip(shots, scores, found.places, strict=True):
+            for name, place in places.items():
+                own[name].add(shot, shown.masks[place], shown.objects[place].visible)
+    return {name: [own[name].row(f'{case.name} {name} {weights}', case, name,
+                                 len(memories[name].anchors))
+                   for own, memories in zip(scores, side_by_side.memories, strict=True)]
+            for name in scores[0]}
 
 
 class _Score:
     """One object's frames so far."""
 
     def __init__(self) -> None:
-        self.anchors: set[int] = set()
         self._overlaps: list[float] = []
         self._swaps = self._false_visible = self._hidden = 0
         self._is_on_other = self._was_hidden = self._returned = False
@@ -197,33 +217,48 @@ class _Score:
             if overlap >= FOUND_OVERLAP:
                 self._found = self._back
 
-    def row(self, key: str, case: Case, policy: str, ms: float) -> Row:
+    def row(self, key: str, case: Case, policy: str, anchors: int) -> Row:
         """Return all figures."""
         # The first frame was given.
         overlap = statistics.fmean(self._overlaps[1:])
         return Row(key, case.kind, case.name, policy, overlap, self._swaps, self._false_visible,
-                   self._hidden, self._found, self._returned, ms, len(self.anchors))
+                   self._hidden, self._found, self._returned, anchors)
 
 
-def run_all(cases: Iterable[Case], predictors: dict[str, Predictor], journal: Path) -> list[Row]:
-    """Run what no earlier run has done, and return the rows of all."""
+def run_all(cases: Iterable[Case], predictors: dict[str, Predictor], journal: Path,
+            run: bool = True) -> list[Row]:
+    """
+    Run what no earlier run has done, and return the rows of all.
+
+    :param run: False: return what there is
+    """
+    known = _read(journal)
+    first = next(iter(predictors.values()))
+    weights, pictures = first.fingerprint()[:12], EncodedPictures(first)
+    rows = []
+    for case in cases:
+        keys = {policy: f'{case.name} {policy} {weights}' for policy in predictors}
+        missing = {policy: predictors[policy] for policy, key in keys.items() if key not in known}
+        if missing and run:
+            found = run_case(case, pictures, SideBySide(missing), first, weights)
+            with journal.open('a') as lines:
+                for policy, own in found.items():
+                    known[keys[policy]] = own
+                    lines.writelines(json.dumps(asdict(row)) + '\n' for row in own)
+            print(f'{case.name}: J ' + ', '.join(
+                f'{policy} {_mean(known[key], "overlap"):.3f}' for policy, key in keys.items()),
+                file=sys.stderr, flush=True)
+        rows += [row for key in keys.values() for row in known.get(key, ())]
+    return rows
+
+
+def _read(journal: Path) -> dict[str, list[Row]]:
     known: dict[str, list[Row]] = {}
     if journal.exists():
         for line in journal.read_text().splitlines():
             row = Row(**json.loads(line))
             known.setdefault(row.key, []).append(row)
-    rows = []
-    for case in cases:
-        for policy, predictor in predictors.items():
-            weights = predictor.fingerprint()[:12]
-            key = f'{case.name} {policy} {weights}'
-            if key not in known:
-                known[key] = run_case(predictor, case, policy, weights)
-                with journal.open('a') as lines:
-                    lines.writelines(json.dumps(asdict(row)) + '\n' for row in known[key])
-                print(f'{key}: J {_mean(known[key], "overlap"):.3f}', file=sys.stderr, flush=True)
-            rows += known[key]
-    return rows
+    return known
 
 
 def _mean(rows: Sequence[Row], name: str) -> float:
@@ -233,7 +268,7 @@ def _mean(rows: Sequence[Row], name: str) -> float:
 def table(rows: Sequence[Row]) -> str:
     """Lay the figures of each kind of clip and policy out as Markdown."""
     headers = ['clips', 'policy', 'objects', 'J', 'swaps', 'false visible', 'found again',
-               'frames until found', 'anchors', 'ms']
+               'frames until found', 'anchors']
     cells = []
     for kind in dict.fromkeys(row.kind for row in rows):
         for policy in dict.fromkeys(row.policy for row in rows):
@@ -251,17 +286,18 @@ def _cells(rows: Sequence[Row]) -> list[str]:
             f'{sum(row.false_visible for row in rows) / hidden:.0%}' if hidden else '-',
             f'{in_time / len(returned):.0%}' if returned else '-',
             f'{statistics.median(found):.0f}' if found else '-',
-            f'{_mean(rows, "anchors"):.1f}', f'{statistics.median(row.ms for row in rows):.1f}']
+            f'{_mean(rows, "anchors"):.1f}']
 
 
-def report(rows: Sequence[Row], conditions: Conditions) -> str:
-    """Return the table, and what has to be said with it."""
+def report(rows: Sequence[Row], conditions: Conditions, taken: Mapping[str, float]) -> str:
+    """Return the tables, and what has to be said with them."""
     return (f'{conditions.sentence}\n\n{table(rows)}\n\n'
             f'J: mean IoU where the object can be seen. Swaps: times that the mask went over to a '
             f'look-alike. False visible: share of the hidden frames, but for the first, on which '
             f'the object was called visible. Found again: IoU of {FOUND_OVERLAP} within '
-            f'{FRAMES_TO_RETURN} frames; the frames are the median of those found at all. ms: '
-            f'tracking of one object a frame, the median.')
+            f'{FRAMES_TO_RETURN} frames; the frames are the median of those found at all.\n\n'
+            f'{speed_table(taken)}\n\nms: tracking one object onto a frame, without the '
+            f"picture's encoding, which is the same for all.")
 
 
 def write(page: Path, text: str, what: str = 'robustness') -> None:
@@ -292,6 +328,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
                         default=(REPORTED[0], REPORTED[-1]))
     parser.add_argument('--no-real', action='store_true', help='generated clips only')
     parser.add_argument('--quick', action='store_true', help='one seed of three kinds')
+    parser.add_argument('--no-run', action='store_true', help='tables of what was run before')
     parser.add_argument('--write', action='store_true', help=f'the tables into {PAGE.name}')
     return parser.parse_args(arguments)
 
@@ -311,13 +348,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = build_predictor(config)
     predictors = {name: Predictor(model, memory=name) for name in options.policies}
     seeds = range(options.seeds[0], options.seeds[1] + 1)
-    kinds = _QUICK if options.quick else options.kinds
-    cases = list(made_cases(seeds[:1] if options.quick else seeds, kinds))
-    if not (options.quick or options.no_real):
-        cases += real_cases()
+    cases = list(_cases(seeds[:1], _QUICK, False) if options.quick
+                 else _cases(seeds, options.kinds, not options.no_real))
     options.results.mkdir(parents=True, exist_ok=True)
-    rows = run_all(cases, predictors, options.results / 'robustness.jsonl')
-    text = report(rows, conditions)
+    rows = run_all(cases, predictors, options.results / 'robustness.jsonl', not options.no_run)
+    text = report(rows, conditions, speeds(predictors))
     print(text)
     if options.write:
         write(PAGE, text)

@@ -104,6 +104,7 @@ def build_predictor(
     resolve_precision(config.precision, device)
     model_config = load_model_config(spec, config, max_cond_frames)
     model_config['_target_'] = STREAM_PREDICTOR
+    model_config['trust'] = _trust(spec)
     try:
         model = _fill(model_config, config, random_weights).to(device).eval()
     except (MemoryError, RuntimeError, InstantiationException) as error:
@@ -204,6 +205,13 @@ def _settings(config: ModelConfig, max_cond_frames: int) -> dict[str, Any]:
     if config.image_size:
         settings['image_size'] = config.image_size
     return settings
+
+
+def _trust(spec: ModelSpec) -> dict[str, float]:
+    """Return in what a model differs from others as to when it can be relied on."""
+    # Beside what SAM 2's own class takes, which knows nothing of it.
+    found = OmegaConf.select(OmegaConf.load(spec.config_file), 'trust', default={})
+    return dict(found)
 
 
 @contextlib.contextmanager

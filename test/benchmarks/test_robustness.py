@@ -9,7 +9,16 @@ import json
 from pathlib import Path
 
 from benchmarks import robustness
-from benchmarks.hard_clips import AFTER, BEFORE, Film, KINDS, paste, Shot
+from benchmarks.hard_clips import (
+    AFTER,
+    AWAY,
+    BEFORE,
+    Film,
+    KINDS,
+    LOOK_ALIKE_FRAMES,
+    paste,
+    Shot,
+)
 from benchmarks.machine import Conditions
 from benchmarks.robustness import Case, report, Row, run_all, write
 import numpy as np
@@ -42,12 +51,13 @@ def test_every_kind_of_clip_begins_with_its_object_and_shows_what_its_truth_says
     shots = list(KINDS[kind](*films, np.random.default_rng(3)))
     assert shots[0].truth.sum() > 50
     hidden = [index for index, shot in enumerate(shots) if not shot.truth.any()]
-    away = {'hidden 10': 10, 'hidden 60': 60, 'hidden 300': 300, 'back elsewhere': 30,
-            'cut away': 30}.get(kind, 0)
-    assert len(shots) == (BEFORE + away + AFTER if away else 80)
+    away = {'hidden 10': 10, 'hidden 60': 60, 'hidden 300': 300,
+            'back elsewhere': AWAY, 'cut away': AWAY}.get(kind, 0)
+    assert len(shots) == (BEFORE + away + AFTER if away else LOOK_ALIKE_FRAMES)
     assert set(range(BEFORE, BEFORE + away)) <= set(hidden)
     # What comes back elsewhere takes some frames to be in the picture.
-    assert not [index for index in hidden if index < 15 or index > BEFORE + max(away, 15) + 5]
+    last = BEFORE + max(away, 15) + 5
+    assert not [index for index in hidden if index < BEFORE - 10 or index > last]
     for shot in shots:
         # Whatever is red is the object or its look-alike.
         is_red = shot.rgb[:, :, 0].astype(int) - shot.rgb[:, :, 2] > 100
@@ -76,7 +86,7 @@ def followed(*frames: tuple[np.ndarray, np.ndarray, np.ndarray, bool]) -> Row:
     score = robustness._Score()
     for truth, look_alike, mask, visible in frames:
         score.add(Shot(np.zeros((*HW, 3), np.uint8), truth, look_alike), mask, visible)
-    return score.row('key', Case('kind', 'clip', lambda: iter(())), 'stock', 1.0)
+    return score.row('key', Case('kind', 'clip', lambda: iter(())), 'stock', 7)
 
 
 def test_swaps_false_alarms_and_returns_are_counted():
@@ -87,7 +97,7 @@ def test_swaps_false_alarms_and_returns_are_counted():
         (own, other, other, True), seen,
         (NOTHING, other, own, True), (NOTHING, other, NOTHING, False), (NOTHING, other, own, True),
         (own, other, NOTHING, False), (own, other, own, True))
-    assert (row.swaps, row.false_visible, row.hidden) == (2, 1, 2)
+    assert (row.swaps, row.false_visible, row.hidden, row.anchors) == (2, 1, 2, 7)
     assert (row.frames_to_find, row.returned) == (2, True)
     assert row.overlap == pytest.approx(3 / 7)
 
@@ -99,7 +109,7 @@ def test_an_object_that_never_left_was_never_found_again():
 
 @pytest.fixture
 def row() -> Row:
-    return Row('c stock w', 'crosses', 'c', 'stock', 0.5, 1, 2, 4, 3, True, 9.0, 1)
+    return Row('c stock w', 'crosses', 'c', 'stock', 0.5, 1, 2, 4, 3, True, 1)
 
 
 class Fingerprinted:
@@ -114,26 +124,32 @@ def test_a_run_goes_on_where_an_interrupted_one_was(tmp_path: Path, monkeypatch,
     journal.write_text(json.dumps(asdict(row)) + '\n')
     done = []
 
-    def run_case(predictor, case, policy, weights):
-        done.append(case.name)
-        return [Row(f'{case.name} {policy} {weights}', 'crosses', case.name, policy, 1.0, 0, 0, 0,
-                    None, False, 5.0, 0)]
+    def run_case(case, pictures, side_by_side, predictor, weights):
+        done.append((case.name, [*side_by_side.policies]))
+        return {name: [Row(f'{case.name} {name} {weights}', 'crosses', case.name, name, 1.0, 0, 0,
+                           0, None, False, 0)] for name in side_by_side.policies}
 
     monkeypatch.setattr(robustness, 'run_case', run_case)
     cases = [Case('crosses', name, lambda: iter(())) for name in ('c', 'd')]
-    rows = run_all(cases, {'stock': Fingerprinted()}, journal)
-    assert (done, [each.clip for each in rows]) == (['d'], ['c', 'd'])
-    assert run_all(cases, {'stock': Fingerprinted()}, journal) == rows
-    assert done == ['d']
+    predictors = {'stock': Fingerprinted(), 'selective': Fingerprinted()}
+    assert [each.clip for each in run_all(cases, predictors, journal, run=False)] == ['c']
+    assert not done
+    rows = run_all(cases, predictors, journal)
+    assert done == [('c', ['selective']), ('d', ['selective', 'stock'])]
+    assert [(each.clip, each.policy) for each in rows] == [
+        ('c', 'stock'), ('c', 'selective'), ('d', 'stock'), ('d', 'selective')]
+    assert run_all(cases, predictors, journal) == rows
+    assert len(done) == 2
 
 
 def test_the_tables_are_put_into_the_page_between_its_markers(
         tmp_path: Path, row: Row, conditions: Conditions):
     page = tmp_path / 'memory.md'
     page.write_text('a\n<!-- figures: robustness -->\nold\n<!-- end of figures -->\nb\n')
-    text = report([row], conditions)
+    text = report([row], conditions, {'stock': 20.0, 'selective': 21.0})
     write(page, text)
-    assert '| crosses | stock | 1 | 0.500 | 1 | 50% | 100% | 3 | 1.0 | 9.0 |' in page.read_text()
+    assert '| crosses | stock | 1 | 0.500 | 1 | 50% | 100% | 3 | 1.0 |' in page.read_text()
+    assert '| selective | 21.0 | 105% |' in page.read_text()
     assert 'old' not in page.read_text()
     page.write_text('no place')
     with pytest.raises(ValueError, match='no place for the table'):
@@ -142,3 +158,12 @@ def test_the_tables_are_put_into_the_page_between_its_markers(
 
 def test_the_committed_page_has_a_place_for_the_tables():
     assert '<!-- figures: robustness -->' in robustness.PAGE.read_text()
+
+
+def test_a_film_begins_with_another_picture_for_another_seed_but_never_with_a_sliver(films):
+    masks = tuple(square(60, 50, 3 if index < 4 else 20) for index in range(12))
+    film = Film(films[0].pictures, masks)
+    starts = {film.from_anywhere(np.random.default_rng(seed)).start for seed in range(60)}
+    assert starts == set(range(4, 12))
+    late = film.from_anywhere(np.random.default_rng(1))
+    assert (late.at(0)[1] == masks[late.start]).all()

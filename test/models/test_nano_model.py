@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.engine.memory.entry import Trust
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import BoolArray, Prompt, UInt8Array, Wanted
@@ -130,3 +131,9 @@ def test_the_config_stands_beside_its_weights_and_names_stock_classes() -> None:
                if '_target_:' in line]
     own = [name for name in targets if not name.startswith('sam2.')]
     assert own == ['sam2_tracker.models.nano.trunk.NanoTrunk']
+
+
+def test_it_relies_on_surer_frames_than_the_published_models_do(predictor: Predictor) -> None:
+    assert predictor.model.trust == Trust(read=0.5)
+    config = ModelConfig('sam2.1_hiera_tiny', device='cpu', image_size=128)
+    assert build_predictor(config, random_weights=True).trust == Trust()

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sam2.modeling.sam2_base import NO_OBJ_SCORE
 from sam2.sam2_video_predictor import SAM2VideoPredictor
+from sam2_tracker.core.engine.memory.entry import Trust
 from sam2_tracker.core.errors import ModelError
 import torch
 from torch import nn
@@ -51,11 +52,13 @@ class StreamPredictor(SAM2VideoPredictor):
     Built by `build_sam2_video_predictor` with `++model._target_=` this class. Weights are those
     of stock SAM 2.
 
+    :param trust: fields of `Trust` in which this model differs from others
     :ivar newest_ious: those predicted of the masks that SAM 2's own code has decoded last
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, trust: Mapping[str, float] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
+        self.trust = Trust(**(trust or {}))
         side = self.sam_image_embedding_size
         neck = self.image_encoder.neck
         neck.position_encoding = SharedPositions(neck.position_encoding, (side, side))

@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+import sys
 
 import numpy as np
 from policy_rig import hidden_in, made_up, MadeUp, Recorder, small_model, taught, track_one
 import pytest
 from sam2_tracker.core.engine.memory.distractor import box_overlap, DistractorMemory
-from sam2_tracker.core.engine.memory.object_memory import ObjectMemory
+from sam2_tracker.core.engine.memory.entry import Trust
+from sam2_tracker.core.engine.memory.object_memory import MemoryPolicy, ObjectMemory
+from sam2_tracker.core.protocols import TrackStep
 from sam2_tracker.core.types import BoolArray
-from stock import disc_xy, points
+from stock import CLIP_HW, disc_mask, disc_xy, points, read_clip
 
 SEEN_LONG_ENOUGH = 31
 ALWAYS_SEEN = hidden_in()
@@ -28,8 +32,9 @@ def recorder(predictor) -> Recorder:
 def tracked(recorder, encoded) -> Callable[..., ObjectMemory]:
     """Track one object on made-up lessons, prompted on some frames."""
     def track(frames: int, lessons: Callable[[int], MadeUp] = ALWAYS_SEEN,
-              prompted: tuple[int, ...] = (0,), look_back: int = 0) -> ObjectMemory:
-        policy = taught(recorder._policy, lessons)
+              prompted: tuple[int, ...] = (0,), look_back: int = 0,
+              policy: MemoryPolicy = recorder._policy) -> ObjectMemory:
+        policy = taught(policy, lessons)
         return track_one(recorder, encoded, policy, frames, prompted, look_back)
 
     return track
@@ -173,3 +178,37 @@ def test_of_a_candidate_the_largest_region_outside_the_mask_counts():
     masks = drawn({0: np.s_[0:10, 0:10], 1: np.s_[0:10, 12:20]})
     masks[1, 39, 39] = True
     assert box_overlap(masks) == 0.5
+
+
+def test_frames_that_a_model_is_not_sure_of_are_not_read(recorder, tracked):
+    """Without this a mask that is taken for a hidden object is read, and grows."""
+    def lessons(index: int) -> MadeUp:
+        return made_up(iou=0.3 if index % 2 else 0.9, look_alike=False)
+
+    sure_only = replace(recorder._policy, trust=Trust(read=0.5))
+    found = tracked(60, lessons, policy=sure_only)
+    ages = reading(recorder, found, 60).ages
+    assert ages == [60, *(60 - index for index in range(58, 44, -2)), *[15] * 8]
+    assert all(entry['maskmem_features'] is None or index % 2 == 0 or index == 59
+               for index, entry in found.tracked.items())
+    # Without a threshold all that are visible are.
+    assert reading(recorder, tracked(60, lessons), 60).ages == [60, *range(1, 16)]
+
+
+@pytest.mark.parametrize('name', ['hiera-tiny', 'nano'])
+def test_anchors_are_learnt_by_models_of_random_weights_that_are_made_sure(
+        predictor, clip_folder, name):
+    """The network and what is remembered are real, what it saw is made up."""
+    model = predictor.model if name == 'hiera-tiny' else small_model()
+    tracker = Recorder(model, 'distractor', with_network=True)
+    memory = tracker.new_memory(CLIP_HW)
+    memory.policy = taught(memory.policy, hidden_in(range(6, 9), look_alike=True))
+    pictures = read_clip(clip_folder)[:20]
+    tracker.prompt(memory, 0, tracker.encode(pictures[0]), disc_mask(0, 0), False)
+    for index, picture in enumerate(pictures):
+        tracker.track([TrackStep(memory, index, tracker.encode(picture))])
+    memory.take_in()
+    sys.stdout.write(f'{name}: {len(memory.anchors)} anchors, on {sorted(memory.anchors)}\n')
+    assert sorted(memory.anchors) == [2, 9, 15]
+    found = reading(tracker, memory, 20)
+    assert found.ages[:2] == [20, 5]

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from sam2_tracker.core.engine.memory.entry import Entry, Lesson, owned, Seen, without
+from sam2_tracker.core.engine.memory.entry import (
+    Entry,
+    Lesson,
+    owned,
+    Seen,
+    Trust,
+    without,
+)
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory.selective import forget_tracked, spaced
 from sam2_tracker.core.engine.memory.stock import (
@@ -24,6 +31,7 @@ from sam2_tracker.core.types import BoolArray
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
+    from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
 _STRIDE = 5
 _MOST_ANCHORS = 4
@@ -31,9 +39,9 @@ _MOST_ANCHORS = 4
 _LEAST_AREA = 16
 # An object's usual size: the median of so many masks, none of them older.
 _AREAS, _AREA_AGE = 10, 300
-# A tracked frame becomes an anchor if its mask is taken for right: its predicted IoU is above
-# _LEAST_IOU, and its area differs from the usual one by no more than this share of it.
-_LEAST_IOU, _AREA_CHANGE = 0.8, 0.2
+# A tracked frame becomes an anchor if its mask is taken for right: the model is sure of it, and
+# its area differs from the usual one by no more than this share of that.
+_AREA_CHANGE = 0.2
 # More frames have to lie between two anchors than that.
 _APART = 5
 # A look-alike is there if the mask's box and that of mask and look-alike overlap no more (IoU).
@@ -55,6 +63,7 @@ class DistractorMemory:
     :param anchors: anchors among them at most
     :param max_cond_frames: prompted frames that are kept, -1 for all
     :param longest: as stock SAM 2 would have it
+    :param trust: which frames are relied on
     """
 
     maps: int
@@ -62,14 +71,15 @@ class DistractorMemory:
     anchors: int
     max_cond_frames: int
     longest: int
+    trust: Trust
 
     @classmethod
-    def of(cls, model: SAM2Base) -> DistractorMemory:
+    def of(cls, model: StreamPredictor) -> DistractorMemory:
         """Return the policy with as many maps and pointers as the model was trained with."""
         maps, kept = int(model.num_maskmem), int(model.max_cond_frames_in_attn)
         most = _MOST_ANCHORS if kept < 0 else min(kept, _MOST_ANCHORS)
         return cls(maps, int(model.max_obj_ptrs_in_encoder), min(most, (maps + 1) // 2), kept,
-                   StockMemory.of(model).longest)
+                   StockMemory.of(model).longest, model.trust)
 
     @property
     def learns(self) -> bool:
@@ -79,7 +89,7 @@ class DistractorMemory:
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
         """Gather what is read to track an object onto a frame, or to correct it there."""
         anchors = self._anchors(memory, frame_index)
-        recent = [index for index in _visible(memory, frame_index) if index not in anchors]
+        recent = [index for index in self._visible(memory, frame_index) if index not in anchors]
         with_map = spaced(recent, _STRIDE)[:self.maps - len(anchors)]
         reading = reading_of_prompted(model, anchors)
         reading.maps.extend(memory.tracked[index]['maskmem_features'] for index in with_map)
@@ -111,7 +121,7 @@ class DistractorMemory:
 
         As many more are kept as there may be anchors, which are not read twice.
         """
-        visible = _visible(memory, oldest_index)
+        visible = self._visible(memory, oldest_index)
         spaced_out = [index for index in visible if index % _STRIDE == 0]
         maps = {*visible[:1 + self.anchors], *spaced_out[:self.maps - 1 + self.anchors]}
         pointers = visible[:max(self.pointers + self.anchors, _AREAS)]
@@ -126,22 +136,27 @@ class DistractorMemory:
     def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
         """Remember how the object was seen on a frame, as an anchor if a look-alike was too."""
         entry = memory.tracked[frame_index] = {**memory.tracked[frame_index], 'seen': lesson.seen}
-        if (_is_sure(memory, frame_index, lesson.seen)
+        if (self._is_sure(memory, frame_index, lesson.seen)
                 and box_overlap(lesson.masks()) <= _BOX_OVERLAP):
             memory.anchors[frame_index] = entry
 
+    def _is_sure(self, memory: ObjectMemory, frame_index: int, seen: Seen) -> bool:
+        """Return whether a mask may be that of an anchor: right as far as the model can tell."""
+        if not (seen.visible and seen.iou > self.trust.anchor_iou and seen.area >= _LEAST_AREA):
+            return False
+        if frame_index - max(memory.anchors, default=-_APART - 1) <= _APART:
+            return False
+        areas = [memory.tracked[index]['seen'].area
+                 for index in self._visible(memory, frame_index)[:_AREAS]
+                 if index >= frame_index - _AREA_AGE]
+        usual = statistics.median(areas) if areas else 0
+        return abs(seen.area - usual) <= _AREA_CHANGE * usual
 
-def _is_sure(memory: ObjectMemory, frame_index: int, seen: Seen) -> bool:
-    """Return whether a mask may be that of an anchor: right as far as the model can tell."""
-    if not (seen.visible and seen.iou > _LEAST_IOU and seen.area >= _LEAST_AREA):
-        return False
-    if frame_index - max(memory.anchors, default=-_APART - 1) <= _APART:
-        return False
-    areas = [memory.tracked[index]['seen'].area
-             for index in _visible(memory, frame_index)[:_AREAS]
-             if index >= frame_index - _AREA_AGE]
-    usual = statistics.median(areas) if areas else 0
-    return abs(seen.area - usual) <= _AREA_CHANGE * usual
+    def _visible(self, memory: ObjectMemory, frame_index: int) -> list[int]:
+        """Return the tracked frames before one that show the object, the newest first."""
+        return _newest(index for index, entry in memory.tracked.items()
+                       if index < frame_index and entry['seen'].visible
+                       and entry['seen'].certainty > self.trust.read)
 
 
 def box_overlap(masks: BoolArray) -> float:
@@ -169,12 +184,6 @@ def _largest_region(mask: BoolArray) -> BoolArray:
 def _box_area(mask: BoolArray) -> int:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int((rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
-
-
-def _visible(memory: ObjectMemory, frame_index: int) -> list[int]:
-    """Return the tracked frames before one on which the object was visible, the newest first."""
-    return _newest(index for index, entry in memory.tracked.items()
-                   if index < frame_index and entry['seen'].visible)
 
 
 def _newest(indices: Iterable[int]) -> list[int]:

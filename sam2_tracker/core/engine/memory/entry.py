@@ -59,6 +59,23 @@ class Seen:
         return max(0.0, math.tanh(self.score_logit / 2)) * self.iou
 
 
+@dataclass(frozen=True)
+class Trust:
+    """
+    How sure a model has to be of a frame before a policy that learns relies on it.
+
+    Models differ in how their scores and predicted IoUs are distributed, so each may have its own.
+
+    :param read: of its own frames `distractor` reads those on which `Seen.certainty` is above this
+    :param sure: the same of `selective`; .01 is SAM 3's threshold for the same product
+    :param anchor_iou: a frame becomes an anchor if the predicted IoU is above this
+    """
+
+    read: float = 0.0
+    sure: float = 0.01
+    anchor_iou: float = 0.8
+
+
 class Lesson(Protocol):
     """What one object's result on one frame can teach; waits for the device when it is asked."""
 

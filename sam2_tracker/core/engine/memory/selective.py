@@ -21,9 +21,7 @@ from sam2_tracker.core.engine.memory.stock import (
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
-
-# `Seen.certainty` above which a frame shows the object: SAM 3's threshold for the same product.
-_LEAST_CERTAINTY = 0.01
+    from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class SelectiveMemory:
     :param stride: the maps but the newest are of frames whose numbers this divides
     :param max_cond_frames: prompted frames that are read, -1 for all
     :param longest: as stock SAM 2 would have it
+    :param sure: `Seen.certainty` above which a frame surely shows the object
     """
 
     maps: int
@@ -46,13 +45,15 @@ class SelectiveMemory:
     stride: int
     max_cond_frames: int
     longest: int
+    sure: float
 
     @classmethod
-    def of(cls, model: SAM2Base) -> SelectiveMemory:
+    def of(cls, model: StreamPredictor) -> SelectiveMemory:
         """Return the policy with as many maps and pointers as the model reads by itself."""
         return cls(int(model.num_maskmem) - 1, int(model.max_obj_ptrs_in_encoder) - 1,
                    int(model.memory_temporal_stride_for_eval),
-                   int(model.max_cond_frames_in_attn), StockMemory.of(model).longest)
+                   int(model.max_cond_frames_in_attn), StockMemory.of(model).longest,
+                   model.trust.sure)
 
     @property
     def learns(self) -> bool:
@@ -63,7 +64,7 @@ class SelectiveMemory:
         """Gather what is read to track an object onto a frame, or to correct it there."""
         prompted, _ = select_closest_cond_frames(frame_index, memory.cond, self.max_cond_frames)
         tracked, before = memory.tracked, frame_index - 1
-        found = _sure(tracked, frame_index)
+        found = _sure(tracked, frame_index, self.sure)
         if before in tracked and before not in found:
             found.insert(0, before)
         reading = reading_of_prompted(model, prompted)
@@ -83,7 +84,7 @@ class SelectiveMemory:
 
         What is kept of older frames is a bounded number, however old they are.
         """
-        sure = _sure(memory.tracked, oldest_index)
+        sure = _sure(memory.tracked, oldest_index, self.sure)
         before = oldest_index - 1
         spaced_out = [index for index in sure if index % self.stride == 0]
         maps = {before, *sure[:1], *spaced_out[:self.maps]}
@@ -95,10 +96,10 @@ class SelectiveMemory:
         memory.tracked[frame_index] = {**memory.tracked[frame_index], 'seen': lesson.seen}
 
 
-def _sure(tracked: Mapping[int, Entry], frame_index: int) -> list[int]:
+def _sure(tracked: Mapping[int, Entry], frame_index: int, least: float) -> list[int]:
     """Return the frames before one that surely show the object, the newest first."""
     return sorted((index for index, entry in tracked.items() if index < frame_index
-                   and entry['seen'].certainty > _LEAST_CERTAINTY), reverse=True)
+                   and entry['seen'].certainty > least), reverse=True)
 
 
 def spaced(newest_first: list[int], stride: int) -> list[int]:
