@@ -38,6 +38,7 @@ setup(
         'console_scripts': [
             'console = sam2_tracker.ros.client.console:main',
             'fetch_checkpoint = sam2_tracker.models.fetch:main',
+            'lift = sam2_tracker.ros.lift.lift:main',
             'process = sam2_tracker.offline.command:main',
             'prompt = sam2_tracker.ros.client.prompt:main',
             'tracker = sam2_tracker.ros.node.tracker_main:main',

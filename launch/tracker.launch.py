@@ -49,23 +49,42 @@ def generate_launch_description() -> LaunchDescription:
                 description='YAML file of parameters; the arguments here override it where given',
             ),
             *(argument_of(spec) for spec in PARAMETER_ARGUMENTS),
-            DeclareLaunchArgument(
-                'console',
-                default_value='false',
-                choices=['true', 'false'],
-                description='serve the prompt console, too, and keep frames for 20 s and more',
-            ),
-            DeclareLaunchArgument(
-                'console_host', default_value='127.0.0.1', description='address of the console'
-            ),
-            DeclareLaunchArgument(
-                'console_port', default_value='8090', description='port of the console'
-            ),
+            *client_arguments(),
             DeclareLaunchArgument('namespace', default_value='', description='of the node'),
             DeclareLaunchArgument('log_level', default_value='info', description='of the node'),
             OpaqueFunction(function=start_tracker),
         ]
     )
+
+
+def client_arguments() -> list[DeclareLaunchArgument]:
+    """Declare the arguments of what can be started beside the tracker."""
+    return [
+        DeclareLaunchArgument(
+            'console',
+            default_value='false',
+            choices=['true', 'false'],
+            description='serve the prompt console, too, and keep frames for 20 s and more',
+        ),
+        DeclareLaunchArgument(
+            'console_host', default_value='127.0.0.1', description='address of the console'
+        ),
+        DeclareLaunchArgument(
+            'console_port', default_value='8090', description='port of the console'
+        ),
+        DeclareLaunchArgument(
+            'lift',
+            default_value='false',
+            choices=['true', 'false'],
+            description='say where objects are in space, too, with the two topics below',
+        ),
+        DeclareLaunchArgument(
+            'depth', default_value='depth', description='topic of depth aligned to the image'
+        ),
+        DeclareLaunchArgument(
+            'camera_info', default_value='camera_info', description='topic of its calibration'
+        ),
+    ]
 
 
 def argument_of(spec: ParameterSpec) -> DeclareLaunchArgument:
@@ -110,7 +129,26 @@ def start_tracker(context: LaunchContext) -> list[Node]:
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
     )
-    return [tracker, *([console_node()] if has_console else [])]
+    has_lift = context.launch_configurations.get('lift') == 'true'
+    return [
+        tracker,
+        *([console_node()] if has_console else []),
+        *([lift_node()] if has_lift else []),
+    ]
+
+
+def lift_node() -> Node:
+    """Make the action of lift; its tracker is the one of its namespace."""
+    return Node(
+        package='sam2_tracker',
+        executable='lift',
+        name='lift',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[{'tracker': 'sam2_tracker'}],
+        remappings=[(name, LaunchConfiguration(name)) for name in ('depth', 'camera_info')],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+    )
 
 
 def console_node() -> Node:

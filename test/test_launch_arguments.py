@@ -106,6 +106,17 @@ def test_only_arguments_that_are_given_override_the_parameter_file(described):
     }
 
 
+def test_lift_is_started_only_where_it_is_asked_for(described):
+    module = described('tracker.launch.py')
+    given = dict.fromkeys(arguments(module), '')
+    given |= {'params_file': str(ROOT / 'config' / 'tracker.yaml'), 'lift': 'true'}
+    tracker, lift = module.start_tracker(SimpleNamespace(launch_configurations=given))
+    assert (tracker.executable, lift.executable) == ('tracker', 'lift')
+    assert [name for name, _ in lift.remappings] == ['depth', 'camera_info']
+    given['lift'] = 'false'
+    assert len(module.start_tracker(SimpleNamespace(launch_configurations=given))) == 1
+
+
 def test_the_readme_lists_every_launch_argument(described):
     line = (ROOT / 'README.md').read_text().partition('Launch arguments: ')[2].partition('.')[0]
     listed = {name.strip(' `\n') for name in line.split(',')}

@@ -44,6 +44,7 @@ ROOMS_MAY_IMPORT = {
         'frames': set(),
         'prompts': set(),
         'detections': set(),
+        'lifting': set(),
         'engine': set(),
         'tracking': {'frames', 'prompts'},
         'worker': {'frames', 'prompts', 'detections', 'tracking'},
@@ -60,6 +61,7 @@ ROOMS_MAY_IMPORT = {
         'services': set(),
         'node': {'inputs', 'outputs', 'services'},
         'camera': set(),
+        'lift': set(),
         'client': set(),
     },
 }

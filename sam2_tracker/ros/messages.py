@@ -11,7 +11,7 @@ that the older ones lack are handled here.
 from __future__ import annotations
 
 import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import io
 import sys
 
@@ -53,6 +53,9 @@ BYTES_PER_PIXEL = {
     'yuv422': 2, 'uyvy': 2, 'yuv422_yuy2': 2, 'yuyv': 2, 'nv12': 1, 'nv21': 1}
 
 ACCEPTED = ', '.join(BYTES_PER_PIXEL)
+# Drivers call millimetres mono16, too.
+_DEPTH_BYTES = {'16UC1': 2, 'mono16': 2, '32FC1': 4}
+_M_PER_MM = np.float32(0.001)
 
 _PACKED_YUV = {
     'yuv422': cv2.COLOR_YUV2RGB_UYVY, 'uyvy': cv2.COLOR_YUV2RGB_UYVY,
@@ -195,6 +198,20 @@ def label_image_from_msg(msg: Image) -> UInt16Array:
     return _rows_of(msg).view('>u2' if msg.is_bigendian else '<u2').astype(np.uint16, copy=False)
 
 
+def depth_from_msg(msg: Image) -> Float32Array:
+    """
+    Convert a depth image: 16UC1 in millimetres, 32FC1 in metres.
+
+    :returns: (height, width) float32 in metres, as measured: none is 0 or not finite
+    :raises FrameError: of another encoding, empty or inconsistent
+    """
+    rows = _rows_of(msg, _DEPTH_BYTES)
+    order = '>' if msg.is_bigendian else '<'
+    if msg.encoding == '32FC1':
+        return rows.view(f'{order}f4').astype(np.float32, copy=False)
+    return rows.view(f'{order}u2').astype(np.float32) * _M_PER_MM
+
+
 def box_from_msg(roi: RegionOfInterest) -> Float32Array | None:
     """Return left, top, right and bottom, None for the empty region."""
     if roi.width == 0 and roi.height == 0:
@@ -299,14 +316,14 @@ def _mask_or_none(msg: PromptMsg) -> BoolArray | None:
         raise PromptError(f'object {msg.object_id}: mask refused: {error}') from None
 
 
-def _rows_of(msg: Image) -> UInt8Array:
+def _rows_of(msg: Image, accepted: Mapping[str, int] = BYTES_PER_PIXEL) -> UInt8Array:
     """Return the picture's bytes without row padding: (rows, bytes of a row)."""
-    if msg.encoding not in BYTES_PER_PIXEL:
-        raise FrameError(
-            f'image encoding {shown(msg.encoding)} is not accepted: use one of {ACCEPTED}')
+    if msg.encoding not in accepted:
+        raise FrameError(f'image encoding {shown(msg.encoding)} is not accepted: use one of '
+                         f'{", ".join(accepted)}')
     if not msg.width or not msg.height or not len(msg.data):
         raise FrameError(f'image is empty: {msg.width}x{msg.height} with {len(msg.data)} bytes')
-    row_bytes = msg.width * BYTES_PER_PIXEL[msg.encoding]
+    row_bytes = msg.width * accepted[msg.encoding]
     if msg.step < row_bytes:
         raise FrameError(f'image step {msg.step} is too small: {msg.width} {msg.encoding} pixels '
                          f'take {row_bytes} bytes')

@@ -9,6 +9,7 @@ Every room may use it.
 from __future__ import annotations
 
 from rclpy.duration import Duration
+from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sam2_tracker.core.config import FramePolicy
@@ -27,8 +28,9 @@ except ImportError:  # Humble
     )
 
 __all__ = [
-    'has_arrived', 'image_qos', 'image_topic', 'LATCHED', 'OUTPUT', 'SERVICE',
-    'SubscriptionEventCallbacks', 'UnsupportedEventTypeError', 'without_event_callbacks']
+    'has_arrived', 'image_qos', 'image_topic', 'LATCHED', 'OUTPUT', 'reliability_offered',
+    'SERVICE', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError',
+    'without_event_callbacks']
 
 _LATEST_DEPTH = 2
 _EVERY_DEPTH = 1000
@@ -69,6 +71,14 @@ def image_qos(policy: FramePolicy, reliability: ReliabilityPolicy) -> QoSProfile
         history=HistoryPolicy.KEEP_LAST,
         reliability=reliability,
         durability=DurabilityPolicy.VOLATILE)
+
+
+def reliability_offered(node: Node, topic: str) -> ReliabilityPolicy:
+    """Return how all publishers of a topic are heard: reliably, if each one found is reliable."""
+    offered = [found.qos_profile.reliability
+               for found in node.get_publishers_info_by_topic(topic)]
+    is_reliable = all(each == ReliabilityPolicy.RELIABLE for each in offered)
+    return ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
 
 
 def without_event_callbacks() -> PublisherEventCallbacks:

@@ -35,6 +35,9 @@ CONTRACT = {
     'console',
     'console_host',
     'console_port',
+    'lift',
+    'depth',
+    'camera_info',
 }
 PARAMETERS = """
 /**:
@@ -99,6 +102,17 @@ def test_namespace_gives_a_second_instance(asker: Asker, params_file: Path) -> N
     ):
         for name in ('left', 'right'):
             assert asker.state(f'/{name}/sam2_tracker') == 'unconfigured'
+
+
+def test_lift_is_started_beside_the_tracker_of_its_namespace(
+    asker: Asker, params_file: Path
+) -> None:
+    arguments = ['namespace:=left', 'lift:=true', 'depth:=/camera/depth']
+    with Launched('tracker.launch.py', f'params_file:={params_file}', *arguments) as launched:
+        launched.wait_for_output(
+            'lifting the objects of /left/sam2_tracker with /camera/depth and /left/camera_info'
+        )
+        assert launched.stop() == 0
 
 
 def test_log_level_reaches_the_node(asker: Asker, params_file: Path) -> None:

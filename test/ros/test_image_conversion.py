@@ -17,6 +17,7 @@ from sam2_tracker.core.errors import FrameError
 from sam2_tracker.ros.messages import (
     ACCEPTED,
     BYTES_PER_PIXEL,
+    depth_from_msg,
     image_from_msg,
     image_to_msg,
     label_image_to_msg,
@@ -322,3 +323,29 @@ def test_pixels_survive_the_way_there_and_back():
     picture = np.random.default_rng(2).integers(0, 255, (5, 7, 3)).astype(np.uint8)
     assert (image_from_msg(image_to_msg(picture, 'rgb8', Header())) == picture).all()
     assert (image_from_msg(image_to_msg(picture, 'bgr8', Header())) == picture[..., ::-1]).all()
+
+
+@pytest.mark.parametrize(('encoding', 'order', 'value', 'metres'), [
+    ('16UC1', '<', 1234, 1.234), ('16UC1', '>', 1234, 1.234), ('mono16', '<', 65535, 65.535),
+    ('32FC1', '<', 1.25, 1.25), ('32FC1', '>', 1.25, 1.25)])
+def test_depth_is_read_in_metres_without_row_padding(encoding, order, value, metres):
+    kind = f'{order}f4' if encoding == '32FC1' else f'{order}u2'
+    values = np.zeros((3, 5), kind)
+    values[1, 2] = value
+    rows = np.frombuffer(values.tobytes(), np.uint8).reshape(3, -1)
+    rows = np.pad(rows, ((0, 0), (0, 7)), constant_values=255)
+    msg = Image(encoding=encoding, height=3, width=5, step=rows.shape[1],
+                is_bigendian=int(order == '>'), data=rows.tobytes())
+    depth_m = depth_from_msg(msg)
+    assert depth_m.dtype == np.float32 and depth_m[1, 2] == pytest.approx(metres)
+    assert np.count_nonzero(depth_m) == 1
+
+
+@pytest.mark.parametrize(('change', 'sentence'), [
+    ({'encoding': 'rgb8'}, "'rgb8' is not accepted: use one of 16UC1, mono16, 32FC1"),
+    ({'step': 9}, 'image step 9 is too small: 5 16UC1 pixels take 10 bytes'),
+    ({'height': 4}, 'image has 30 bytes: step 10 and height 4 in 16UC1 take 40')])
+def test_depth_that_cannot_be_read_is_refused(change, sentence):
+    form = {'encoding': '16UC1', 'height': 3, 'width': 5, 'step': 10, **change}
+    with pytest.raises(FrameError, match=sentence):
+        depth_from_msg(Image(data=bytes(30), **form))

@@ -14,6 +14,7 @@ from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.ros.messages import image_from_msg, payload_from_msg, stamp_from_msg
+from sam2_tracker.ros.qos import reliability_offered
 from sam2_tracker.web.tracker_client import Picture
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -72,11 +73,7 @@ class CameraPictures:
         topics = [(self._image, kind) for kind in self._kinds_of(self._image)
                   ] if self._image else self._tracker_s_topics()
         for topic, kind in topics:
-            offered = [each.qos_profile.reliability
-                       for each in self._node.get_publishers_info_by_topic(topic)]
-            is_reliable = all(each == ReliabilityPolicy.RELIABLE for each in offered)
-            return topic, kind, (
-                ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT)
+            return topic, kind, reliability_offered(self._node, topic)
         return None
 
     def _kinds_of(self, topic: str) -> list[str]:

@@ -1,0 +1,293 @@
+# Copyright 2026 The sam2_tracker authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node of `lift`: finds what belongs together, lifts it, and says what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+import time
+from types import ModuleType
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.expand_topic_name import expand_topic_name
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+from sam2_tracker.core.errors import ConfigError, FrameError, one_line
+from sam2_tracker.core.lifting.camera import Camera
+from sam2_tracker.core.lifting.objects import (
+    lift_objects,
+    LIFT_SPECS,
+    LiftConfig,
+    LiftedObject,
+)
+from sam2_tracker.core.lifting.pairing import Match, Missing, Pairing, Unmatched
+from sam2_tracker.core.settings import from_values
+from sam2_tracker.core.types import Float32Array
+from sam2_tracker.ros.lift.lift_messages import (
+    camera_from_msg,
+    detections_to_msg,
+    header_of,
+    points_to_msg,
+)
+from sam2_tracker.ros.messages import depth_from_msg, label_image_from_msg, stamp_from_msg
+from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
+from sam2_tracker.ros.qos import OUTPUT, reliability_offered
+from sam2_tracker.ros.stop_request import StopRequest
+from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+try:
+    import vision_msgs.msg as installed_vision_msgs
+except ImportError:
+    installed_vision_msgs = None
+
+LOOK_PERIOD_S = 0.2
+DIAGNOSTICS_PERIOD_S = 1.0
+THROTTLE_S = 10.0
+# Enough for what comes while one label image is lifted.
+INPUT_DEPTH = 30
+
+
+def run(arguments: Sequence[str], stop: StopRequest) -> None:
+    """
+    Lift until asked to stop.
+
+    :raises ConfigError: an argument or a parameter is not accepted
+    """
+    try:
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except rclpy_implementation.RCLError as error:
+        raise ConfigError(one_line(error)) from error
+    try:
+        node = rclpy.create_node('lift')
+        config = from_values(LiftConfig, {
+            spec.name: declare_checked(node, spec) for spec in LIFT_SPECS})
+        warn_of_unknown(node)
+        refuse_unmatched_files(arguments, node.get_fully_qualified_name())
+        Lifter(node, config)
+        _spin(node, stop)
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin(node: Node, stop: StopRequest) -> None:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not stop.is_made():
+        try:
+            executor.spin_once(timeout_sec=LOOK_PERIOD_S)
+        except rclpy_implementation.InvalidHandle:
+            continue  # Something was unsubscribed between the wake-up and its turn.
+        except Exception as error:  # noqa: BLE001 - one bad message must not end the node
+            node.get_logger().error(f'a callback failed: {error!r}', throttle_duration_sec=1.0)
+    executor.shutdown()
+
+
+@dataclass
+class Counts:
+    """What became of label images, beside what `Pairing` counts."""
+
+    refused: int = 0
+    objects: int = 0
+    without_depth: int = 0
+
+
+class Lifter:
+    """
+    Publishes where objects are, while somebody wants to know; all of it in the executor's thread.
+
+    :param vision: the module vision_msgs.msg, None where that is not installed
+    """
+
+    def __init__(self, node: Node, config: LiftConfig,
+                 vision: ModuleType | None = installed_vision_msgs) -> None:
+        self._node = node
+        self._config = config
+        self._vision = vision
+        self._tracker = expand_topic_name(config.tracker, node.get_name(), node.get_namespace())
+        self._pairing: Pairing[Image, TrackedObjects, Image, CameraInfo] = Pairing(
+            config.stamp_tolerance_s, config.keep_s)
+        self._counts = Counts()
+        self._trouble = ''
+        self._said_at_s: dict[str, float] = {}
+        self._points = node.create_publisher(PointCloud2, '~/points', OUTPUT)
+        self._detections = None
+        if vision is not None:
+            self._detections = node.create_publisher(
+                vision.Detection3DArray, '~/detections', OUTPUT)
+        else:
+            node.get_logger().warning(
+                'vision_msgs is not installed, so ~/detections is not published: install it '
+                '(apt install ros-$ROS_DISTRO-vision-msgs)')
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._subscriptions: list[Subscription] = []
+        self._profiles: tuple[QoSProfile, QoSProfile] | None = None
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(LOOK_PERIOD_S, self.on_look, clock=steady)
+        node.create_timer(DIAGNOSTICS_PERIOD_S, self.on_diagnose, clock=steady)
+        node.get_logger().info(
+            f'lifting the objects of {self._tracker} with {self._depth_topic} and '
+            f'{node.resolve_topic_name("camera_info")}, while somebody subscribes')
+
+    @property
+    def _depth_topic(self) -> str:
+        return self._node.resolve_topic_name('depth')
+
+    # Subscribing only while somebody subscribes: the tracker makes label images only then.
+
+    def on_look(self) -> None:
+        """Subscribe or unsubscribe, and decide what need not wait any longer."""
+        is_wanted = any(publisher is not None and publisher.get_subscription_count() > 0
+                        for publisher in (self._points, self._detections))
+        profiles = (profile_for(self._node, 'depth'), profile_for(self._node, 'camera_info')
+                    ) if is_wanted else None
+        if profiles != self._profiles:
+            self._profiles = profiles
+            self._subscribe()
+        self._decide()
+
+    def _subscribe(self) -> None:
+        for each in self._subscriptions:
+            self._node.destroy_subscription(each)
+        self._subscriptions = []
+        self._pairing.clear()
+        self._trouble = ''
+        if self._profiles is None:
+            return
+        depth, info = self._profiles
+        results = QoSProfile(depth=INPUT_DEPTH)
+        self._subscriptions = [self._node.create_subscription(*each) for each in (
+            (Image, f'{self._tracker}/label_image', self.on_label_image, results),
+            (TrackedObjects, f'{self._tracker}/objects', self.on_objects, results),
+            (Image, 'depth', self.on_depth, depth),
+            (CameraInfo, 'camera_info', self.on_camera_info, info))]
+
+    def on_label_image(self, msg: Image) -> None:
+        """Take the masks of a frame."""
+        self._pairing.add_labels(stamp_from_msg(msg.header.stamp), msg, time.monotonic())
+        self._decide()
+
+    def on_objects(self, msg: TrackedObjects) -> None:
+        """Take the objects of a frame."""
+        self._pairing.objects.add(stamp_from_msg(msg.header.stamp), msg)
+        self._decide()
+
+    def on_depth(self, msg: Image) -> None:
+        """Take a depth image."""
+        self._pairing.depth.add(stamp_from_msg(msg.header.stamp), msg)
+        self._decide()
+
+    def on_camera_info(self, msg: CameraInfo) -> None:
+        """Take a calibration."""
+        self._pairing.info.add(stamp_from_msg(msg.header.stamp), msg)
+        self._decide()
+
+    def _decide(self) -> None:
+        for outcome in self._pairing.decided(time.monotonic()):
+            if isinstance(outcome, Unmatched):
+                self._say_unmatched(outcome)
+                continue
+            try:
+                self._publish(outcome)
+                self._trouble = ''
+            except FrameError as error:
+                self._counts.refused += 1
+                self._trouble = f'label images or depth refused: {error}'
+                self._warn(str(error), self._trouble)
+
+    def _publish(self, match: Match[Image, TrackedObjects, Image, CameraInfo]) -> None:
+        """
+        Lift one frame.
+
+        :raises FrameError: something of it cannot be used
+        """
+        header = header_of(match.labels, match.depth)
+        objects = {each.id: each for each in match.objects.objects
+                   if each.state == TrackedObject.VISIBLE}
+        lifted = self._lifted(match, objects)
+        self._counts.objects += len(lifted)
+        self._counts.without_depth += len(objects) - len(lifted)
+        if self._detections is not None and self._detections.get_subscription_count():
+            self._detections.publish(detections_to_msg(self._vision, lifted, objects, header))
+        if self._points.get_subscription_count():
+            self._points.publish(points_to_msg(lifted, header))
+
+    def _lifted(self, match: Match[Image, TrackedObjects, Image, CameraInfo],
+                object_ids: Iterable[int]) -> tuple[LiftedObject, ...]:
+        depth_m = depth_from_msg(match.depth)
+        height, width = depth_m.shape
+        camera = camera_from_msg(match.info, self._config.rectified).scaled_to((width, height))
+        return lift_objects(depth_m, label_image_from_msg(match.labels), rays_of(camera),
+                            object_ids, self._config)
+
+    def _say_unmatched(self, outcome: Unmatched) -> None:
+        count, topic = self._pairing.unmatched[outcome.missing], self._depth_topic
+        if outcome.missing is Missing.CAMERA_INFO:
+            topic = self._node.resolve_topic_name('camera_info')
+            said = f'{count} label images found no camera info: nothing comes on {topic}'
+        elif outcome.missing is Missing.OBJECTS:
+            topic = f'{self._tracker}/objects'
+            said = f'{count} label images found no objects of their stamp on {topic}'
+        elif outcome.off_by_s is None:
+            said = f'{count} label images found no depth: nothing comes on {topic}'
+        else:
+            said = (f'{count} label images found no depth within '
+                    f'{self._config.stamp_tolerance_s:g} s: the nearest on {topic} is '
+                    f'{outcome.off_by_s:.3f} s away')
+        self._trouble = said
+        self._warn(outcome.missing.value, said)
+
+    def _warn(self, kind: str, text: str) -> None:
+        """Say what is wrong, but each kind only now and then: it is the same for each frame."""
+        now_s = time.monotonic()
+        if now_s - self._said_at_s.get(kind, -THROTTLE_S) >= THROTTLE_S:
+            self._said_at_s[kind] = now_s
+            self._node.get_logger().warning(text)
+
+    def on_diagnose(self) -> None:
+        """Say on /diagnostics how it goes."""
+        name = self._node.get_fully_qualified_name()
+        unmatched = self._pairing.unmatched
+        values = {
+            'lifted': self._pairing.matched - self._counts.refused,
+            'refused': self._counts.refused,
+            'without depth': unmatched[Missing.DEPTH],
+            'without camera info': unmatched[Missing.CAMERA_INFO],
+            'without objects': unmatched[Missing.OBJECTS],
+            'objects': self._counts.objects,
+            'objects with too little depth': self._counts.without_depth}
+        is_idle = self._profiles is None
+        status = DiagnosticStatus(
+            name=f'{name}: lift', hardware_id=name,
+            level=DiagnosticStatus.WARN if self._trouble else DiagnosticStatus.OK,
+            message=self._trouble or ('nobody subscribes' if is_idle else 'lifting'),
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()])
+        now = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(DiagnosticArray(header=Header(stamp=now), status=[status]))
+
+
+def profile_for(node: Node, topic: str) -> QoSProfile:
+    """Return how a topic of the camera is heard whole, by what its publishers offer just now."""
+    name = node.resolve_topic_name(topic)
+    publishers = node.get_publishers_info_by_topic(name)
+    is_latched = publishers and all(
+        each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in publishers)
+    return QoSProfile(
+        depth=INPUT_DEPTH, reliability=reliability_offered(node, name),
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE)
+
+
+@lru_cache(maxsize=2)
+def rays_of(camera: Camera) -> Float32Array:
+    """Return a camera's rays, which stay the same from picture to picture."""
+    return camera.rays()
