@@ -28,6 +28,7 @@ from demo.scene import (
     VIDEO_RATE_HZ,
 )
 from demo.session import make_empty, Outcome, record, Show
+from sam2_tracker.core.config import PARAMETERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise DemoError(f'{VIDEO} is missing; run: python -m demo.fetch_clip')
         make_empty(options.output)
         print(f'starting tracker with model {options.model}, and video_source')
-        show = Show(options.model, source, FRAME_COUNT, STEPS, mask_rules=MASK_RULES)
+        show = Show(options.model, source, FRAME_COUNT, STEPS, mask_rules=MASK_RULES,
+                    memory=options.memory)
         _write(options.output, record(options.output, show))
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
@@ -92,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
         help='folder to write to (default: demo_output)',
     )
     parser.add_argument('--model', default='nano', help='model of the zoo (default: nano)')
+    parser.add_argument(
+        '--memory',
+        choices=PARAMETERS['tracking.memory'].choices,
+        default='stock',
+        help='what the model reads of its memory (docs/memory.md); verify-demo compares stock',
+    )
     return parser
 
 

@@ -41,6 +41,7 @@ class Show:
     :param frame_count: frames that will come
     :param steps: in the order of the stream; the first is made while the first frame is held
     :param mask_rules: holes that are filled, and parts that are dropped, in what is published
+    :param memory: what the model reads of its memory: stock, selective or distractor
     """
 
     model: str
@@ -49,6 +50,7 @@ class Show:
     steps: tuple[Step, ...]
     image_transport: str = 'raw'
     mask_rules: MaskRules = PLAIN_MASKS
+    memory: str = 'stock'
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,7 @@ def record(output: Path, show: Show) -> Outcome:
         'image_transport': show.image_transport,
         'tracking.fill_hole_area': show.mask_rules.fill_hole_area,
         'tracking.min_island_area': show.mask_rules.min_island_area,
+        'tracking.memory': show.memory,
     }
     with (
         tqdm(total=show.frame_count, unit='frame', desc='tracking', disable=None) as bar,

@@ -20,6 +20,7 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 from demo.fetch_clip import VIDEO
 from demo.outputs import mean_hand_box_iou
 from demo.recording import load
+from demo.run import main
 from demo.scene import FIRST_FRAME, FRAME_COUNT, LAST_FRAME
 from sam2_tracker.offline.sources.video import VideoSource
 
@@ -72,6 +73,15 @@ def test_the_demo_loses_no_frame_and_reports_its_figures(output):
     assert all(item['frames_visible'] > 10 for item in report['objects'])
     (man,) = [item for item in report['objects'] if item['label'] == 'man']
     assert man['frames_visible'] >= 0.95 * man['frames_in_picture'] > 25
+
+
+def test_the_demo_tracks_with_the_memory_that_is_asked_for(needs_ros, tmp_path, monkeypatch):
+    shows = []
+    monkeypatch.setattr('demo.run.record', lambda output, show: shows.append(show))
+    monkeypatch.setattr('demo.run._write', lambda output, outcome: None)
+    assert main(['--output', str(tmp_path / 'out'), '--memory', 'distractor']) == 0
+    assert main(['--output', str(tmp_path / 'out')]) == 0
+    assert [show.memory for show in shows] == ['distractor', 'stock']
 
 
 def test_the_demo_leaves_a_video_a_sheet_frames_and_masks(output):
