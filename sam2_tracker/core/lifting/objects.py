@@ -228,10 +228,11 @@ def _measured(object_id: int, points_xyz: Float32Array, config: LiftConfig) -> L
     points = points_xyz.astype(np.float64)
     # The part of a flat side that a pixel sees is as large as the third power of its distance:
     # without that the near parts, which have more pixels, would count for more.
-    weights = points[:, 2] ** 3
+    z = points[:, 2]
+    weights = z * z * z
     centroid = weights @ points / weights.sum()
     low, high = np.percentile(
-        points, [config.trim_percent, 100 - config.trim_percent], axis=0)
+        np.ascontiguousarray(points.T), [config.trim_percent, 100 - config.trim_percent], axis=1)
     return LiftedObject(object_id, points_xyz, _triple(centroid), _triple((low + high) / 2),
                         _triple(high - low))
 

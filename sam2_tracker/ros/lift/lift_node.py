@@ -71,6 +71,7 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
         node = rclpy.create_node('lift')
         config = from_values(LiftConfig, {
             spec.name: declare_checked(node, spec) for spec in LIFT_SPECS})
+        config.check()
         warn_of_unknown(node)
         refuse_unmatched_files(arguments, node.get_fully_qualified_name())
         Lifter(node, config)
@@ -165,10 +166,11 @@ class Lifter:
         if self._profiles is None:
             return
         depth, info = self._profiles
-        results = QoSProfile(depth=INPUT_DEPTH)
+        # Where this is the slower one, label images are left out rather than lifted late.
+        objects = QoSProfile(depth=INPUT_DEPTH)
         self._subscriptions = [self._node.create_subscription(*each) for each in (
-            (Image, f'{self._tracker}/label_image', self.on_label_image, results),
-            (TrackedObjects, f'{self._tracker}/objects', self.on_objects, results),
+            (Image, f'{self._tracker}/label_image', self.on_label_image, OUTPUT),
+            (TrackedObjects, f'{self._tracker}/objects', self.on_objects, objects),
             (Image, 'depth', self.on_depth, depth),
             (CameraInfo, 'camera_info', self.on_camera_info, info))]
 

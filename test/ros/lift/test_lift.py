@@ -322,12 +322,15 @@ def test_a_calibration_latched_once_and_best_effort_depth_are_heard(rigs, ball):
     assert len(rig.detections(stamp_ns)['detections']) == 1
 
 
-def test_a_wrong_parameter_is_one_sentence_and_code_2():
+@pytest.mark.parametrize(('parameter', 'sentence'), [
+    ('edge_px:=-1', "lift: parameter 'edge_px' is -1: an integer from 0 to 50"),
+    ('stamp_tolerance_s:=6', "lift: parameter 'stamp_tolerance_s' is 6: it is at most keep_s")])
+def test_a_wrong_parameter_is_one_sentence_and_code_2(parameter, sentence):
     done = subprocess.run(
-        [executable('lift'), '--ros-args', '-p', 'edge_px:=-1'], capture_output=True, text=True,
+        [executable('lift'), '--ros-args', '-p', parameter], capture_output=True, text=True,
         timeout=60, check=False, env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)})
     assert done.returncode == 2
-    assert done.stderr.startswith("lift: parameter 'edge_px' is -1: an integer from 0 to 50")
+    assert done.stderr.startswith(sentence)
 
 
 def test_help_has_every_parameter_and_an_example():
