@@ -47,6 +47,7 @@ ROOMS_MAY_IMPORT = {
         'lifting': set(),
         'engine': set(),
         'tracking': {'frames', 'prompts'},
+        'sharing': set(),
         'worker': {'frames', 'prompts', 'detections', 'tracking'},
     },
     'offline': {

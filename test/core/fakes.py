@@ -169,9 +169,11 @@ class FakePredictor:
 
     :param failures: raised by the next steps, one each, before anything is changed.
     :ivar conditions: under which work might be recorded
+    :ivar is_batched: whether it says that objects are tracked in one pass
     """
 
     image_size: int = 64
+    is_batched: bool = False
     encoded: list[int] = field(default_factory=list)
     steps: list[list[int]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)

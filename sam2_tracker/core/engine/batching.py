@@ -15,9 +15,10 @@ from sam2_tracker.core.engine.features import EncodedFrame, to_device
 from sam2_tracker.core.engine.graphs.recorder import Tensors
 from sam2_tracker.core.engine.graphs.replays import Replays, Work
 from sam2_tracker.core.engine.memory.entry import Lessons, numbers_of
-from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
+from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory, Reading
 from sam2_tracker.core.engine.memory_attention import BatchAttention
 from sam2_tracker.core.engine.stream_predictor import Decoded, StreamPredictor
+from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.protocols import ONE_SHOT
 import torch
 
@@ -34,6 +35,19 @@ class Job:
     frame_index: int
     features: EncodedFrame
     shots: tuple[int, int] = ONE_SHOT
+
+    def finished(self) -> LowResMask:
+        """
+        Mark the frame as passed and return the result on it.
+
+        :raises FrameError: it was prompted too long ago
+        """
+        self.memory.mark_passed(self.frame_index)
+        output = self.memory.output(self.frame_index)
+        if output is None:
+            raise FrameError(
+                f'frame {self.frame_index} was prompted too long ago to be shown again')
+        return output
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,7 @@ from sam2_tracker.core.engine.stream_predictor import (
     refuse_unknown,
     StreamPredictor,
 )
-from sam2_tracker.core.errors import FrameError, ModelError, PromptError
+from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.protocols import (
     FrameFeatures,
@@ -135,6 +135,11 @@ class Predictor:
     def device(self) -> torch.device:
         """Return where the model runs."""
         return self._device
+
+    @property
+    def is_batched(self) -> bool:
+        """Return whether several objects are tracked in one pass."""
+        return self._batches is not None and self._batches.max_batch > 1
 
     @property
     def graph_counts(self) -> GraphCounts | None:
@@ -287,7 +292,7 @@ class Predictor:
                 job.memory.take_in()
                 self._settle(job.memory)
             self._run([job for job in jobs if job.frame_index not in job.memory.cond])
-        return [_finished(job) for job in jobs]
+        return [job.finished() for job in jobs]
 
     def _run(self, jobs: list[Job]) -> None:
         for job in jobs:
@@ -390,11 +395,3 @@ class Predictor:
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self._model)
         return self._fingerprint
-
-
-def _finished(job: Job) -> LowResMask:
-    job.memory.mark_passed(job.frame_index)
-    output = job.memory.output(job.frame_index)
-    if output is None:
-        raise FrameError(f'frame {job.frame_index} was prompted too long ago to be shown again')
-    return output
