@@ -42,6 +42,7 @@ setup(
             'process = sam2_tracker.offline.command:main',
             'prompt = sam2_tracker.ros.client.prompt:main',
             'tracker = sam2_tracker.ros.node.tracker_main:main',
+            'trackers = sam2_tracker.ros.node.tracker_main:main_cameras',
             'video_source = sam2_tracker.ros.camera.video_source:main',
             'wait_until_active = sam2_tracker.ros.client.wait_until_active:main',
         ],

@@ -69,7 +69,8 @@ def arguments(module: ModuleType) -> dict[str, Described]:
     return {one.given[0]: one for one in declared}
 
 
-@pytest.mark.parametrize('launch_file', ['tracker.launch.py', 'replay.launch.py'])
+@pytest.mark.parametrize(
+    'launch_file', ['tracker.launch.py', 'replay.launch.py', 'trackers.launch.py'])
 def test_a_choice_may_be_left_open_and_the_default_is_one(described, launch_file):
     found = arguments(described(launch_file))
     for name in CHOICES.keys() & found.keys():
@@ -131,3 +132,43 @@ def test_a_params_file_that_is_missing_is_said_and_nothing_is_started(described,
         start(context)
     (tmp_path / 'my').touch()
     assert len(start(context)) == 1
+
+
+def trackers(module: ModuleType, **given: str) -> Described:
+    named = {**dict.fromkeys(arguments(module), ''), 'image': '{camera}/image', **given}
+    named.setdefault('params_file', '')
+    named['params_file'] = named['params_file'] or str(ROOT / 'config' / 'tracker.yaml')
+    (node,) = module.start_trackers(SimpleNamespace(launch_configurations=named))
+    return node
+
+
+def test_trackers_have_the_arguments_of_the_tracker_but_those_of_the_console(described):
+    one, several = (set(arguments(described(f'{name}.launch.py')))
+                    for name in ('tracker', 'trackers'))
+    assert several - one == {'cameras'}
+    assert one - several == {'console', 'console_host', 'console_port'}
+
+
+def test_parameters_of_trackers_are_given_to_all_nodes(described):
+    node = trackers(described('trackers.launch.py'), cameras='[front, left]', device='cpu')
+    assert not hasattr(node, 'name')
+    _, cameras, overrides = node.parameters
+    assert cameras == {'cameras': ['front', 'left']}
+    assert list(overrides) == ['device']
+
+
+@pytest.mark.parametrize('namespace, image, topic', [
+    ('', '{camera}/image', '/front/image'), ('robot', '{camera}/raw', '/robot/front/raw'),
+    ('/robot', '/{camera}_camera/image_raw', '/front_camera/image_raw')])
+def test_each_camera_listens_to_the_topic_of_its_name(described, namespace, image, topic):
+    node = trackers(described('trackers.launch.py'), cameras='[front, left]',
+                    namespace=namespace, image=image)
+    above = f'/{namespace.strip("/")}' if namespace else ''
+    assert node.remappings[0] == (f'{above}/front/image', topic)
+    assert node.remappings[1] == (f'{above}/left/image', topic.replace('front', 'left'))
+
+
+@pytest.mark.parametrize('cameras', ['front', '[1, 2]', '{a: b}'])
+def test_cameras_that_are_no_list_are_said(described, cameras):
+    with pytest.raises(ValueError, match='no list of names'):
+        trackers(described('trackers.launch.py'), cameras=cameras)

@@ -21,8 +21,31 @@ NUMBERS = itertools.count()
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 
 
+# Whatever is said there of the node holds for that of a camera among several, too.
+CONTRACT = {
+    'test_clicks', 'test_detections_in', 'test_diagnostics', 'test_faults', 'test_lifecycle',
+    'test_memory_services', 'test_publishers', 'test_refusals', 'test_services', 'test_sessions',
+    'test_stream'}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the contract with the nodes of both executables."""
+    if 'tested' in metafunc.fixturenames and metafunc.module.__name__ in CONTRACT:
+        metafunc.parametrize('tested', ['tracker', 'trackers'], indirect=True, scope='module')
+
+
+@pytest.fixture(scope='module', name='tested')
+def tested_fixture(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let rigs have the node of this executable."""
+    from node_rig import NodeRig
+
+    NodeRig.is_one_of_several = getattr(request, 'param', 'tracker') == 'trackers'
+    yield
+    NodeRig.is_one_of_several = False
+
+
 @pytest.fixture(scope='module')
-def graph(request: pytest.FixtureRequest) -> Iterator[Any]:
+def graph(request: pytest.FixtureRequest, tested: None) -> Iterator[Any]:
     """Join the domain that the test module names in DOMAIN_ID."""
     from ros_graph import graph_in
 

@@ -15,12 +15,14 @@ from geometry_msgs.msg import Point
 import numpy as np
 from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
 from ros_graph import Graph, HELD_S, Inbox
 from sam2_tracker.core.config import CoreConfig
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.ros.messages import image_to_msg, stamp_from_msg, stamp_to_msg
 from sam2_tracker.ros.node.executor import Spinner
 from sam2_tracker.ros.node.tracker_node import TrackerNode
+from sam2_tracker.ros.node.trackers_node import TrackersNode
 from sam2_tracker_msgs.msg import Prompt, TrackedObjects
 from sam2_tracker_msgs.srv import AddPrompts
 from sensor_msgs.msg import Image
@@ -92,18 +94,22 @@ class NodeRig:
 
     :param overrides: parameters, `name:=value`
     :param loader: brings the model, a fake one if not given
+    :cvar is_one_of_several: the node is that of a camera among several on one model
     """
+
+    is_one_of_several = False
 
     def __init__(self, graph: Graph, *overrides: str, namespace: str = 'rig',
                  active: bool = True, loader: Any = None) -> None:
         self.graph = graph
         self.loader = loader or FakeLoader()
-        arguments = ['--ros-args', '-r', f'__ns:=/{namespace}']
+        self._options = {'context': graph.context, 'use_global_arguments': False}
+        arguments: list[str] = []
         for override in overrides:
             arguments += ['-p', override]
-        self.node = TrackerNode(self.loader, context=graph.context, cli_args=arguments,
-                                use_global_arguments=False)
-        self.spinner = Spinner(self.node)
+        self.nodes = self._made(namespace, arguments)
+        self.node = next(node for node in self.nodes if isinstance(node, TrackerNode))
+        self.spinners = [Spinner(node) for node in self.nodes]
         self.prefix = f'/{namespace}/sam2_tracker'
         self.camera = graph.publisher(Image, f'/{namespace}/image', 1000)
         self.objects: Inbox = graph.inbox(TrackedObjects, f'{self.prefix}/objects', 1000)
@@ -113,6 +119,15 @@ class NodeRig:
         self._is_closed = False
         if active:
             self.activate()
+
+    def _made(self, namespace: str, arguments: list[str]) -> list[Node]:
+        if not self.is_one_of_several:
+            return [TrackerNode(self.loader, cli_args=['--ros-args', '-r', f'__ns:=/{namespace}',
+                                                       *arguments], **self._options)]
+        cameras = f'cameras:=[{namespace}, {namespace}_beside]'
+        owner = TrackersNode(
+            self.loader, cli_args=['--ros-args', '-p', cameras, *arguments], **self._options)
+        return [owner, *owner.cameras]
 
     @property
     def predictor(self) -> GatedPredictor:
@@ -134,9 +149,16 @@ class NodeRig:
         if isinstance(self.loader, FakeLoader):
             self.loader.may_load.set()
             self.predictor.gate.set()
-        assert self.node.close(TIMEOUT_S)
-        self.spinner.stop()
-        self.node.destroy_node()
+        for node in self.nodes:
+            assert not isinstance(node, TrackerNode) or node.close(TIMEOUT_S)
+        self.leave()
+
+    def leave(self) -> None:
+        """Let the nodes go, whatever state they are in."""
+        for spinner in self.spinners:
+            spinner.stop()
+        for node in self.nodes:
+            node.destroy_node()
 
     def wait_for_line(self, text: str, level: int = Log.WARN) -> str:
         """Wait until the node has logged a text at a level."""

@@ -71,11 +71,11 @@ class Sam2Loader:
         """
         from sam2_tracker.models.loader import build_tracking_predictor
 
-        _check_cancelled(cancelled)
+        check_cancelled(cancelled)
         tracking = config.tracking
         predictor = build_tracking_predictor(config.model, tracking.max_cond_frames, self._log,
                                              tracking.memory, tracking.cuts, tracking.doubt)
-        _check_cancelled(cancelled)
+        check_cancelled(cancelled)
         predictor.warm_up()
         return predictor
 
@@ -101,7 +101,7 @@ class Engine:
                  loader: ModelLoader, memory_directory: Path | None = None) -> None:
         prompts = load_prompt_file(prompts_file) if prompts_file else None
         predictor = loader.load(config, hooks.cancelled)
-        _check_cancelled(hooks.cancelled)
+        check_cancelled(hooks.cancelled)
         self._log = hooks.log
         self._buffer = FrameBuffer(config.buffer, config.frame_policy, config.max_pixels)
         self.worker = Worker(
@@ -127,6 +127,7 @@ class Engine:
             self._log(Level.ERROR, undone)
 
 
-def _check_cancelled(cancelled: threading.Event) -> None:
+def check_cancelled(cancelled: threading.Event) -> None:
+    """Raise WithdrawnError if the process is to stop."""
     if cancelled.is_set():
         raise WithdrawnError('the tracker is stopping: loading the model was given up')

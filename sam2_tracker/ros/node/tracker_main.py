@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The executable `tracker`: starts the node and stops it cleanly.
+The executables `tracker` and `trackers`: start their nodes and stop them cleanly.
 
 Apart: import, it hears a stop before ROS is imported, which takes seconds.
 """
@@ -26,35 +26,45 @@ then prompt it, here with one click on a new object in the newest frame:
 
 Parameters: ros2 param list /sam2_tracker, or config/tracker.yaml with every one explained.
 """
+SEVERAL = """\
+Track the objects that you point at in the streams of several cameras, with one SAM 2 for all.
+
+Example:
+  ros2 run sam2_tracker trackers --ros-args -p cameras:="[front, left, rear]" \\
+    -r /front/image:=/front_camera/image_raw -r /left/image:=/left_camera/image_raw
+Each camera has a node of its own, as /front/sam2_tracker, with all that `tracker` has; the
+parameters of the model are those of the node /trackers.
+
+Parameters: ros2 param list /trackers, and of a camera ros2 param list /front/sam2_tracker.
+"""
 MISSING_MESSAGES = (
-    'tracker: the package sam2_tracker_msgs cannot be imported ({error}): colcon does not find it '
+    '{name}: the package sam2_tracker_msgs cannot be imported ({error}): colcon does not find it '
     'inside another package by itself, so put it beside this one with `ln -s '
     'sam2_tracker/sam2_tracker_msgs src/sam2_tracker_msgs`, run `colcon build` and source '
     'install/setup.bash')
 USAGE_EXIT_CODE = 2
 
 
-def missing_messages() -> str:
+def missing_messages(name: str) -> str:
     """Say how to get the messages if they are missing, else return an empty text."""
     try:
         # A folder of that name imports as an empty package: ask for what is in it.
         from sam2_tracker_msgs.srv import AddPrompts  # noqa: F401
     except ImportError as error:
-        return MISSING_MESSAGES.format(error=error)
+        return MISSING_MESSAGES.format(name=name, error=error)
     return ''
 
 
-def parse(arguments: Sequence[str]) -> None:
+def parse(arguments: Sequence[str], name: str, description: str) -> None:
     """Answer --help and refuse what is wrong; may exit."""
     from rclpy.utilities import remove_ros_args
 
     parser = argparse.ArgumentParser(
-        prog='tracker', description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     try:
-        others = remove_ros_args(['tracker', *arguments])[1:]
+        others = remove_ros_args([name, *arguments])[1:]
     except RuntimeError as error:
-        parser.exit(USAGE_EXIT_CODE, f'tracker: {one_line(error)}\n')
+        parser.exit(USAGE_EXIT_CODE, f'{name}: {one_line(error)}\n')
     parser.parse_args(others)
 
 
@@ -64,16 +74,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :returns: 0 after a clean stop, 1 where the messages are missing, 2 for a bad parameter
     """
+    return _main('tracker', DESCRIPTION, arguments)
+
+
+def main_cameras(arguments: Sequence[str] | None = None) -> int:
+    """Run trackers of several cameras on one model; returns what `main` does."""
+    return _main('trackers', SEVERAL, arguments)
+
+
+def _main(name: str, description: str, arguments: Sequence[str] | None) -> int:
     stop = StopRequest()
     arguments = sys.argv[1:] if arguments is None else arguments
-    parse(arguments)
-    problem = missing_messages()
+    parse(arguments, name, description)
+    problem = missing_messages(name)
     if problem:
         sys.stderr.write(f'{problem}\n')
         return 1
-    from sam2_tracker.ros.node.tracker_process import run
+    from sam2_tracker.ros.node.tracker_process import run, run_cameras
 
-    return run(arguments, stop)
+    return (run_cameras if name == 'trackers' else run)(arguments, stop)
 
 
 if __name__ == '__main__':

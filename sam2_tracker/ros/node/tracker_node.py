@@ -17,8 +17,10 @@ from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallba
 from rclpy.node import Node
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.ros.log import log_to
+from sam2_tracker.ros.node.diagnostics import Readiness
 from sam2_tracker.ros.node.engine import ModelLoader, Sam2Loader
 from sam2_tracker.ros.node.tracking_system import TrackingSystem
+from sam2_tracker.ros.parameters import NodeParameters
 
 REPLY_TIMEOUT_S = 0.5
 POLL_PERIOD_S = 0.01
@@ -29,11 +31,13 @@ class TrackerNode(LifecycleNodeMixin, Node):
     The tracker as a ROS node; every service exists from construction.
 
     :param loader: makes the model; tests pass a fake
+    :param model_parameters: those of a model that is shared, None if it is the node's own
     :param options: what rclpy's Node takes
     :raises ConfigError: a parameter override is not accepted
     """
 
-    def __init__(self, loader: ModelLoader | None = None, **options: Any) -> None:
+    def __init__(self, loader: ModelLoader | None = None,
+                 model_parameters: NodeParameters | None = None, **options: Any) -> None:
         Node.__init__(self, 'sam2_tracker', **options)
         # The state can be asked for while a transition runs.
         LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
@@ -42,7 +46,18 @@ class TrackerNode(LifecycleNodeMixin, Node):
         self._triggering = threading.Lock()
         self._is_starting = False
         self._system = TrackingSystem(
-            self, loader or Sam2Loader(log_to(self.get_logger())), self._cancelled)
+            self, loader or Sam2Loader(log_to(self.get_logger())), self._cancelled,
+            model_parameters)
+
+    @property
+    def readiness(self) -> Readiness:
+        """Return the lifecycle state in words."""
+        return self._system.readiness
+
+    @property
+    def parameters(self) -> NodeParameters:
+        """Return the node's parameters."""
+        return self._system.parameters
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model."""

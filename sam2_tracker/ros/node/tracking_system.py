@@ -22,6 +22,8 @@ from sam2_tracker.ros.services.memory_services import MemoryServices, ObjectMemo
 from sam2_tracker.ros.services.replies import Replies
 from sam2_tracker.ros.services.services import TrackerServices
 
+# The parameter of the node `trackers` that names the cameras.
+CAMERAS = 'cameras'
 NANO_WARNING = (
     'model nano is for demos and tests, and its weights are for non-commercial research only '
     '(sam2_tracker/models/nano/LICENSE): for work, take an official one, for example after '
@@ -38,10 +40,12 @@ class TrackingSystem:
     :param node: whose entities they are
     :param loader: makes the model
     :param cancelled: set when the process stops
+    :param model_parameters: those of a model that is shared, None if it is the node's own
     :raises ConfigError: a parameter override is not accepted
     """
 
-    def __init__(self, node: Node, loader: ModelLoader, cancelled: threading.Event) -> None:
+    def __init__(self, node: Node, loader: ModelLoader, cancelled: threading.Event,
+                 model_parameters: NodeParameters | None = None) -> None:
         self._node = node
         self._loader = loader
         self._cancelled = cancelled
@@ -51,7 +55,9 @@ class TrackingSystem:
         self._prompt_topics: list[PromptTopic] = []
         self._is_tracking = False
         self.readiness = Readiness(node.get_fully_qualified_name())
-        self.parameters = NodeParameters(node, self._is_unconfigured, self.on_parameters)
+        self.parameters = NodeParameters(
+            node, self._is_unconfigured, self.on_parameters, owner=model_parameters,
+            elsewhere=() if model_parameters is None else (CAMERAS,))
         self._outputs = OutputPublishers(
             node, lambda: self.parameters.config.annotate, self._record)
         self.replies = Replies(node)

@@ -226,12 +226,12 @@ class Interrupted(TrackerNode):
 
 @pytest.fixture(name='interrupted')
 def interrupted_fixture(graph, request, monkeypatch):
-    monkeypatch.setattr('node_rig.TrackerNode', Interrupted)
+    for place in ('node_rig', 'sam2_tracker.ros.node.trackers_node'):
+        monkeypatch.setattr(f'{place}.TrackerNode', Interrupted)
     rig = NodeRig(graph, namespace=f'ns{abs(hash(request.node.nodeid)) % 10 ** 8}', active=False)
     rig.loader.may_load.clear()
     yield rig
-    rig.spinner.stop()
-    rig.node.destroy_node()
+    rig.leave()
 
 
 def test_a_stop_that_comes_before_the_autostart_configures_ends_it_cleanly(interrupted):
