@@ -145,12 +145,10 @@ class BatchTracker:
 
     def step(self, inputs: StepInputs) -> StepOutputs:
         """Run a batch, from a recording where there is one for exactly this layout."""
-        if not inputs.is_one_frame:
-            return self.forward(inputs)
         return StepOutputs(*self._replays(*self._work(inputs)))
 
     def _work(self, inputs: StepInputs) -> tuple[str, Work, Tensors]:
-        """Return a batch as work on plain tensors, which hold one frame once for all objects."""
+        """Return a batch as work on plain tensors; one frame is there once for all objects."""
         pointer_tokens = inputs.pointer_tokens
 
         def forward(tensors: Tensors) -> Tensors:
@@ -162,7 +160,8 @@ class BatchTracker:
             return (found.logits, found.score_logits, found.pointers, found.memory_maps,
                     found.numbers, found.masks)
 
-        tensors = (*(each[:1] for each in inputs.maps), inputs.position, inputs.memory,
+        frames = 1 if inputs.is_one_frame else None
+        tensors = (*(each[:frames] for each in inputs.maps), inputs.position, inputs.memory,
                    inputs.memory_position)
         return f'step, {pointer_tokens} pointer tokens', forward, tensors
 

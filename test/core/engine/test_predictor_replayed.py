@@ -96,6 +96,32 @@ def test_objects_that_come_and_are_refined_have_the_same_masks(
     assert replaying.counts.recorded > 10 and replaying.counts.replayed > 50
 
 
+def on_frames_of_several_cameras(predictor: Predictor, encoded) -> list[torch.Tensor]:
+    """Track an object of each of three cameras in one pass, on a frame of its own each."""
+    memories = [predictor.new_memory(CLIP_HW) for _ in range(3)]
+    for number, memory in enumerate(memories):
+        predictor.prompt(memory, number, encoded(number), disc_mask(number, number), False)
+    found = []
+    for at in range(1, 24):
+        outputs = predictor.track([TrackStep(memory, number + at, encoded(number + at))
+                                   for number, memory in enumerate(memories)])
+        found += [output.logits for output in outputs]
+    return found
+
+
+def test_objects_of_several_cameras_in_one_pass_are_replayed_too(
+        eager, encoded, replaying, clip_folder):
+    expected = on_frames_of_several_cameras(eager, encoded)
+    own = features_of(replaying.predictor, clip_folder)
+    for index in range(26):
+        own(index)
+    before = replaying.counts
+    found = on_frames_of_several_cameras(replaying.predictor, own)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    assert replaying.counts.recorded > before.recorded
+    assert replaying.counts.replayed > before.replayed
+
+
 def test_features_stay_what_they_were_while_later_pictures_are_encoded(
         encoded, replaying, clip_folder):
     own = features_of(replaying.predictor, clip_folder)
