@@ -51,6 +51,7 @@ ON_CPU = (
     Table('objects', ('--frames', '6')),
     Table('stages', ('--frames', '40')),
     Table('node'),
+    Table('cameras'),
     Table('prompts'),
     Table('memory'),
     Table('offline', ('--frames', '200', '2000')),
@@ -62,7 +63,7 @@ ON_CUDA = (
     *(Table('objects', ('--model', model, '--random-weights')) for model in _OFFICIAL),
     *(Table('stages', ('--model', model, '--random-weights', '--precision', 'bfloat16',
                        '--frames', '50')) for model in _OFFICIAL),
-    Table('node'), Table('prompts'), Table('memory'),
+    Table('node'), Table('cameras'), Table('prompts'), Table('memory'),
 )
 
 

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from benchmarks.machine import ROOT
 from diagnostic_msgs.msg import DiagnosticArray
@@ -29,6 +29,9 @@ from sam2_tracker_msgs.srv import AddPrompts
 from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 15.0
 _FIRST_STAMP_NS = 1_700_000_000_000_000_000
@@ -38,30 +41,23 @@ class NodeError(Exception):
     """The node did not do what it should; with what it printed."""
 
 
-class TrackerProcess:
+class NodeProcess:
     """
-    The node in a process of its own.
+    A program with nodes in a process of its own.
 
-    :param engine: still or real
-    :param folder: for its output and the engine's times
-    :param parameters: ROS parameters
+    :param command: the program
+    :param log: takes what it prints
     """
 
-    def __init__(self, engine: str, folder: Path, parameters: dict[str, Any], threads: int,
-                 domain_id: int) -> None:
-        self._times = folder / f'{engine}_times'
-        self._log = folder / f'{engine}.log'
-        command = [sys.executable, '-m', 'benchmarks.node_process', engine, str(self._times),
-                   '--ros-args']
-        for name, value in parameters.items():
-            command += ['-p', f'{name}:={value}']
-        with self._log.open('wb') as sink:
+    def __init__(self, command: Sequence[str], log: Path, threads: int, domain_id: int) -> None:
+        self._log = log
+        with log.open('wb') as sink:
             self._process = subprocess.Popen(
                 command, stdout=sink, stderr=subprocess.STDOUT, cwd=ROOT,
                 env={**os.environ, 'OMP_NUM_THREADS': str(threads),
                      'ROS_DOMAIN_ID': str(domain_id)})
 
-    def __enter__(self) -> TrackerProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -72,6 +68,11 @@ class TrackerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Return the process's number."""
+        return self._process.pid
 
     def check(self) -> None:
         """
@@ -88,6 +89,25 @@ class TrackerProcess:
         """Return the end of what it printed."""
         return self._log.read_text(errors='replace')[-3000:]
 
+
+class TrackerProcess(NodeProcess):
+    """
+    The node in a process of its own, with a clock around its engine.
+
+    :param engine: still or real
+    :param folder: for its output and the engine's times
+    :param parameters: ROS parameters
+    """
+
+    def __init__(self, engine: str, folder: Path, parameters: dict[str, Any], threads: int,
+                 domain_id: int) -> None:
+        self._times = folder / f'{engine}_times'
+        command = [sys.executable, '-m', 'benchmarks.node_process', engine, str(self._times),
+                   '--ros-args']
+        for name, value in parameters.items():
+            command += ['-p', f'{name}:={value}']
+        super().__init__(command, folder / f'{engine}.log', threads, domain_id)
+
     def engine_seconds(self) -> list[float]:
         """Return the engine's time for each result so far."""
         lines = self._times.read_text().split() if self._times.exists() else []
@@ -95,19 +115,27 @@ class TrackerProcess:
 
 
 class Client:
-    """Publishes pictures, prompts, and notes when label images and diagnostics come."""
+    """
+    Publishes pictures, prompts, and notes when label images and diagnostics come.
 
-    def __init__(self, domain_id: int, pictures: Sequence[UInt8Array]) -> None:
+    :param namespace: of the tracker and its camera, '' or as /front
+    """
+
+    def __init__(self, domain_id: int, pictures: Sequence[UInt8Array],
+                 namespace: str = '') -> None:
+        tracker = f'{namespace}/sam2_tracker'
+        self._status_name = f'{tracker}: tracker'
         self.received_s: dict[int, float] = {}
         self.diagnostics: dict[str, str] = {}
+        self.model_figures: dict[str, str] = {}
         self._changed = threading.Condition()
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain_id)
         self._node = Node('benchmark', context=self._context, enable_rosout=False)
-        self._camera = self._node.create_publisher(Image, '/image', 5)
-        self._node.create_subscription(Image, '/sam2_tracker/label_image', self._on_image, OUTPUT)
+        self._camera = self._node.create_publisher(Image, f'{namespace}/image', 5)
+        self._node.create_subscription(Image, f'{tracker}/label_image', self._on_image, OUTPUT)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
-        self._prompting = self._node.create_client(AddPrompts, '/sam2_tracker/add_prompts')
+        self._prompting = self._node.create_client(AddPrompts, f'{tracker}/add_prompts')
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -137,8 +165,10 @@ class Client:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if 'sam2_tracker' in status.name:
+            if status.name == self._status_name:
                 self.diagnostics = {item.key: item.value for item in status.values}
+            elif status.name.endswith(': model'):
+                self.model_figures = {item.key: item.value for item in status.values}
 
     def publish(self) -> tuple[int, float, float]:
         """Publish the next picture; return its stamp, when, and how long the call took."""
@@ -156,7 +186,7 @@ class Client:
             self._changed.wait_for(lambda: stamp_ns in self.received_s, timeout_s)
             return self.received_s.get(stamp_ns)
 
-    def prompt_when_ready(self, tracker: TrackerProcess, box_xyxy: Sequence[float]) -> None:
+    def prompt_when_ready(self, tracker: NodeProcess, box_xyxy: Sequence[float]) -> None:
         """
         Send pictures until the node is active and has taken a box.
 

@@ -21,7 +21,7 @@ class Result:
 
     :param name: of the file
     :param table: which of the tables: objects, memory, prompts, node, stages, exactness, offline,
-        transport
+        transport, cameras
     :param rows: figures of each row by name
     :param text: the table and its notes as Markdown
     :param figures: what targets are about, by the target's name
