@@ -40,7 +40,7 @@ def build_compiled(config: ModelConfig, random_weights: bool, everything: bool
     """
     spec = model_spec(config.name)
     checkpoint = None if random_weights else str(find_checkpoint(config))
-    overrides = ['++model.add_all_frames_to_correct_as_cond=true',
+    overrides = [*spec.hydra_overrides, '++model.add_all_frames_to_correct_as_cond=true',
                  '++model.max_cond_frames_in_attn=4', '++model.compile_image_encoder=true']
     if config.image_size:
         overrides.append(f'++model.image_size={config.image_size}')

@@ -21,14 +21,10 @@ from sam2_tracker.core.types import MAX_OBJECT_ID
 # What there is to choose from; `models.zoo` has what stands behind each name.
 MODEL_NAMES = (
     'nano',
-    'sam2.1_hiera_tiny',
-    'sam2.1_hiera_small',
-    'sam2.1_hiera_base_plus',
-    'sam2.1_hiera_large',
-    'sam2_hiera_tiny',
-    'sam2_hiera_small',
-    'sam2_hiera_base_plus',
-    'sam2_hiera_large',
+    *(f'{generation}_hiera_{size}' for generation in ('sam2.1', 'sam2')
+      for size in ('tiny', 'small', 'base_plus', 'large')),
+    *(f'efficienttam_{size}{variant}' for size in ('ti', 's')
+      for variant in ('', '_512x512', '_1', '_2')),
 )
 
 

@@ -93,6 +93,21 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def refuse_twin(path: Path, spec: ModelSpec) -> None:
+    """
+    Refuse another model's published file whose weights would fit, as they have the same shapes.
+
+    :raises ModelError: it is one; the message names its model
+    """
+    if not spec.twins:
+        return
+    found = file_sha256(path)
+    for twin in spec.twins:
+        if model_spec(twin).sha256 == found:
+            raise ModelError(f'{path} is the published checkpoint of {twin}; set model to {twin}, '
+                             f'or checkpoint to weights of {spec.name}')
+
+
 def check_published(path: Path, spec: ModelSpec) -> None:
     """
     Check that a file is the one that was published, byte for byte.

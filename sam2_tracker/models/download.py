@@ -22,6 +22,8 @@ from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 
 CHUNK_BYTES = 1 << 18
+# No checkpoint is larger: that much is taken where a published size is not known.
+MOST_BYTES = 1 << 30
 TIMEOUT_S = 30.0
 
 
@@ -50,7 +52,7 @@ def download(
 
     :param url: http, https or file
     :param part: the file to write; what it holds is taken as the file's beginning
-    :param size_bytes: of the published file: nothing beyond it is taken
+    :param size_bytes: of the published file: nothing beyond it is taken; 0 if it is not known
     :raises ModelError: unreachable, refused, another file, or broken off; then what has arrived
         is kept
     :raises OSError: ``part`` cannot be written, or is something else than a file
@@ -136,7 +138,7 @@ def _attempt(
         total = _expected_size(response, file, size_bytes)
         with open_progress(total or size_bytes, file.tell()) as progress:
             for chunk in _chunks(response):
-                if file.tell() + len(chunk) > size_bytes:
+                if file.tell() + len(chunk) > (size_bytes or MOST_BYTES):
                     raise _too_long(url, file, size_bytes)
                 file.write(chunk)
                 progress.update(len(chunk))
@@ -154,8 +156,9 @@ def _too_long(url: str, file: BinaryIO, size_bytes: int) -> ModelError:
     """Empty the file: what came before cannot be the published file's beginning either."""
     file.seek(0)
     file.truncate()
+    no_more = 'the published file has no more' if size_bytes else 'no checkpoint is that large'
     return ModelError(
-        f'{_host(url)} sends more than {size_bytes} bytes, but the published file has no more'
+        f'{_host(url)} sends more than {size_bytes or MOST_BYTES} bytes, but {no_more}'
     )
 
 
@@ -175,7 +178,7 @@ def _expected_size(response: HTTPResponse, file: BinaryIO, size_bytes: int) -> i
                 f'the server sends {sent!r} when asked to go on from byte {file.tell()}; '
                 f'delete {file.name} and try again'
             )
-    if length and start + length != size_bytes:
+    if length and size_bytes and start + length != size_bytes:
         raise ModelError(
             f'the server has a file of {start + length} bytes, but the published one has '
             f'{size_bytes}'

@@ -24,7 +24,7 @@ example:
   ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_tiny
 
 Run it again after an interruption: it goes on where it stopped. The file appears under its name
-only when it is complete and is the one that was published (size and SHA-256).
+only when it is complete and is the one that was published (SHA-256, and size where known).
 """
 
 
@@ -95,7 +95,7 @@ def _fetch_one(name: str, directory: Path, url: str | None) -> None:
         check_url(url)
         spec = replace(spec, url=url)
     path = directory / spec.checkpoint
-    print(f'{name}: {spec.size_bytes / 1e6:.0f} MB from {spec.url}')
+    print(f'{name}: {_size_of(spec) or "a file"} from {spec.url}')
     fetched = fetch_checkpoint(spec, directory, _progress_bar)
     print(f'{name}: {"checked and stored as" if fetched else "already there:"} {path}')
 
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         prog='fetch_checkpoint',
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Fetch SAM 2's official checkpoints into the cache "
+        description='Fetch published checkpoints into the cache '
         '($SAM2_TRACKER_CACHE, else ~/.cache/sam2_tracker).',
     )
     what = parser.add_mutually_exclusive_group(required=True)
@@ -157,8 +157,11 @@ def _print_models() -> None:
             if spec.bundled
             else (f'at {path}' if path.is_file() else 'not fetched')
         )
-        size = '' if spec.bundled else f'{spec.size_bytes / 1e6:.0f} MB'
-        print(f'{spec.name:24} {spec.parameters_m:6.1f} M parameters {size:>8}  {place}')
+        print(f'{spec.name:24} {spec.parameters_m:6.1f} M parameters {_size_of(spec):>8}  {place}')
+
+
+def _size_of(spec: ModelSpec) -> str:
+    return f'{spec.size_bytes / 1e6:.0f} MB' if spec.size_bytes else ''
 
 
 if __name__ == '__main__':

@@ -35,6 +35,10 @@ TRANSFORMERS = Naming('vision_encoder.backbone.patch_embed.projection.weight',
 # Width of the first layer and number of blocks tell the sizes of Hiera apart.
 _HIERA = {(96, 12): 'tiny', (96, 16): 'small', (112, 24): 'base_plus', (144, 48): 'large'}
 
+# The width of its trunk tells EfficientTAM's sizes apart; its variants have the same weights.
+_EFFICIENTTAM = {192: 'efficienttam_ti', 384: 'efficienttam_s'}
+_EFFICIENTTAM_NECK = 'image_encoder.neck.convs.0.conv_1x1.weight'
+
 # How a name begins that only another project's weights have.
 _FOREIGN = (
     ('spatial_perceiver.', 'EdgeTAM, whose memory is of another shape'),
@@ -103,9 +107,15 @@ def naming_of(weights: Mapping[str, torch.Tensor]) -> Naming | None:
 
 
 def recognise(weights: Mapping[str, torch.Tensor]) -> str | None:
-    """Name the model that weights belong to, None if it is none of those that there are."""
+    """
+    Name the model that weights belong to, None if it is none of those that there are.
+
+    :returns: of models that differ in nothing but their settings, the plain one
+    """
     if 'image_encoder.trunk.stem.weight' in weights:
         return 'nano'
+    if _EFFICIENTTAM_NECK in weights:
+        return _EFFICIENTTAM.get(weights[_EFFICIENTTAM_NECK].shape[1])
     naming = naming_of(weights)
     if naming is None:
         return None

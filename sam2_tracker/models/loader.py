@@ -32,7 +32,7 @@ from sam2_tracker.core.engine.stream_predictor import refuse_unknown
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.log import Log, silent
 from sam2_tracker.core.process import keep_freed_memory, return_freed_memory
-from sam2_tracker.models.checkpoints import find_checkpoint
+from sam2_tracker.models.checkpoints import find_checkpoint, refuse_twin
 from sam2_tracker.models.device import is_out_of_memory, resolve_device, resolve_precision
 from sam2_tracker.models.weights import load_weights, randomise, read_weights
 from sam2_tracker.models.zoo import model_spec, ModelSpec
@@ -134,7 +134,8 @@ def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int
     if max_cond_frames < 2:
         raise ModelError(f'max_cond_frames {max_cond_frames} is too small: SAM 2 needs 2 or more')
     model_config = OmegaConf.load(spec.config_file).model
-    for key, value in {**_POSTPROCESSING, **_settings(config, max_cond_frames)}.items():
+    settings = {**spec.overrides, **_POSTPROCESSING, **_settings(config, max_cond_frames)}
+    for key, value in settings.items():
         OmegaConf.update(model_config, key, value, force_add=True)
     assert isinstance(model_config, DictConfig)
     return model_config
@@ -157,7 +158,10 @@ def build_stock_predictor(
             spec.config,
             checkpoint,
             str(resolve_device(config.device)),
-            hydra_overrides_extra=[f'++model.{key}={value}' for key, value in settings.items()],
+            hydra_overrides_extra=[
+                *spec.hydra_overrides,
+                *(f'++model.{key}={value}' for key, value in settings.items()),
+            ],
         )
     if random_weights:
         randomise(predictor)
@@ -228,6 +232,7 @@ def _fill(model_config: DictConfig, config: ModelConfig, random_weights: bool) -
         randomise(model)
         return model
     path = find_checkpoint(config)
+    refuse_twin(path, model_spec(config.name))
     weights = read_weights(path)
     model = instantiate(model_config, _recursive_=True)
     load_weights(model, weights, config.name, str(path))

@@ -23,6 +23,7 @@ from sam2_tracker.models.kinds import (
     recognise,
     TRANSFORMERS,
 )
+from sam2_tracker.models.zoo import model_spec
 import torch
 from torch import nn
 
@@ -185,7 +186,7 @@ def _difference(expected: Mapping[str, torch.Tensor], weights: Mapping[str, torc
 def _mistaken(weights: Mapping[str, torch.Tensor], name: str) -> str:
     """Say what weights are and what would be right, nothing if they are not known."""
     found = recognise(weights)
-    if found not in (None, name):
+    if found and name not in (found, *model_spec(found).twins):
         return (f'it looks like {found}; set model to {found}, or checkpoint to weights '
                 f'of {name}')
     project = foreign_project(weights)

@@ -2,12 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from collections.abc import Iterator
-import contextlib
-from dataclasses import dataclass, field, replace
 import fcntl
-import hashlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-import io
+from http.server import ThreadingHTTPServer
 import os
 from pathlib import Path
 import re
@@ -16,100 +12,15 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 
+from checkpoint_site import archive_of, Handler, NAME, PATIENCE_BYTES, Site
 import pytest
-from sam2_tracker.models import fetch, zoo
-from sam2_tracker.models.zoo import MODELS, ModelSpec
+from sam2_tracker.models import download, fetch, zoo
+from sam2_tracker.models.zoo import MODELS
 
-NAME = 'sam2.1_hiera_tiny'
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0
-PATIENCE_BYTES = 300_000_000
 OK = b'HTTP/1.0 200 OK\r\n'
-
-
-def archive_of(size: int) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, 'w') as archive:
-        archive.writestr('archive/data.pkl', os.urandom(size))
-    return buffer.getvalue()
-
-
-@dataclass
-class Site:
-    """A web server with one file and the weaknesses that real ones have."""
-
-    content: bytes = field(default_factory=lambda: archive_of(900_000))
-    ranges: bool = True
-    status: int = 200
-    #: Bytes sent before the connection breaks, for each request in turn; then all of it.
-    breaks: list[int] = field(default_factory=list)
-    #: While it is clear only the first half is sent.
-    may_finish: threading.Event = field(default_factory=threading.Event)
-    #: What is sent instead of an answer, head and all.
-    raw: bytes = b''
-    #: Sent after that for as long as anybody reads, at most `PATIENCE_BYTES`.
-    endless: bool = False
-    sent_bytes: int = 0
-    #: The Range header of each request.
-    asked: list[str | None] = field(default_factory=list)
-    url: str = ''
-
-    def spec(self) -> ModelSpec:
-        return replace(
-            MODELS[NAME],
-            url=self.url,
-            size_bytes=len(self.content),
-            sha256=hashlib.sha256(self.content).hexdigest(),
-        )
-
-
-class Handler(BaseHTTPRequestHandler):
-    site: Site
-
-    def do_GET(self) -> None:
-        asked = self.headers.get('Range')
-        self.site.asked.append(asked)
-        start = int(re.findall(r'\d+', asked)[0]) if asked and self.site.ranges else 0
-        if self.site.raw:
-            self.send_raw()
-        elif self.site.status != 200:
-            self.send_error(self.site.status)
-        elif start >= len(self.site.content):
-            self.send_response(416)
-            self.send_header('Content-Range', f'bytes */{len(self.site.content)}')
-            self.end_headers()
-        else:
-            self.send_body(start)
-
-    def send_raw(self) -> None:
-        self.close_connection = True
-        self.wfile.write(self.site.raw)
-        with contextlib.suppress(OSError):
-            while self.site.endless and self.site.sent_bytes < PATIENCE_BYTES:
-                self.site.sent_bytes += self.wfile.write(bytes(1 << 16))
-
-    def send_body(self, start: int) -> None:
-        total = len(self.site.content)
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header('Content-Range', f'bytes {start}-{total - 1}/{total}')
-        self.send_header('Content-Length', str(total - start))
-        self.end_headers()
-        body = (
-            self.site.content[start:start + self.site.breaks.pop(0)]
-            if self.site.breaks
-            else self.site.content[start:]
-        )
-        middle = len(body) // 2
-        self.wfile.write(body[:middle])
-        self.site.may_finish.wait()
-        self.wfile.write(body[middle:])
-        self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -162,6 +73,23 @@ def test_a_damaged_checkpoint_in_the_cache_is_replaced(run, site, tmp_path):
     assert code == 0
     assert 'fetching it again' in text
     assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+
+
+def test_where_only_the_hash_is_published_it_decides(run, site, tmp_path, monkeypatch):
+    site.knows_size = False
+    site.breaks = [300_000]
+    assert run()[0] == 0
+    assert site.asked == [None, 'bytes=300000-']
+    assert (tmp_path / f'{NAME}.pt').read_bytes() == site.content
+    (tmp_path / f'{NAME}.pt').write_bytes(archive_of(900_000))
+    code, text = run()
+    assert 'is not the published sam2.1_hiera_tiny.pt: its SHA-256 is' in ' '.join(text.split())
+    assert code == 0
+    monkeypatch.setattr(download, 'MOST_BYTES', 400_000)
+    (tmp_path / f'{NAME}.pt').unlink()
+    code, text = run()
+    assert code == 1
+    assert 'sends more than 400000 bytes, but no checkpoint is that large' in text
 
 
 def test_a_broken_connection_is_taken_up_where_it_broke(run, site, tmp_path):

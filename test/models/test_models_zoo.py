@@ -19,6 +19,7 @@ from sam2_tracker.models.checkpoints import (
 from sam2_tracker.models.zoo import model_spec, MODELS
 
 OFFICIAL = [name for name in MODELS if name != 'nano']
+SIZE_UNKNOWN = [f'efficienttam_ti{variant}' for variant in ('_512x512', '_1', '_2')]
 
 
 @pytest.fixture
@@ -33,11 +34,13 @@ def write_archive(path: Path, member: str = 'archive/data.pkl') -> Path:
     return path
 
 
-def test_the_zoo_has_nano_and_all_sizes_of_sam2_and_sam2_1():
+def test_the_zoo_has_nano_all_sizes_of_sam2_and_sam2_1_and_every_efficienttam():
     sizes = ['tiny', 'small', 'base_plus', 'large']
     assert list(MODELS) == [
         'nano',
         *(f'{generation}_hiera_{size}' for generation in ['sam2.1', 'sam2'] for size in sizes),
+        *(f'efficienttam_{size}{variant}' for size in ['ti', 's']
+          for variant in ['', '_512x512', '_1', '_2']),
     ]
 
 
@@ -47,7 +50,15 @@ def test_an_official_model_says_where_its_weights_are_published(name):
     assert spec.url is not None and spec.url.startswith('https://')
     assert spec.url.endswith(f'/{name}.pt')
     assert len(spec.sha256) == 64
-    assert spec.size_bytes > 4e6 * spec.parameters_m * 0.99
+    # Of three no size in bytes is published.
+    assert bool(spec.size_bytes) == (name not in SIZE_UNKNOWN)
+    assert not spec.size_bytes or spec.size_bytes > 4e6 * spec.parameters_m * 0.99
+
+
+def test_no_two_models_have_the_same_file_and_twins_know_each_other():
+    assert len({MODELS[name].sha256 for name in OFFICIAL}) == len(OFFICIAL)
+    for name, spec in MODELS.items():
+        assert all(name in MODELS[twin].twins for twin in spec.twins)
 
 
 def test_an_unknown_model_is_refused_with_the_list_of_names():

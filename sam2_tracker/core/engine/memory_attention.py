@@ -34,11 +34,14 @@ def fold_values(layers: Iterable[MemoryAttentionLayer], choice: Choice | None = 
     Attention weights sum to one, so both give the same; but memory is four times narrower than
     its values, and torch's own bfloat16 attention on CPUs is no faster than float32.
 
+    Attention of another kind than SAM 2's own is left as it is.
+
     :param choice: torch's kernel for it; None for plain products, as on a CPU
     """
     for layer in layers:
         cross = layer.cross_attn_image
-        if cross.num_heads == 1 and cross.kv_in_dim < cross.internal_dim:
+        is_sam2_s = type(cross) is RoPEAttention and cross.num_heads == 1
+        if is_sam2_s and cross.kv_in_dim < cross.internal_dim:
             layer.cross_attn_image = _shell(cross)
             layer.cross_attn_image.forward = partial(attend, cross) if choice is None else (
                 partial(attend_folded, cross, choice))
@@ -69,7 +72,7 @@ def attend(attention: RoPEAttention, q: torch.Tensor, k: torch.Tensor, v: torch.
     :param v: (B, keys, kv_in_dim) memory
     :param num_k_exclude_rope: keys at the end that have no place in the picture
     """
-    queries, keys = _turned(attention, q, k, num_k_exclude_rope)
+    queries, keys = turned(attention, q, k, num_k_exclude_rope)
     memory, keys = v.to(keys.dtype), keys.transpose(1, 2)
     scaled = queries * attention.internal_dim ** -0.5
     attended = torch.stack([
@@ -86,7 +89,7 @@ def attend_folded(attention: RoPEAttention, choice: Choice, q: torch.Tensor, k: 
 
     :param choice: which one
     """
-    queries, keys = _turned(attention, q, k, num_k_exclude_rope)
+    queries, keys = turned(attention, q, k, num_k_exclude_rope)
     # Kernels are measured with, and may refuse all but, memory that lies in one piece.
     memory = v.to(keys.dtype).contiguous()
     with choice.selected():
@@ -102,9 +105,15 @@ def _attend_chosen(attention: RoPEAttention, choice: Choice, **inputs: Any) -> t
     return out
 
 
-def _turned(attention: RoPEAttention, q: torch.Tensor, k: torch.Tensor,
-            num_k_exclude_rope: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return queries and keys, (B, tokens, C), turned by their places in the picture."""
+def turned(attention: RoPEAttention, q: torch.Tensor, k: torch.Tensor,
+           num_k_exclude_rope: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Project queries and keys, and turn them by their places in the picture.
+
+    :param attention: with one head
+    :param num_k_exclude_rope: keys at the end that have no place in the picture
+    :returns: queries and keys, (B, tokens, C)
+    """
     queries, keys = attention.q_proj(q), attention.k_proj(k)
     in_picture = keys.shape[1] - num_k_exclude_rope
     queries, turned = apply_rotary_enc(
