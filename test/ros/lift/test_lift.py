@@ -74,7 +74,8 @@ class Rig:
                  info_qos: QoSProfile | int = 10) -> None:
         self.graph = graph
         self.name = f'/{tracker[1:].replace("/", "_")}_lift'
-        self.next_stamp_ns = 1_700_000_000_000_000_000
+        # None that a `TestCamera` has.
+        self.next_stamp_ns = 1_600_000_000_000_000_000
         self._labels = graph.publisher(Image, f'{tracker}/label_image', OUTPUT)
         self._objects = graph.publisher(TrackedObjects, f'{tracker}/objects', LATCHED)
         self.depth = graph.publisher(Image, f'{self.name}/depth', depth_qos)
