@@ -160,10 +160,18 @@ class Console:
             return await self._preview(request)
         if request.do == 'list':
             return await self._client.list_objects()
-        async with self._changes:
-            answer = await self._change(request)
+        await self._changes.acquire()
+        # Whoever asked may leave: what was begun is ended nevertheless, or half of it would be
+        # done, and be missing among the prompts made. What waits for its turn goes with the page.
+        change = asyncio.ensure_future(self._change(request))
+        change.add_done_callback(self._changed)
+        return await asyncio.shield(change)
+
+    def _changed(self, change: asyncio.Future[Answer]) -> None:
+        self._changes.release()
         self._tell()
-        return answer
+        if not change.cancelled():
+            change.exception()  # Told to whoever asked, if that one is still there.
 
     async def _change(self, request: PageRequest) -> Answer:
         client, text = self._client, request.text

@@ -16,7 +16,8 @@ from sam2_tracker.core.types import MAX_OBJECT_ID, MAX_POINTS, Prompt
 
 # Larger ones end the connection; 256 points take 8 KB.
 MAX_MESSAGE_BYTES = 16 * 1024
-LONGEST_NAME = 200
+# More than the tracker takes, which says in its own words what is too long.
+LONGEST_TYPED = 1024
 LONGEST_STAMP = 20
 _SWITCHES = frozenset({'undo', 'reset', 'list'})
 _NAMED = frozenset({'save', 'load'})
@@ -62,7 +63,7 @@ def parse(message: str) -> PageRequest:
     if do == 'ack':
         return PageRequest('ack')
     if do == 'hello':
-        return PageRequest('hello', text=_text(fields, 'token', 200))
+        return PageRequest('hello', text=_text(fields, 'token', LONGEST_TYPED))
     number = _whole(fields, 'n', 1, 2**53)
     if do == 'prompt':
         return PageRequest(
@@ -70,7 +71,7 @@ def parse(message: str) -> PageRequest:
             preview_only=_flag(fields, 'preview'))
     if do == 'rename':
         object_id = _whole(fields, 'object', 1, MAX_OBJECT_ID)
-        label = _text(fields, 'label', LONGEST_NAME * 2)
+        label = _text(fields, 'label', LONGEST_TYPED)
         return PageRequest('rename', number, prompt=Prompt(object_id=object_id, label=label))
     if do == 'remove':
         return PageRequest(
@@ -78,7 +79,7 @@ def parse(message: str) -> PageRequest:
     if do == 'pause':
         return PageRequest('pause', number, flag=_flag(fields, 'on'))
     if do in _NAMED:
-        return PageRequest(do, number, text=_text(fields, 'name', LONGEST_NAME))
+        return PageRequest(do, number, text=_text(fields, 'name', LONGEST_TYPED))
     if do in _SWITCHES:
         return PageRequest(do, number)
     raise PageError(f'the console does not know {shown(do)}')
@@ -136,4 +137,6 @@ def _text(fields: dict[str, Any], name: str, longest: int) -> str:
     value = fields.get(name, '')
     if not isinstance(value, str) or len(value) > longest:
         raise PageError(f'{name} is not a text of at most {longest} characters')
+    if any('\ud800' <= character <= '\udfff' for character in value):
+        raise PageError(f'{name} has half of a character in it')
     return value

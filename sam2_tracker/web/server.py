@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 import contextlib
+import errno
 from importlib.resources import files
 import logging
 import ssl
@@ -40,6 +42,7 @@ HEADERS = {
 }
 WRONG_TOKEN = 4401
 HELLO_WITHIN_S = 5.0
+HANDSHAKE_WITHIN_S = 10.0
 WRONG_TOKEN_COSTS_S = 1.0
 HEARTBEAT_S = 20.0
 CLOSED_WITHIN_S = 2.0
@@ -69,6 +72,8 @@ class ConsoleServer:
         self._gate = Gate(config, token)
         self._files = static_files()
         self._sockets: dict[object, web.WebSocketResponse] = {}
+        # Those of them that have said hello.
+        self._pages: set[object] = set()
         self._refused_at_s = -LOG_INTERVAL_S
         self.port = config.port
 
@@ -103,38 +108,48 @@ class ConsoleServer:
         host, port = self._config.host, self._config.port
         try:
             listener = await asyncio.get_running_loop().create_server(
-                self._connection, host, port, ssl=context, backlog=64)
+                self._connection, host, port, ssl=context, backlog=64,
+                ssl_handshake_timeout=HANDSHAKE_WITHIN_S if context else None)
         except (OSError, UnicodeError) as error:
             await self._runner.cleanup()
-            raise ConfigError(f'{host} port {port} cannot be listened on: {error}; another '
-                              'console may be there: the parameter port takes 0 for a free '
-                              'one') from error
+            hint = ''
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                hint = '; another console may be there: the parameter port takes 0 for a free one'
+            raise ConfigError(
+                f'{host} port {port} cannot be listened on: {error}{hint}') from error
         self.port = listener.sockets[0].getsockname()[1]
         return listener
 
     def _connection(self) -> asyncio.Protocol:
-        """Make the handler of a new connection, or refuse it: it gets no answer."""
-        server = self._runner.server
-        assert server is not None
-        most = (self._config.max_clients + 1) * CONNECTIONS_A_CLIENT
-        if len(server.connections) >= most:
-            self._say(f'a connection is refused: {most} are open')
-            return _Closed()
-        handler = server()
-        asyncio.get_running_loop().call_later(FILES_WITHIN_S, self._close_idle, handler)
+        """Make the handler of a new connection."""
+        assert self._runner.server is not None
+        handler = self._runner.server()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0, self._make_room)  # When this one is open.
+        loop.call_later(FILES_WITHIN_S, self._close_idle, handler)
         return handler
 
+    def _make_room(self) -> None:
+        """Close connections that are no page's yet, where there are too many."""
+        assert self._runner.server is not None
+        most = (self._config.max_clients + 1) * CONNECTIONS_A_CLIENT
+        is_open = [each for each in self._runner.server.connections if _is_open(each)]
+        idle = [each for each in is_open if each not in self._pages]
+        for _ in range(min(len(is_open) - most, len(idle))):
+            self._say(f'{most} connections are open: the next ones close older ones')
+            _abort(idle.pop(_first_of_most(idle)))
+
     def _close_idle(self, handler: web.RequestHandler) -> None:
-        if handler not in self._sockets and handler.transport is not None:
-            handler.force_close()
-            handler.transport.abort()
+        if handler not in self._sockets:
+            _abort(handler)
 
     def _tls_context(self) -> ssl.SSLContext | None:
         if self._config.tls_cert is None or self._config.tls_key is None:
             return None
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            context.load_cert_chain(self._config.tls_cert, self._config.tls_key)
+            context.load_cert_chain(
+                self._config.tls_cert, self._config.tls_key, password=_no_pass_phrase)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f'tls_cert {self._config.tls_cert} and tls_key '
                               f'{self._config.tls_key} cannot be used: {error}') from error
@@ -176,8 +191,10 @@ class ConsoleServer:
         self._sockets[request.protocol] = page
         try:
             if await self._is_welcome(page, request.remote or '?'):
+                self._pages.add(request.protocol)
                 await self._serve(page)
         finally:
+            self._pages.discard(request.protocol)
             del self._sockets[request.protocol]
         return page
 
@@ -221,12 +238,33 @@ class ConsoleServer:
             self._log(Level.WARN, sentence)
 
 
-class _Closed(asyncio.Protocol):
-    """A connection that is closed as it opens."""
+def _no_pass_phrase() -> str:
+    # OpenSSL would ask the terminal, and everything would wait for it.
+    raise OSError('the key has a pass phrase, one without is expected')
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+
+def _is_open(handler: web.RequestHandler) -> bool:
+    return handler.transport is not None and not handler.transport.is_closing()
+
+
+def _abort(handler: web.RequestHandler) -> None:
+    transport = handler.transport
+    if transport is not None:
+        handler.force_close()  # It has none afterwards.
         transport.abort()
+
+
+def _first_of_most(handlers: Sequence[web.RequestHandler]) -> int:
+    """Return which is the oldest of the address that has most: a flood closes its own ones."""
+    addresses = [_address_of(each) for each in handlers]
+    [(busiest, _)] = Counter(addresses).most_common(1)
+    return addresses.index(busiest)
+
+
+def _address_of(handler: web.RequestHandler) -> str:
+    assert handler.transport is not None
+    peer = handler.transport.get_extra_info('peername')
+    return str(peer[0]) if peer else ''
 
 
 def static_files() -> dict[str, tuple[bytes, str]]:

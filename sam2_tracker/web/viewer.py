@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-import contextlib
+from collections.abc import Awaitable, Callable
+from functools import partial
 import json
 import time
 
@@ -24,6 +24,7 @@ REQUESTS_AT_ONCE = 8
 STATUS_INTERVAL_S = 0.2
 # WebSocket's own codes.
 POLICY_VIOLATION = 1008
+FAILED = 1011
 TOO_BUSY = 1013
 
 
@@ -52,8 +53,8 @@ class Viewer:
         senders: list[asyncio.Task[None]] = []
         try:
             await self._send(welcome)
-            senders = [asyncio.ensure_future(_until_gone(each))
-                       for each in (self._send_frames(), self._send_status())]
+            senders = [asyncio.ensure_future(self._until_gone(each))
+                       for each in (self._send_frames, self._send_status)]
             await self._read()
         finally:
             for task in (*senders, *self._requests):
@@ -77,7 +78,7 @@ class Viewer:
         if request.do == 'ack':
             self._acknowledged.set()
         elif request.do != 'hello':
-            task = asyncio.ensure_future(_until_gone(self._answer(request)))
+            task = asyncio.ensure_future(self._until_gone(partial(self._answer, request)))
             self._requests.add(task)
             task.add_done_callback(self._requests.discard)
 
@@ -131,8 +132,19 @@ class Viewer:
     async def _send(self, message: dict[str, object]) -> None:
         await self._socket.send_str(json.dumps(message, separators=(',', ':')))
 
+    async def _until_gone(self, work: Callable[[], Awaitable[None]]) -> None:
+        """
+        Work until the page has gone; whoever reads notices that.
 
-async def _until_gone(work: Awaitable[None]) -> None:
-    """Work until the page has gone; whoever reads notices that."""
-    with contextlib.suppress(ConnectionError, RuntimeError):
-        await work
+        A page waits for each answer before it asks again: one that cannot come ends the
+        connection, which it notices, and begins anew.
+        """
+        try:
+            await work()
+        except ConnectionError:
+            return
+        except Exception as error:
+            if isinstance(error, RuntimeError) and self._socket.closed:
+                return
+            await self._socket.close(code=FAILED, message=b'the console failed: see its log')
+            raise
