@@ -93,23 +93,23 @@ def test_further_clicks_refine_and_the_right_button_takes_away(look: Any) -> Non
     shown = look(StandIn(RATE_HZ))
     shown.click(320, 300)
     shown.wait_for_message('new object 1')
-    for how in ({'button': 'right'}, {'modifiers': True}, {'toggled': True}, {}):
+    for how in ({'button': 'right'}, {'key': 'Shift'}, {'key': 'Control'}, {'toggled': True}, {}):
         count = len(shown.tracker.calls)
-        modifiers = how.pop('modifiers', False)
+        key = how.pop('key', '')
         toggled = how.pop('toggled', False)
-        if modifiers:
-            shown.page.keyboard.down('Shift')
+        if key:
+            shown.page.keyboard.down(key)
         if toggled:
             shown.page.get_by_role('button', name='Negative').click()
         seen = shown.click(330, 310, **how)
-        if modifiers:
-            shown.page.keyboard.up('Shift')
+        if key:
+            shown.page.keyboard.up(key)
         if toggled:
             shown.press('x')
         wait_for_calls(shown.tracker, count + 1)
         call = assert_prompted(shown.tracker, seen, 330, 310)
         assert call.prompt.object_id == 1
-        is_negative = bool(how) or modifiers or toggled
+        is_negative = bool(how or key) or toggled
         assert call.prompt.point_labels.tolist() == [0 if is_negative else 1]
 
 
@@ -148,6 +148,39 @@ def test_a_box_that_leaves_the_picture_ends_at_its_edge(look: Any) -> None:
     call = wait_until(lambda: shown.tracker.calls)[0]
     np.testing.assert_allclose(call.prompt.box_xyxy[[1, 2]], (0, 640), atol=60)
     assert call.prompt.box_xyxy[2] == 640
+
+
+def test_a_box_may_begin_beside_the_picture_and_is_given_up_by_escape(look: Any) -> None:
+    shown = look(StandIn(RATE_HZ), viewport={'width': 1600, 'height': 420})
+    right, top = shown.point_of(639.5, 100)
+    for key in ('Escape', ''):
+        shown.page.mouse.move(right + 60, top)
+        shown.page.mouse.down()
+        shown.page.mouse.move(*shown.point_of(500, 300), steps=3)
+        if key:
+            shown.press(key)
+        shown.page.mouse.up()
+    # One that has nothing of the picture in it is none.
+    shown.page.mouse.move(right + 20, top)
+    shown.page.mouse.down()
+    shown.page.mouse.move(right + 60, top + 60, steps=3)
+    shown.page.mouse.up()
+    shown.wait_for_message('new object 1')
+    assert len(shown.tracker.calls) == 1
+    box = shown.tracker.calls[0].prompt.box_xyxy
+    np.testing.assert_allclose(box, (500.5, 100.5, 640, 300.5), atol=1.0)
+
+
+def test_a_browser_s_own_buttons_point_at_nothing(look: Any) -> None:
+    shown = look(StandIn(RATE_HZ))
+    session = shown.page.context.new_cdp_session(shown.page)
+    x, y = shown.point_of(200, 300)
+    for kind in ('mousePressed', 'mouseReleased'):
+        session.send('Input.dispatchMouseEvent', {
+            'type': kind, 'x': x, 'y': y, 'button': 'forward', 'clickCount': 1})
+    shown.click(320, 300)
+    shown.wait_for_message('new object 1')
+    assert len(shown.tracker.calls) == 1
 
 
 def test_while_the_button_is_down_the_picture_stays(look: Any) -> None:

@@ -267,6 +267,41 @@ def test_a_click_whose_connection_breaks_is_not_sent_again(look: Any, serve: Any
     assert not again.calls
 
 
+def test_an_object_that_went_before_it_was_listed_is_not_selected_for_good(look: Any) -> None:
+    tracker = StandIn(RATE_HZ)
+    shown = look(tracker)
+    tracker.is_silent = True
+    wait_until(lambda: tracker.number > 2)
+    tracker.is_standing = True
+    tracker.is_silent = False
+    shown.click(320, 300)
+    shown.wait_for_message('new object 1')
+    tracker.objects.clear()
+    shown.click(330, 310)
+    shown.wait_for_message('object 1 is not tracked')
+    assert shown.page.locator('#target').text_content() == 'a click makes a new one'
+
+
+def test_a_token_is_asked_for_until_it_is_right_and_may_be_typed_behind_the_address(
+        browser: Any, serve: Any) -> None:
+    token = 'a-token-of-enough-letters'
+    served = serve(StandIn(RATE_HZ), token=token)
+    page = browser.new_context().new_page()
+    page.goto(served.address)
+    question = page.locator('#ask')
+    question.wait_for()
+    page.locator('#notice', has_text='Locked').wait_for()
+    # Too long, as somebody's clipboard may be: it is wrong like any other.
+    page.evaluate("(text) => { document.querySelector('#ask-input').value = text; }", 'x' * 5000)
+    page.keyboard.press('Enter')
+    question.wait_for(state='hidden')
+    question.wait_for()
+    page.goto(f'{served.address}#token={token}')
+    page.wait_for_selector('#stage[data-stamp]', state='attached')
+    assert page.url == served.address
+    page.context.close()
+
+
 def test_two_browsers_see_and_do_the_same(look: Any, serve: Any) -> None:
     served = serve(StandIn(RATE_HZ))
     one, other = look(served=served), look(served=served, color_scheme='light')

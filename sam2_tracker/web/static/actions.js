@@ -38,7 +38,7 @@ export const CROSSHAIR_KEYS = [
 
 const POINTING = [
   ['Click', 'New object, or refine the selected one'],
-  ['Right button', 'Negative: not that. Shift and a click do it, too'],
+  ['Right button', 'Negative: not that. A click with Shift or Ctrl does it, too'],
   ['Drag', 'A box around the object'],
   ['Wheel', 'Zoom where the mouse is'],
   ['Middle button', 'Move the picture'],

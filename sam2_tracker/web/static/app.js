@@ -21,12 +21,13 @@ const byId = (id) => document.getElementById(id);
 const stage = new Stage(byId('stage'), byId('canvas'));
 const limits = new Limits();
 const rate = new ShownRate();
-const view = {isFrozen: false, isHeld: false, isHere: false, waiting: null, drawnAt: 0, status: null};
+const view = {isFrozen: false, isHeld: false, isHere: false, isLocked: false, waiting: null, drawnAt: 0, status: null};
 
 const connection = new Connection({
   welcome(header) {
     stage.setColours(header.colours);
     view.isHere = true;
+    view.isLocked = false;
     view.waiting = null;
     // One that holds its picture asks for the next when it goes on.
   },
@@ -35,8 +36,11 @@ const connection = new Connection({
   away(reason) {
     view.isHere = false;
     showState('no console', 'error', `${reason}; trying again`);
+    showWhetherOld(true);
   },
   async tokenWanted() {
+    view.isHere = false;
+    view.isLocked = true;
     showState('locked', 'warning', 'the console asks for a token');
     const token = await ask({
       title: 'Token', text: 'This console asks for the token that it was started with.', yes: 'Open', name: 'Token', isSecret: true,
@@ -115,11 +119,18 @@ function takeStatus(status) {
   limits.take(status.figures, status.heard, performance.now());
   showStatus(status);
   showObjects(status.objects);
+  showWhetherOld(status.state !== 'active');
   const {undo, paused} = status;
   const button = buttonOf('undo');
   button.disabled = !undo;
   button.title = undo ? `Take back the ${undo.what} on object ${undo.object} (Z)` : 'There is no prompt to take back';
   press('pause', paused);
+}
+
+/** Say whether the list is as it was, since nobody tracks now or says so. */
+function showWhetherOld(isOld) {
+  byId('objects').classList.toggle('is-old', isOld);
+  byId('old').hidden = !isOld || !list.ids.length;
 }
 
 function showObjects(objects) {
@@ -227,7 +238,8 @@ function showTime() {
   const notice = byId('notice');
   const isStale = now - view.drawnAt > STALE_MS && !view.isFrozen && !view.isHeld;
   notice.hidden = view.isHere && !isStale;
-  if (!view.isHere) notice.textContent = 'The console does not answer. What you see is old.';
+  if (view.isLocked) notice.textContent = 'Locked: the console asks for a token.';
+  else if (!view.isHere) notice.textContent = `The console does not answer.${stage.frame ? ' What you see is old.' : ''}`;
   else if (!stage.frame) notice.textContent = "Waiting for the camera's pictures …";
   else notice.textContent = `No new picture for ${Math.round((now - view.drawnAt) / 1000)} s.`;
 }

@@ -8,6 +8,7 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 5000;
 const WRONG_TOKEN = 4401;
 const TOKEN = 'sam2-tracker-console-token';
+const LONGEST_TOKEN = 256;
 
 /** Without an answer: it may have been done or not. */
 export class NoAnswer extends Error {}
@@ -24,11 +25,9 @@ export class Connection {
    */
   constructor(on) {
     this.#on = on;
-    const given = new URLSearchParams(location.hash.slice(1)).get('token');
-    if (given) {
-      sessionStorage.setItem(TOKEN, given);
-      history.replaceState(null, '', location.pathname);
-    }
+    takeToken();
+    // Typed behind the address of a page that is open, it loads nothing by itself.
+    addEventListener('hashchange', () => { if (takeToken()) location.reload(); });
   }
 
   open() {
@@ -42,7 +41,7 @@ export class Connection {
   }
 
   useToken(token) {
-    sessionStorage.setItem(TOKEN, token);
+    keepToken(token);
     this.open();
   }
 
@@ -94,3 +93,15 @@ export class Connection {
     this.#wait_ms = Math.min(this.#wait_ms * 1.6, LONGEST_WAIT_MS);
   }
 }
+
+/** Take a token out of the address, where a history would keep it; tell whether there was one. */
+function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (!given) return false;
+  keepToken(given);
+  history.replaceState(null, '', location.pathname);
+  return true;
+}
+
+// A longer one is wrong as well, and would be taken for no page's message.
+function keepToken(token) { sessionStorage.setItem(TOKEN, token.slice(0, LONGEST_TOKEN)); }

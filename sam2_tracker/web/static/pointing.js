@@ -28,6 +28,7 @@ export class Pointing {
     element.addEventListener('pointerleave', () => this.#on.leave());
     element.addEventListener('contextmenu', (event) => event.preventDefault());
     element.addEventListener('wheel', (event) => this.#wheel(event), {passive: false});
+    document.addEventListener('keydown', (event) => this.#key(event), {capture: true});
   }
 
   #pointOf(event) {
@@ -36,6 +37,8 @@ export class Pointing {
   }
 
   #down(event) {
+    // The browser's own buttons go back and forward.
+    if (event.button > RIGHT) return;
     const point = this.#pointOf(event);
     this.#held.set(event.pointerId, point);
     this.#element.setPointerCapture?.(event.pointerId);
@@ -45,10 +48,10 @@ export class Pointing {
       return;
     }
     const frame = this.#stage.frameAt(event.timeStamp);
+    if (!frame) return;
     const place = this.#stage.viewport.placeAt(point.x, point.y);
-    if (!frame || !this.#stage.viewport.isInside(place)) return;
-    // Until the button is up the picture stays: the prompt belongs to it.
-    this.#press = {point, place, frame, isNegative: event.button === RIGHT || event.shiftKey};
+    // Until the button is up the picture stays: the prompt belongs to it. Ctrl is a Mac's right button.
+    this.#press = {point, place, frame, isNegative: event.button === RIGHT || event.shiftKey || event.ctrlKey};
     this.#stage.hold(frame);
     this.#on.hold(true);
   }
@@ -90,8 +93,19 @@ export class Pointing {
     const box = this.#stage.box;
     this.#cancel(event);
     if (!press) return;
-    if (box) this.#on.box(this.#stage.viewport.boxOf(...box), press.frame);
-    else this.#on.click(this.#stage.viewport.pixelOf(press.place), press.isNegative, press.frame);
+    const {viewport} = this.#stage;
+    // A box may begin or end beside the picture: what it is around may touch the edge.
+    if (box && viewport.touches(...box)) this.#on.box(viewport.boxOf(...box), press.frame);
+    else if (!box && viewport.isInside(press.place)) this.#on.click(viewport.pixelOf(press.place), press.isNegative, press.frame);
+  }
+
+  /** Escape gives up what the pressed button has begun. */
+  #key(event) {
+    if (event.key !== 'Escape' || !this.#press) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#held.clear();
+    this.#letGo();
   }
 
   #cancel(event) {

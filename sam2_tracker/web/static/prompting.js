@@ -113,7 +113,11 @@ export class Prompting {
     const isNew = !target.id;
     say(isNew ? 'asking for a new object …' : `refining ${this.#list.nameOf(target.id)} …`);
     const reply = await this.#do('prompt', {stamp: frame.stamp, object: target.id, ...prompt}, '');
-    if (!reply) return;
+    if (!reply) {
+      // It may have come and gone between two lists.
+      if (target === this.#target && target.id && !target.wasListed && !this.#list.ids.includes(target.id)) this.select(0);
+      return;
+    }
     const [object] = reply.header.objects;
     target.id = object.id;
     const what = object.box ? `${object.area} pixels, score ${object.score.toFixed(2)}` : 'nothing to be seen there';

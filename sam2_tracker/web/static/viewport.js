@@ -50,6 +50,13 @@ export class Viewport {
     return place.x >= 0 && place.y >= 0 && place.x < this.#picture.width && place.y < this.#picture.height;
   }
 
+  /** Whether a box between two places touches the picture. */
+  touches(one, other) {
+    const {width, height} = this.#picture;
+    const touches = (a, b, most) => Math.min(a, b) < most && Math.max(a, b) > 0;
+    return touches(one.x, other.x, width) && touches(one.y, other.y, height);
+  }
+
   /** Return a place as a prompt's point: whole numbers are the middles of pixels. */
   pixelOf(place) {
     return [clamp(place.x - 0.5, 0, this.#picture.width - 1), clamp(place.y - 0.5, 0, this.#picture.height - 1)]
