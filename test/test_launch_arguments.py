@@ -142,11 +142,12 @@ def trackers(module: ModuleType, **given: str) -> Described:
     return node
 
 
-def test_trackers_have_the_arguments_of_the_tracker_but_those_of_the_console(described):
+def test_trackers_have_the_arguments_of_the_tracker_but_those_of_console_and_lift(described):
     one, several = (set(arguments(described(f'{name}.launch.py')))
                     for name in ('tracker', 'trackers'))
     assert several - one == {'cameras'}
-    assert one - several == {'console', 'console_host', 'console_port'}
+    assert one - several == {
+        'console', 'console_host', 'console_port', 'lift', 'depth', 'camera_info'}
 
 
 def test_parameters_of_trackers_are_given_to_all_nodes(described):
