@@ -130,17 +130,19 @@ class Rig:
         self._labels.publish(label_image_to_msg(labels, header))
         return stamp_ns
 
+    def heard(self, stamp_ns: int) -> dict | None:
+        """Return the detections of a frame, None if none were heard yet."""
+        stamp = {'sec': stamp_ns // 10**9, 'nanosec': stamp_ns % 10**9}
+        for line in self._heard.read_text().splitlines(keepends=True):
+            topic, content = json.loads(line) if line.endswith('\n') else ('', {})
+            if topic == f'{self.name}/detections' and content['header']['stamp'] == stamp:
+                return content
+        return None
+
     def detections(self, stamp_ns: int) -> dict:
         """Wait for the detections of a frame."""
-        stamp = {'sec': stamp_ns // 10**9, 'nanosec': stamp_ns % 10**9}
-
-        def found() -> dict | None:
-            for line in self._heard.read_text().splitlines(keepends=True):
-                topic, content = json.loads(line) if line.endswith('\n') else ('', {})
-                if topic == f'{self.name}/detections' and content['header']['stamp'] == stamp:
-                    return content
-            return None
-        return wait_until(found, what=f'detections; lift says: {self.log}')
+        return wait_until(lambda: self.heard(stamp_ns),
+                          what=f'detections; lift says: {self.log}')
 
     def cloud(self, stamp_ns: int) -> np.ndarray:
         """Wait for the points of a frame."""
@@ -385,16 +387,28 @@ def test_what_the_real_tracker_tracks_is_where_it_is(graph, environment, rigs, t
             prompts=[Prompt(label='disc', points=[Point(x=x, y=y)], point_labels=[1])]))
         assert reply.success, reply.message
         rig = rigs('/real/sam2_tracker')
-        rays = TEST_CAMERA.rays()
-        for number in range(1, 4):
-            true = np.array([*rays[int(camera.centre(number)[1]), int(camera.centre(number)[0])],
-                             1.0]) * 1.2
+        shown = []
+
+        def show(number: int) -> tuple[np.ndarray, int]:
+            x, y = (int(each) for each in camera.centre(number))
+            true = np.array([*TEST_CAMERA.rays()[y, x], 1.0]) * 1.2
             scene = plate(true, (0, 0, -1), 0.24, TEST_CAMERA)
-            depth, info = depth_msg(scene.depth_m, '16UC1'), camera_info(TEST_CAMERA)
             stamp_ns = camera.publish(number)
-            for msg, publisher in ((depth, rig.depth), (info, rig.info)):
+            for msg, publisher in ((depth_msg(scene.depth_m, '16UC1'), rig.depth),
+                                   (camera_info(TEST_CAMERA), rig.info)):
                 msg.header.stamp = stamp_to_msg(stamp_ns)
                 publisher.publish(msg)
+            return true, stamp_ns
+
+        def is_found() -> bool:
+            """Tell whether the tracker has found who wants label images, which it makes then."""
+            shown.append(show(1)[1])
+            time.sleep(0.5)
+            return any(map(rig.heard, shown))
+
+        wait_until(is_found, what=f'detections; lift says: {rig.log}')
+        for number in range(2, 5):
+            true, stamp_ns = show(number)
             detection, = rig.detections(stamp_ns)['detections']
             assert detection['results'][0]['hypothesis']['class_id'] == 'disc'
             position = detection['results'][0]['pose']['pose']['position']
