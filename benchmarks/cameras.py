@@ -18,6 +18,7 @@ from itertools import pairwise
 import os
 from pathlib import Path
 import re
+import statistics
 import sys
 import tempfile
 import threading
@@ -129,7 +130,7 @@ def measure(several: bool, objects: Sequence[int], options: Any) -> Row:
         until_s = from_s + options.seconds
         publish_until(clients, until_s)
         memory = [memory_mib(process.pid) for process in processes]
-        shares = clients[0].model_figures if several else {}
+        figures = clients[0].model_figures[-int(options.seconds):] if several else []
     came = [list(client.received_s.values()) for client in clients]
     return Row(
         'trackers' if several else 'tracker, three processes', tuple(objects), len(memory),
@@ -137,7 +138,14 @@ def measure(several: bool, objects: Sequence[int], options: Any) -> Row:
         tuple(sum(from_s <= each <= until_s for each in times) / options.seconds
               for times in came),
         tuple(1000 * gaps_s(times, from_s, until_s) for times in came),
-        tuple(float(shares[f'{name} share %']) for name in NAMES if f'{name} share %' in shares))
+        shares_of(figures))
+
+
+def shares_of(figures: Sequence[dict[str, str]]) -> tuple[float, ...]:
+    """Return each camera's mean share of the model's time, of messages on /diagnostics."""
+    keys = [f'{name} share %' for name in NAMES]
+    told = [each for each in figures if all(key in each for key in keys)]
+    return tuple(statistics.fmean(float(each[key]) for each in told) for key in keys if told)
 
 
 def table(rows: Sequence[Row], seconds: float) -> str:

@@ -127,7 +127,7 @@ class Client:
         self._status_name = f'{tracker}: tracker'
         self.received_s: dict[int, float] = {}
         self.diagnostics: dict[str, str] = {}
-        self.model_figures: dict[str, str] = {}
+        self.model_figures: list[dict[str, str]] = []
         self._changed = threading.Condition()
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain_id)
@@ -168,7 +168,7 @@ class Client:
             if status.name == self._status_name:
                 self.diagnostics = {item.key: item.value for item in status.values}
             elif status.name.endswith(': model'):
-                self.model_figures = {item.key: item.value for item in status.values}
+                self.model_figures.append({item.key: item.value for item in status.values})
 
     def publish(self) -> tuple[int, float, float]:
         """Publish the next picture; return its stamp, when, and how long the call took."""
