@@ -63,6 +63,7 @@ class ParameterSpec:
     :param is_path: whether the text is a path, empty for none
     :param option: how the offline command offers it, None where it does not
     :param launch: whether tracker.launch.py has an argument for it
+    :param is_secret: whether a value that is refused is not repeated
     """
 
     name: str
@@ -77,6 +78,7 @@ class ParameterSpec:
     is_path: bool = False
     option: Option | None = None
     launch: bool = False
+    is_secret: bool = False
 
     @property
     def type_name(self) -> str:
@@ -104,6 +106,8 @@ class ParameterSpec:
         """
         if type(self.default) is float and type(value) is int:
             value = float(value)
+        if self.is_secret and not (isinstance(value, str) and self._allows(value)):
+            raise ConfigError(f"parameter '{self.name}' is not {self.accepted}")
         if isinstance(value, str) and type(self.default) is str:
             fault = text_fault(value, LONGEST_PATH if self.is_path else LONGEST_TEXT)
             if fault:
@@ -143,12 +147,12 @@ def setting(
     pattern_help: str = '',
     option: Option | None = None,
     launch: bool = False,
+    is_secret: bool = False,
 ) -> Default:
     """
     Make a field that is a setting; the other parameters are those of `ParameterSpec`.
 
-    :param default: None makes it a path: as a parameter an empty text. An enum's values are its
-        choices.
+    :param default: None makes it a path (a parameter: empty); an enum's values are its choices
     :param description: one sentence
     :param name: of the parameter, where it is not the group's prefix and the field's name
     :param between: smallest and largest number allowed
@@ -169,7 +173,7 @@ def setting(
         default is None,
         option,
         launch,
-    )
+        is_secret)
     return field(default=default, metadata={'setting': spec})
 
 

@@ -17,6 +17,8 @@ _UNPRINTABLE = {'Cc', 'Cf', 'Cs', 'Zl', 'Zp'}
 # Words of several scripts and pictograms are joined by these.
 _JOINERS = {'\u200c', '\u200d'}
 _LONGEST_SHOWN = 200
+# A node or a topic in ROS: relative, private or from the root.
+ROS_NAME = '(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*'
 _STAMP = re.compile(r'([0-9]{1,10})(?:\.([0-9]{1,9}))?')
 
 

@@ -258,18 +258,36 @@ def prompt_from_msg(msg: PromptMsg) -> Prompt:
 
 
 def prompt_to_msg(prompt: Prompt) -> PromptMsg:
-    """Convert a prompt to its message; a box is rounded to whole pixels."""
+    """
+    Convert a prompt to its message.
+
+    :raises PromptError: its box cannot be told in a message, see `prompt_box_to_msg`
+    """
     msg = PromptMsg(
         object_id=prompt.object_id,
         label=prompt.label,
         points=[Point(x=float(x), y=float(y)) for x, y in prompt.points_xy],
         point_labels=array.array('B', [int(label) for label in prompt.point_labels]))
     if prompt.box_xyxy is not None:
-        x0, y0, x1, y1 = (round(float(edge)) for edge in prompt.box_xyxy)
-        msg.box = RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
+        msg.box = prompt_box_to_msg(prompt.box_xyxy)
     if prompt.mask_hw is not None:
         msg.mask = mask_to_msg(prompt.mask_hw, Header())
     return msg
+
+
+def prompt_box_to_msg(box_xyxy: Float32Array) -> RegionOfInterest:
+    """
+    Convert a prompt's box, rounded to whole pixels; what lies left of the image or above is cut.
+
+    :param box_xyxy: left, top, right, bottom
+    :raises PromptError: nothing is left of it, or right and left, or bottom and top, are swapped
+    """
+    x0, y0, x1, y1 = (max(0, round(float(edge))) for edge in box_xyxy)
+    if x1 <= x0 or y1 <= y0:
+        edges = ', '.join(f'{edge:g}' for edge in box_xyxy)
+        raise PromptError(f'box ({edges}) has no pixels in the image: left, top, right and bottom '
+                          'are expected, in this order')
+    return RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0)
 
 
 def tracked_objects_from_msg(

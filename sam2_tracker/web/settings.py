@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.settings import setting, specs_of, When
+from sam2_tracker.core.text import ROS_NAME
 
 FIXED = When.FIXED
-_NAME = r'/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*'
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,10 @@ class ConsoleConfig:
 
     tracker: str = setting(
         '/sam2_tracker', "The tracker's node, with its namespace.", when=FIXED,
-        pattern=_NAME, pattern_help='the name of a node')
+        pattern=ROS_NAME, pattern_help='the name of a node')
     image: str = setting(
-        '', "The camera's topic; empty for the one that the tracker subscribes to.", when=FIXED)
+        '', "The camera's topic; empty for the one that the tracker subscribes to.", when=FIXED,
+        pattern=f'({ROS_NAME})?', pattern_help='the name of a topic')
     host: str = setting(
         '127.0.0.1', 'Address to listen on; one that others can reach asks for a token.',
         when=FIXED, pattern=r'\S+', pattern_help='an address or a name')
@@ -35,7 +36,7 @@ class ConsoleConfig:
     token: str = setting(
         '', 'What browsers have to show; empty for a new one in a file of its own, or for none '
         "on this machine's own address.", when=FIXED, pattern=r'([\w.~-]{16,128})?',
-        pattern_help='16 to 128 letters, digits or ._~-')
+        pattern_help='16 to 128 letters, digits or ._~-', is_secret=True)
     tls_cert: Path | None = setting(
         None, 'Certificate chain (PEM) for https; empty for http.', when=FIXED)
     tls_key: Path | None = setting(None, 'Private key (PEM) of tls_cert.', when=FIXED)

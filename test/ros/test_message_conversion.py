@@ -15,6 +15,7 @@ from sam2_tracker.ros.messages import (
     box_from_msg,
     header_from_msg,
     header_to_msg,
+    prompt_box_to_msg,
     prompt_from_msg,
     prompt_to_msg,
     stamp_from_msg,
@@ -107,6 +108,19 @@ def test_the_height_of_a_point_is_ignored():
 def test_a_region_without_width_and_height_is_no_box():
     assert box_from_msg(RegionOfInterest(x_offset=5, y_offset=6)) is None
     assert box_from_msg(RegionOfInterest(x_offset=5, height=6)).tolist() == [5, 0, 5, 6]
+
+
+@pytest.mark.parametrize(('box', 'told'), [
+    ((-5, -7.4, 30, 20), (0, 0, 30, 20)), ((1.6, 2, 3, 2.6), (2, 2, 1, 1))])
+def test_a_box_is_told_in_whole_pixels_of_the_image(box, told):
+    roi = prompt_box_to_msg(np.array(box, np.float32))
+    assert (roi.x_offset, roi.y_offset, roi.width, roi.height) == told
+
+
+@pytest.mark.parametrize('box', [(50, 50, 10, 60), (10, 10, 10, 10), (-9, 0, -2, 5)])
+def test_a_box_without_pixels_cannot_be_told(box):
+    with pytest.raises(PromptError, match='has no pixels in the image'):
+        prompt_to_msg(Prompt(box_xyxy=np.array(box, np.float32)))
 
 
 @pytest.mark.parametrize('mask, sentence', [

@@ -97,7 +97,12 @@ def _point(text: str) -> tuple[float, float, int]:
 
 
 def _box(text: str) -> list[float]:
-    return _numbers(text, (4,), 'left,top,right,bottom')
+    box = _numbers(text, (4,), 'left,top,right,bottom')
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise argparse.ArgumentTypeError(
+            f'{text}: right is to be more than left, and bottom more than top'
+        )
+    return box
 
 
 def _numbers(text: str, counts: tuple[int, ...], form: str) -> list[float]:

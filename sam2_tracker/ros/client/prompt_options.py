@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import enum
 from pathlib import Path
+import re
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.options import add_prompt_options, option_prompts
-from sam2_tracker.core.text import stamp_in
+from sam2_tracker.core.text import ROS_NAME, stamp_in
 from sam2_tracker.core.types import MAX_OBJECT_ID, Prompt
 
 DESCRIPTION = 'Prompt a running tracker: new objects, corrections, and what else can be asked.'
@@ -122,7 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
                            help=sentence)
     other.add_argument('--remove', type=_object_id, metavar='N', help='forget one object')
     parser.add_argument('--json', action='store_true', help='answer with one line of JSON')
-    parser.add_argument('--tracker', default='sam2_tracker', metavar='NAME',
+    parser.add_argument('--tracker', type=_name, default='sam2_tracker', metavar='NAME',
                         help='the node, if it has another name or namespace (%(default)s)')
     parser.add_argument('--timeout', type=_seconds, default=15.0, metavar='SECONDS',
                         help='how long to wait for the tracker, and for its answer (%(default)g)')
@@ -162,6 +163,12 @@ def _meant(options: argparse.Namespace, prompts: Sequence[Prompt]) -> tuple[Prom
     # An index of a mask's picture is no object of the tracker's.
     named = [replace(prompt, object_id=options.object) for prompt in prompts]
     return tuple(named) or (Prompt(options.object, options.label),)
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(ROS_NAME, text):
+        raise argparse.ArgumentTypeError(f'{text!r} is not the name of a node, as /robot/tracker')
+    return text
 
 
 def _object_id(text: str) -> int:

@@ -20,7 +20,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
-from sam2_tracker.core.errors import FrameError, TrackerError
+from sam2_tracker.core.errors import FrameError, PromptError, TrackerError
 from sam2_tracker.core.types import UInt8Array
 from sam2_tracker.ros.client.answers import Answer, as_json, as_lines, write_mask, write_preview
 from sam2_tracker.ros.client.camera_pictures import CameraPictures
@@ -97,6 +97,8 @@ class Prompter:
             answer = asks[self._wish.action]()
             if pictures is not None:
                 answer = self._of_a_picture(answer, pictures)
+        except PromptError as error:
+            return self._fail(str(error), ExitCode.USAGE)
         except NoTrackerError as error:
             return self._fail(str(error), ExitCode.NO_TRACKER)
         except NoAnswerError as error:

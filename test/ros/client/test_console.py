@@ -225,12 +225,17 @@ def test_on_other_addresses_the_log_says_where_the_token_is_and_not_what_it_is(
     process.assert_ends_cleanly()
 
 
-def test_a_setting_that_is_not_accepted_is_one_sentence() -> None:
-    command = [executable('console'), '--ros-args', '-p', 'port:=70000']
+@pytest.mark.parametrize(('setting', 'sentence'), [
+    ('port:=70000', "console: parameter 'port' is 70000: "),
+    ("image:='no topic'", "console: parameter 'image' is 'no topic': the name of a topic"),
+    ("token:='my secret'", "console: parameter 'token' is not 16 to 128 letters")])
+def test_a_setting_that_is_not_accepted_is_one_sentence(setting: str, sentence: str) -> None:
+    command = [executable('console'), '--ros-args', '-p', setting]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90,
                           env={**os.environ, 'ROS_DOMAIN_ID': str(DOMAIN_ID)})
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("console: parameter 'port' is 70000: ")
+    assert done.stderr.splitlines()[-1].startswith(sentence)
+    assert 'my secret' not in done.stderr
     assert 'Traceback' not in done.stderr
 
 

@@ -173,6 +173,14 @@ def test_a_refusal_is_the_trackers_own_sentence_and_a_code_of_its_own(rig):
     assert json.loads(output)['success'] is False
 
 
+def test_a_box_is_cut_at_the_picture_s_edge_and_refused_beside_it(rig):
+    code, text, _ = run('--box=-20,-20,60,60')
+    assert code == ExitCode.DONE and '  visible  ' in text
+    code, text, errors = run('--box=-20,10,-5,60')
+    assert (code, text) == (ExitCode.USAGE, '')
+    assert errors.startswith('box (-20, 10, -5, 60) has no pixels in the image')
+
+
 def test_a_file_that_cannot_be_written_is_said_and_the_object_is_there(rig, tmp_path):
     code, output, errors = run('--point', '20,20', '--save-mask', str(tmp_path),
                                '--at', format_stamp(rig.stamp_ns(rig.sent - 1)))
@@ -216,6 +224,8 @@ def test_a_signal_ends_it_without_a_traceback(number):
     (('--object', '0', '--point', '1,2'), "'0' is not an id"),
     (('--timeout', '0', '--list'), 'not a number of seconds'),
     (('--list', '--reset'), 'not allowed with'),
+    (('--box', '50,50,10,10'), '50,50,10,10: right is to be more than left'),
+    (('--tracker', 'no name', '--list'), "'no name' is not the name of a node"),
 ])
 def test_wrong_options_are_refused_with_a_sentence(arguments, sentence, capsys):
     with pytest.raises(SystemExit) as ended:
