@@ -139,7 +139,8 @@ def _sequence(name: str) -> Iterator[Sequence[Shot]]:
     sequence = load_sequence(name)
     for path, *masks in zip(sequence.frames, *sequence.masks, strict=True):
         rgb = read_rgb(path)
-        yield [Shot(rgb, mask, np.zeros_like(mask)) for mask in masks]
+        anything = np.any(masks, axis=0)
+        yield [Shot(rgb, mask, anything & ~mask) for mask in masks]
 
 
 def _film(folder: Path) -> Iterator[Sequence[Shot]]:
