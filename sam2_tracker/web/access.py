@@ -76,6 +76,11 @@ class Gate:
         return not self._token or hmac.compare_digest(token.encode(), self._token.encode())
 
 
+def reachable_host(host: str) -> str:
+    """Return how others reach this machine where it listens on all of its addresses."""
+    return socket.gethostname() if host in ('0.0.0.0', '::', '') else host
+
+
 def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
@@ -93,7 +98,8 @@ def token_of(config: ConsoleConfig) -> tuple[str, Path | None]:
     if config.token or config.is_local:
         return config.token, None
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    path = _token_file(config.port)
+    # Consoles on any free port have nothing else to tell them apart by before they listen.
+    path = _token_file(config.port or os.getpid())
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -106,14 +112,14 @@ def token_of(config: ConsoleConfig) -> tuple[str, Path | None]:
     return token, path
 
 
-def _token_file(port: int) -> Path:
+def _token_file(number: int) -> Path:
     runtime = os.environ.get('XDG_RUNTIME_DIR', '')
     try:
         folder = Path(runtime) if runtime.startswith('/') else Path.home() / '.cache'
     except RuntimeError as error:
         raise ConfigError(f'there is no place for a token ({error}): set the parameter token or '
                           'XDG_RUNTIME_DIR') from error
-    return folder / 'sam2_tracker' / f'console_{port}.token'
+    return folder / 'sam2_tracker' / f'console_{number}.token'
 
 
 class Allowance:

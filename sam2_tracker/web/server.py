@@ -18,7 +18,7 @@ from aiohttp import web, WSMsgType
 from sam2_tracker.core.errors import ConfigError
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.render.palette import HEX_COLOURS
-from sam2_tracker.web.access import Gate, token_of
+from sam2_tracker.web.access import Gate, reachable_host, token_of
 from sam2_tracker.web.console import Console
 from sam2_tracker.web.encoding import FrameEncoder
 from sam2_tracker.web.requests import MAX_MESSAGE_BYTES, PageError, parse
@@ -81,8 +81,8 @@ class ConsoleServer:
     def address(self) -> str:
         """Return what to type into a browser."""
         scheme = 'https' if self._config.tls_cert else 'http'
-        host = f'[{self._config.host}]' if ':' in self._config.host else self._config.host
-        return f'{scheme}://{host}:{self.port}/'
+        host = reachable_host(self._config.host)
+        return f'{scheme}://{f"[{host}]" if ":" in host else host}:{self.port}/'
 
     async def start(self) -> None:
         """
@@ -157,6 +157,9 @@ class ConsoleServer:
 
     async def stop(self) -> None:
         """Close every connection, and end."""
+        # Before another console can have the port, and the name.
+        if self.token_file is not None:
+            self.token_file.unlink(missing_ok=True)
         self._client.close()
         self._listener.close()
         closing = [each.close(code=1001, message=b'the console ends')

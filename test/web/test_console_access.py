@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 import socket
 import stat
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from console_rig import result_of
@@ -98,6 +100,24 @@ def test_a_new_token_is_in_a_file_that_only_its_user_can_read(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert token_of(config)[0] != token
     assert token_of(ConsoleConfig()) == ('', None)
+
+
+def test_consoles_on_free_ports_have_tokens_of_their_own_which_go_with_them(
+        serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv('XDG_RUNTIME_DIR', str(tmp_path))
+    served = serve(host='0.0.0.0')
+    path = served.server.token_file
+    assert path.name == f'console_{os.getpid()}.token' and path.is_file()
+    served.stop()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize('host', ['0.0.0.0', '127.0.0.1'])
+def test_the_address_that_is_printed_is_one_that_is_let_in(serve: Any, host: str) -> None:
+    served = serve(host=host, token=TOKEN)
+    printed = urlsplit(served.server.address)
+    assert printed.hostname == (socket.gethostname().lower() if host == '0.0.0.0' else host)
+    assert get(served, Host=printed.netloc)[0] == 200
 
 
 def test_a_page_that_does_not_say_hello_is_sent_nothing(serve: Any) -> None:

@@ -109,10 +109,10 @@ def make_parser() -> argparse.ArgumentParser:
                            '--object: take them back')
     what.add_argument('--at', type=_stamp, default=0, metavar='STAMP',
                       help='the frame, by its stamp: seconds.nanoseconds (the newest)')
-    what.add_argument('--preview', nargs='?', type=Path, const=Path(PREVIEW_FILE), metavar='PNG',
+    what.add_argument('--preview', nargs='?', type=_png, const=Path(PREVIEW_FILE), metavar='PNG',
                       help='change nothing: show what it would be, and write a small picture of '
                            f'it ({PREVIEW_FILE})')
-    what.add_argument('--save-mask', type=Path, metavar='PNG',
+    what.add_argument('--save-mask', type=_png, metavar='PNG',
                       help='write the mask: an object white; of several each pixel is an id')
     other = parser.add_argument_group('what else is asked').add_mutually_exclusive_group()
     for action, sentence in ((Action.LIST, 'list every object'),
@@ -169,6 +169,13 @@ def _name(text: str) -> str:
     if not re.fullmatch(ROS_NAME, text):
         raise argparse.ArgumentTypeError(f'{text!r} is not the name of a node, as /robot/tracker')
     return text
+
+
+def _png(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in ('', '.png'):
+        raise argparse.ArgumentTypeError(f'{text!r} is to be a PNG: end it with .png')
+    return path
 
 
 def _object_id(text: str) -> int:

@@ -189,6 +189,12 @@ def test_a_file_that_cannot_be_written_is_said_and_the_object_is_there(rig, tmp_
     assert len(listed(rig)) == 1
 
 
+def test_a_mask_file_that_is_no_png_by_its_name_is_refused_before_anything_is_sent():
+    code, output, errors = run('--point', '20,20', '--save-mask', 'mask.jpg')
+    assert (code, output) == (ExitCode.USAGE, '')
+    assert "'mask.jpg' is to be a PNG: end it with .png" in errors
+
+
 def test_without_a_tracker_nothing_was_sent_and_that_is_said():
     code, output, errors = run('--list', '--tracker', 'nobody', '--timeout', '1')
     assert (code, output) == (ExitCode.NO_TRACKER, '')
