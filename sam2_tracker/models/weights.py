@@ -111,8 +111,8 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     except (OSError, DamagedFileError) as error:
         raise ModelError(f'{path} is damaged and cannot be read: {_first_line(error)}') from error
     if file.words.get('format', 'pt') != 'pt':
-        raise ModelError(f"{path} holds no PyTorch weights but {file.words['format']!r}: what is "
-                         "right has 'pt' in its head")
+        raise ModelError(f'{path} holds no weights of a model for PyTorch: its head says '
+                         f"{file.words['format']!r}, not 'pt'")
     if not file.tensors:
         raise ModelError(f'{path} holds no weights: it has no tensors')
     return _unwrapped(file.tensors)
@@ -186,9 +186,11 @@ def _difference(expected: Mapping[str, torch.Tensor], weights: Mapping[str, torc
 def _mistaken(weights: Mapping[str, torch.Tensor], name: str) -> str:
     """Say what weights are and what would be right, nothing if they are not known."""
     found = recognise(weights)
-    if found and name not in (found, *model_spec(found).twins):
-        return (f'it looks like {found}; set model to {found}, or checkpoint to weights '
-                f'of {name}')
+    models = (found, *model_spec(found).twins) if found else ()
+    if found and name not in models:
+        right = f'to {found}' if len(models) == 1 else 'to the one that it is'
+        return (f'it looks like {" or ".join(models)}; set model {right}, or checkpoint to '
+                f'weights of {name}')
     project = foreign_project(weights)
     if project:
         return f'it looks like weights of {project}; set checkpoint to weights of {name}'

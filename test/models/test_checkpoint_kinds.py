@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 from pathlib import Path
+import pickle
 from typing import Any
 
 import pytest
@@ -118,7 +120,7 @@ def refusal_of(path: Path) -> str:
     (b'<!doctype html><title>Sign in</title>', 'a web page, not the file'),
     (b'', 'not a PyTorch checkpoint'),
     (b'a letter', 'not a PyTorch checkpoint'),
-    (b'\x80\x04', 'damaged and cannot be read'),
+    (b'\x80\x02', 'damaged and cannot be read'),
     (b'\x20\0\0\0\0\0\0\0{"a":{"dtype":"F32"}}', 'damaged and cannot be read'),
     (b'\xff\xff\xff\xff\xff\0\0\0{"a":1}', 'damaged and cannot be read'),
 ])
@@ -127,6 +129,27 @@ def test_what_is_no_checkpoint_is_said_to_be_what_it_is(content: bytes, said: st
     path = tmp_path / 'model.pt'
     path.write_bytes(content)
     assert said in refusal_of(path)
+
+
+class RunsCode:
+    """What makes a folder wherever it is unpickled without care."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize('archive', [True, False])
+def test_code_in_a_checkpoint_is_not_run(archive: bool, tmp_path: Path) -> None:
+    mark = tmp_path / 'mark'
+    torch.save({'model': RunsCode(mark)}, tmp_path / 'evil.pt',
+               _use_new_zipfile_serialization=archive)
+    assert 'holds objects other than tensors' in refusal_of(tmp_path / 'evil.pt')
+    (tmp_path / 'evil.pt').write_bytes(pickle.dumps(RunsCode(mark), protocol=2))
+    refusal_of(tmp_path / 'evil.pt')
+    assert not mark.exists()
 
 
 def test_a_checkpoint_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
@@ -143,7 +166,7 @@ def test_half_a_safetensors_file_is_refused(weights: Weights, tmp_path: Path) ->
 def test_safetensors_of_nothing_or_of_another_framework_are_refused(tmp_path: Path) -> None:
     path = tmp_path / 'model.safetensors'
     path.write_bytes(tensor_file_bytes({'weight': torch.zeros(1)}, {'format': 'mlx'}))
-    assert "no PyTorch weights but 'mlx'" in refusal_of(path)
+    assert "its head says 'mlx', not 'pt'" in refusal_of(path)
     path.write_bytes(tensor_file_bytes({}, {'format': 'pt'}))
     assert 'holds no weights' in refusal_of(path)
 

@@ -176,5 +176,7 @@ def test_a_published_file_of_a_model_with_the_same_shapes_is_refused(
 def test_weights_of_the_other_size_are_named(tmp_path: Path) -> None:
     model = build_predictor(config_of('efficienttam_s'), random_weights=True)
     torch.save({'model': model.state_dict()}, tmp_path / 's.pt')
-    with pytest.raises(ModelError, match='it looks like efficienttam_s; set model to'):
+    with pytest.raises(ModelError, match='it looks like efficienttam_s or efficienttam_s_512x512 '
+                                         'or efficienttam_s_1 or efficienttam_s_2; set model '
+                                         'to the one that it is, or checkpoint to weights of'):
         build_predictor(config_of('efficienttam_ti_1', checkpoint=tmp_path / 's.pt'))
