@@ -20,7 +20,7 @@ from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemo
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.protocols import TrackStep
 
-# 1.2 MB each with nano: all pictures of the development films, open and covered.
+# 1.8 MB each with nano: all pictures of the development films, open and covered, fit in.
 _KEPT_PICTURES = 2000
 
 
