@@ -78,6 +78,10 @@ class Stamped(Generic[Item]):
         """The newest stamp, None while there is no item."""
         return self._stamps[-1] if self._stamps else None
 
+    def may_have_nearer(self, stamp_ns: int) -> bool:
+        """Tell whether one may still come that is nearer: more than one came, and none as new."""
+        return len(self._stamps) > 1 and self._stamps[-1] < stamp_ns
+
     def add(self, stamp_ns: int, item: Item) -> None:
         """Take an item; one that is far older than all others begins anew, as a looped bag."""
         if self._stamps and stamp_ns < self._stamps[-1] - self._keep_ns:
@@ -159,7 +163,8 @@ class Pairing(Generic[Labels, Objects, Depth, Info]):
         # Nearest of all is known when a newer one, or the very one, has come.
         is_open = self.depth.newest_ns is None or self.depth.newest_ns < stamp_ns
         has_objects = objects is not None and objects[0] == 0
-        if not is_last_call and (is_open or info is None or not has_objects):
+        is_open = is_open or info is None or self.info.may_have_nearer(stamp_ns)
+        if not is_last_call and (is_open or not has_objects):
             return None
         if depth is None or depth[0] > self._tolerance_ns:
             return Unmatched(Missing.DEPTH, _seconds(depth))

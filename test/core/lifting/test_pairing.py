@@ -78,6 +78,16 @@ def test_what_never_comes_is_said_after_a_while(left_out, missing):
     assert decided(pairing, WAIT_S) == [Unmatched(missing, None)]
 
 
+def test_a_calibration_that_comes_with_each_picture_is_waited_for(pairing):
+    pairing.info.add(1, 'another')
+    pairing.objects.add(10 * S, 'objects')
+    pairing.depth.add(10 * S, 'depth')
+    pairing.add_labels(10 * S, 'labels', 0.0)
+    assert decided(pairing) == []
+    pairing.info.add(10 * S, 'its own')
+    assert [each.info for each in decided(pairing)] == ['its own']
+
+
 def test_objects_of_another_frame_are_not_taken(pairing):
     pairing.objects.add(10 * S - 1, 'before')
     pairing.depth.add(10 * S, 'depth')
