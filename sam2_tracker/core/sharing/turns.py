@@ -18,7 +18,7 @@ import threading
 import time
 from typing import Any, cast, Generic, TypeVar
 
-from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.errors import WithdrawnError
 
 # How long a caller's next call is waited for that follows on the one before at once: its thread
 # needs a moment to take the answer. Otherwise another would go first however much it has had.
@@ -87,7 +87,7 @@ class Caller(Generic[Item, Result]):
         Have something done when it is this caller's turn; what it raises is raised here.
 
         :param has_sequel: this caller will call again as soon as it has the answer
-        :raises TrackerError: the turns are over
+        :raises WithdrawnError: the turns are over
         """
         return cast('T', self._turns.submit(self, work, None, 1, has_sequel))
 
@@ -148,7 +148,7 @@ class Turns(Generic[Item, Result]):
         """Queue a call and wait for its answer; see `Caller`."""
         with self._changed:
             if caller not in self._callers:
-                raise TrackerError(self._closed_because or 'the turns of this camera are over')
+                raise WithdrawnError(self._closed_because or 'the turns of this camera are over')
             if not caller.queue:
                 caller.spent_s = max(caller.spent_s, self._level_s - CREDIT_S)
             call = _Call[Item, Result](work, item, weight, has_sequel, self._clock())
@@ -165,7 +165,7 @@ class Turns(Generic[Item, Result]):
             self._changed.notify_all()
         for call in waiting:
             call.answer.set_exception(
-                TrackerError(because or 'the turns of this camera are over'))
+                WithdrawnError(because or 'the turns of this camera are over'))
 
     def close(self, reason: str, timeout_s: float) -> bool:
         """

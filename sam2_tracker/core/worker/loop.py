@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 
-from sam2_tracker.core.errors import FrameError, TrackerError
+from sam2_tracker.core.errors import FrameError, TrackerError, WithdrawnError
 from sam2_tracker.core.frames.source import FrameSource
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.text import counted
@@ -187,7 +187,9 @@ class WorkerLoop:
                 self.oldest_refinable_ns = self._tracker.oldest_refinable_ns
                 self.cuts = self._tracker.cuts.count
             except Exception as error:  # noqa: BLE001 - a stream outlives a frame that fails
-                self._report_fault(error)
+                # A model that is shared can be gone before a turn that outlasts the stop is done.
+                if not (stopping.is_set() and isinstance(error, WithdrawnError)):
+                    self._report_fault(error)
 
     def _turn(self) -> None:
         wait_s = self._frame_turn.backoff.wait_s(time.monotonic())

@@ -12,7 +12,7 @@ import time
 from fakes import click
 import pytest
 from sam2_tracker.core.config import BufferConfig
-from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.errors import TrackerError, WithdrawnError
 from sam2_tracker.core.log import Level
 from sam2_tracker.core.types import ObjectState
 from sam2_tracker.core.worker import loop
@@ -65,6 +65,19 @@ def test_an_unexpected_error_is_logged_and_the_stream_goes_on(rig):
     assert rig.results[-1].objects[0].state is ObjectState.VISIBLE
     assert rig.worker.report().fault == ''
     assert rig.worker.report().statistics.failed == 1
+
+
+def test_a_turn_that_outlasts_the_stop_is_no_fault_when_the_shared_model_is_gone(tmp_path):
+    with running(WorkerRig(tmp_path)) as rig:
+        rig.play(1)
+        answer(rig.prompt(click()))
+        rig.predictor.entered.clear()
+        rig.predictor.gate.clear()
+        rig.send(1)
+        assert rig.predictor.entered.wait(PATIENCE_S) and not rig.worker.stop(0)
+        rig.predictor.failures.append(WithdrawnError('the model was freed'))
+    assert not rig.predictor.failures
+    assert rig.lines == []
 
 
 def test_running_out_of_gpu_memory_is_a_sentence(rig):
