@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tarfile
 
-from benchmarks.machine import ROOT
+from benchmarks.machine import CARRIED_COMMIT, ROOT
 from benchmarks.sequences import load_sequence
 
 MOST_MB = 60
@@ -53,14 +53,25 @@ exit $status
 
 
 def make_folder(folder: Path) -> float:
-    """Write everything; the folder's size in MB."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """
+    Write everything, in place of a folder that was made before.
+
+    :returns: its size in MB
+    :raises FileExistsError: if something else is there
+    """
+    if folder.exists():
+        made_before = all((folder / name).is_file() for name in ('run.sh', 'needed.txt'))
+        if not made_before and not (folder.is_dir() and not any(folder.iterdir())):
+            raise FileExistsError(f'{folder} is there and was not made by benchmarks.gpu.carry: '
+                                  'name a folder that is new or empty')
+        shutil.rmtree(folder)
     folder.mkdir(parents=True)
+    # first, so that a folder that was not finished is known again
+    (folder / 'needed.txt').write_text('\n'.join([*_PLAIN, *_BUILT]) + '\n')
+    (folder / 'run.sh').write_text(_RUN)
     _write_source(folder / 'source')
     _write_wheels(folder / 'wheels')
     _write_clip(folder / 'data' / 'dev' / 'davis2017')
-    (folder / 'needed.txt').write_text('\n'.join([*_PLAIN, *_BUILT]) + '\n')
-    (folder / 'run.sh').write_text(_RUN)
     return sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
 
 
@@ -72,6 +83,9 @@ def _write_source(folder: Path) -> None:
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter='data')
     archive.unlink()
+    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, check=True,
+                            capture_output=True, text=True).stdout
+    (folder / CARRIED_COMMIT.name).write_text(commit)
 
 
 def _write_wheels(folder: Path) -> None:
@@ -110,8 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.gpu.carry', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', nargs='?', type=Path, default=ROOT / 'gpu_folder')
-    folder: Path = parser.parse_args(arguments).folder
-    size_mb = make_folder(folder)
+    folder: Path = parser.parse_args(arguments).folder.absolute()
+    try:
+        size_mb = make_folder(folder)
+    except OSError as error:
+        parser.error(str(error))
     print(f'{folder}: {size_mb:.1f} MB')
     if size_mb > MOST_MB:
         print(f'that is more than the {MOST_MB} MB that are to be carried', file=sys.stderr)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+import subprocess
+import sys
 
 from benchmarks.gpu import __main__ as judge
 from benchmarks.gpu import carry
@@ -65,6 +67,33 @@ def test_without_the_development_data_the_folder_has_no_clip(tmp_path, monkeypat
     assert not (tmp_path / 'folder' / 'data').exists()
     assert (tmp_path / 'folder' / 'source' / 'benchmarks' / 'gpu' / '__main__.py').is_file()
     assert 'exactness is judged on a made one' in capsys.readouterr().err
+    # its figures are told with the commit that was carried
+    told = subprocess.run(
+        [sys.executable, '-c', 'from benchmarks.machine import conditions; '
+         'print(conditions("cpu").commit)'], cwd=tmp_path / 'folder' / 'source', check=True,
+        capture_output=True, text=True).stdout
+    head = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=carry.ROOT, check=True,
+                          capture_output=True, text=True).stdout
+    assert told == head
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv('SAM2_TRACKER_DATA', str(tmp_path / 'nothing'))
+    monkeypatch.setattr(carry, '_write_wheels', lambda folder: folder.mkdir())
+    mine = tmp_path / 'home' / 'thesis.tex'
+    mine.parent.mkdir()
+    mine.write_text('years of work')
+    for folder in (mine.parent, mine):
+        with pytest.raises(SystemExit, match='2'):
+            carry.main([str(folder)])
+        assert 'name a folder that is new or empty' in capsys.readouterr().err
+        assert mine.read_text() == 'years of work'
+    made = tmp_path / 'folder'
+    made.mkdir()
+    assert carry.main([str(made)]) == 0
+    (made / 'old').touch()
+    assert carry.main([str(made)]) == 0         # its own is made anew
+    assert not (made / 'old').exists()
 
 
 def test_a_part_that_fails_or_runs_late_does_not_lose_the_rest(tmp_path, capsys):
