@@ -41,6 +41,7 @@ import torch
 
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')
+LEAST_FRAMES = 3
 COVERS = ('lens', 'board')
 LOOK_ALIKES = 'beside look-alikes (made clips of the six)'
 
@@ -141,8 +142,8 @@ def score_table(rows: list[Measured]) -> str:
     return '\n'.join(lines)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
+def parse_arguments(line: Several[str] | None = None) -> argparse.Namespace:
+    """Read the command line, and refuse what would be found out after minutes, or never."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.accuracy', description=__doc__,
         epilog='Example: python -m benchmarks.accuracy --sequences dog,libby --frames 40')
@@ -160,7 +161,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--sheets', type=Path, help='folder for pictures of the masks')
     parser.add_argument('--check', action='store_true',
                         help='exit 1 if a figure is below the last one in training/RESULTS.md')
-    return parser.parse_args()
+    arguments = parser.parse_args(line)
+    for kind in arguments.prompts.split(','):
+        if kind not in KINDS:
+            parser.error(f'--prompts takes some of {",".join(KINDS)}, not {kind!r}')
+    if arguments.frames is not None and arguments.frames < LEAST_FRAMES:
+        parser.error(f'--frames must be {LEAST_FRAMES} or more, as the first and the last are not '
+                     f'scored, not {arguments.frames}')
+    if arguments.check and arguments.frames is not None:
+        parser.error('--check compares with figures of whole sequences: leave --frames out')
+    return arguments
 
 
 def measure_all(predictor: Predictor, arguments: argparse.Namespace,
