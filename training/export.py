@@ -12,9 +12,7 @@ from omegaconf import OmegaConf
 import torch
 from training.model import CONFIG
 from training.tracking import SHARPENING
-from training.weights import fit_memory_times, half_precision, scale_logits
-
-MAX_BYTES = 15_000_000
+from training.weights import fit_memory_times, save_exported, scale_logits
 
 
 def export(checkpoint: Path, output: Path) -> int:
@@ -27,11 +25,7 @@ def export(checkpoint: Path, output: Path) -> int:
     saved = torch.load(checkpoint, map_location='cpu', weights_only=True)
     state = fit_memory_times(scale_logits(saved['average'], SHARPENING),
                              OmegaConf.load(CONFIG).model.num_maskmem)
-    torch.save({'model': half_precision(state)}, output)
-    size = output.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f'{output} has {size} bytes, more than {MAX_BYTES}')
-    return size
+    return save_exported(output, state)
 
 
 def main(line: Sequence[str] | None = None) -> None:

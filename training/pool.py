@@ -81,8 +81,17 @@ def load_pool(path: Path, device: torch.device, held_back: bool = False, side: i
     Read what is trained on, or the held-back clips that are measured.
 
     :param side: clips are stored as squares of so many pixels
-    :raises ValueError: if the file has nothing of that kind
+    :raises ValueError: if the file has nothing of that kind, or is damaged
     """
+    try:
+        return _read_pool(path, device, held_back, side, still_side)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(f'{path} is damaged, or was not written by training.pack: '
+                         f'{error}') from error
+
+
+def _read_pool(path: Path, device: torch.device, held_back: bool, side: int,
+               still_side: int) -> Pool:
     with zipfile.ZipFile(path) as file, ThreadPoolExecutor(os.cpu_count()) as workers:
         index = json.loads(file.read('index.json'))
         chosen = [clip for clip in index['clips'] if clip['held_back'] == held_back]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from training.tracking import SHARPENING
-from training.weights import half_precision, load_exported, scale_logits, State
+from training.weights import load_exported, save_exported, scale_logits, State
 
 
 def soup(states: Sequence[State], shares: Sequence[float]) -> State:
@@ -46,8 +46,8 @@ def main(line: Sequence[str] | None = None) -> None:
     states = [scale_logits(scale_logits(load_exported(path), 1 / SHARPENING, masks), SHARPENING)
               for path, masks in zip(arguments.files, sharpened, strict=True)]
     mixed = soup(states, arguments.weights or [1.0] * count)
-    torch.save({'model': half_precision(mixed)}, arguments.output)
-    print(f'{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB')
+    size = save_exported(arguments.output, mixed)
+    print(f'{arguments.output}: {size / 1e6:.1f} MB')
 
 
 if __name__ == '__main__':

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 import math
 import os
 from pathlib import Path
+import pickle
 import signal
 import time
 from typing import Any
@@ -35,6 +36,8 @@ from training.trainer import Chance, Pace, save, Trainer
 from training.weights import load_start
 
 WARM_UP_STEPS = 20
+ABOVE_ZERO = ('minutes', 'steps', 'stop_after', 'size', 'clips', 'gather', 'objects', 'rate',
+              'average_steps', 'report_steps', 'side', 'still_side')
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class Run:
         self.trainer.load(saved)
         self.chance.load(saved['chance'])
         self.best, self.began = saved['best'], time.monotonic() - saved['seconds']
+        best = self.output / 'best.pt'
+        if best.exists():       # it may be newer than the checkpoint that is gone on from
+            self.best = max(self.best, read_checkpoint(best)['best'])
 
     def seconds(self) -> float:
         """Tell for how long the run has gone on, earlier parts of it included."""
@@ -108,7 +114,8 @@ class Run:
         saved = measured = time.monotonic()
         while (done := self.done()) < 1 and not self.stopped:
             self._step(done)
-            self.stopped |= self.trainer.steps == self.plan.stop_after
+            if self.plan.stop_after is not None:
+                self.stopped |= self.trainer.steps >= self.plan.stop_after
             if self.trainer.steps % self.plan.report_steps == 0:
                 print(self.report.line(self.trainer.steps, self.seconds()), flush=True)
             if time.monotonic() - measured > 60 * self.plan.measure_minutes:
@@ -121,9 +128,10 @@ class Run:
         if not self.stopped:
             self.measure()
 
-    def stop(self, *_: object) -> None:
-        """End after the step that is under way, with a checkpoint."""
+    def stop(self, number: int, _: object) -> None:
+        """End after the step under way, with a checkpoint; a second signal ends at once."""
         self.stopped = True
+        signal.signal(number, signal.SIG_DFL)
 
     def _step(self, done: float) -> None:
         """Gather the gradients of some batches and take a step."""
@@ -172,7 +180,8 @@ def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
     add = parser.add_argument
     add('--data', type=Path, required=True, help='what training.pack wrote')
-    add('--output', type=Path, required=True, help='folder for last.pt and best.pt')
+    add('--output', type=Path, required=True,
+        help='folder for last.pt and best.pt; of another run only with --resume')
     add('--start', type=Path, help='weights to begin with: an exported file or a state dict')
     add('--sharpened', type=int, default=4,
         help='masks that are sharpened in an exported start: 4, or 1 in older files')
@@ -202,7 +211,49 @@ def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     add('--side', type=int, default=SIDE, help='pixels at which clips are kept')
     add('--still-side', type=int, default=STILL_SIDE)
     add('--record', action='store_true', help='CUDA: record steps as graphs')
-    return parser.parse_args(line)
+    arguments = parser.parse_args(line)
+    if wrong := refusal(arguments):
+        parser.error(wrong)
+    return arguments
+
+
+def refusal(arguments: argparse.Namespace) -> str | None:
+    """Say in one sentence why a run can't be done as it is asked for, or None."""
+    for name in ABOVE_ZERO:
+        value = getattr(arguments, name)
+        if value is not None and not value > 0:
+            return f'--{name.replace("_", "-")} must be above 0, not {value}'
+    for name in ('singles', 'real', 'whole'):
+        if not 0 <= getattr(arguments, name) <= 1:
+            return f'--{name} must be from 0 to 1, not {getattr(arguments, name)}'
+    if arguments.size % 32:
+        return f'--size must be a multiple of 32, not {arguments.size}'
+    for path in (arguments.data, arguments.start):
+        if path is not None and not path.is_file():
+            return f'there is no file {path}'
+    last = arguments.output / 'last.pt'
+    if last.exists() and not arguments.resume:
+        return f'{last} is of another run: go on with it by --resume, or name another folder'
+    if arguments.resume and not last.exists():
+        return f'there is no {last} to resume: leave --resume out to begin'
+    if arguments.device.startswith('cuda') and not torch.cuda.is_available():
+        return f'--device {arguments.device}: torch {torch.__version__} finds no GPU here'
+    if arguments.record and not arguments.device.startswith('cuda'):
+        return f'--record is for a GPU, not --device {arguments.device}'
+    return None
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """
+    Read what :func:`training.trainer.save` wrote.
+
+    :raises ValueError: if it is damaged
+    """
+    try:
+        return dict(torch.load(path, map_location='cpu', weights_only=True))
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'{path} is damaged: put a copy of it there, or begin in another '
+                         'folder') from error
 
 
 def prepare(arguments: argparse.Namespace) -> Run:
@@ -235,11 +286,16 @@ def main(line: Sequence[str] | None = None) -> None:
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
     torch.backends.cudnn.benchmark = False      # its search takes longer than it saves here
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    run = prepare(arguments)
-    if arguments.resume:
-        run.load(torch.load(arguments.output / 'last.pt', map_location='cpu', weights_only=True))
-    signal.signal(signal.SIGTERM, run.stop)
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        run = prepare(arguments)
+        if arguments.resume:
+            run.load(read_checkpoint(arguments.output / 'last.pt'))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'training.train: {error}') from error
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:      # nohup's and the shell's own
+            signal.signal(number, run.stop)
     run.go()
 
 

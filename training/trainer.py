@@ -111,7 +111,16 @@ class Trainer:
                 'optimizer': self.optimizer.state_dict(), 'steps': self.steps}
 
     def load(self, saved: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """
+        Go on from what :meth:`state` gave.
+
+        :raises ValueError: if its parts were trained at other paces
+        """
+        before, now = ([group['pace'] for group in groups] for groups in (
+            saved['optimizer']['param_groups'], self.optimizer.param_groups))
+        if before != now:
+            raise ValueError(f'the run to resume has parts at paces {before}, not {now}: give '
+                             '--trunk, --matched and --memory as they were')
         self.model.load_state_dict(saved['model'])
         self.optimizer.load_state_dict(saved['optimizer'])
         self.steps = saved['steps']

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
 from training.tracking import SHARPENING
 
 MASKS = 4
+MAX_BYTES = 15_000_000
 TIMES = 'maskmem_tpos_enc'
 State = dict[str, torch.Tensor]
 
@@ -52,9 +54,35 @@ def scale_logits(state: State, factor: float, masks: int = MASKS) -> State:
     return scaled
 
 
+def save_exported(path: Path, state: State) -> int:
+    """
+    Write a file of the package's form, in half precision; what was there stays if that fails.
+
+    :returns: size of the file in bytes
+    :raises ValueError: if it is larger than 15 MB, or a value does not fit
+    """
+    packed = io.BytesIO()
+    torch.save({'model': half_precision(state)}, packed)
+    size = packed.tell()
+    if size > MAX_BYTES:
+        raise ValueError(f'{path} would have {size} bytes, more than {MAX_BYTES}')
+    partial = path.with_suffix('.partial')
+    partial.write_bytes(packed.getvalue())
+    partial.replace(path)
+    return size
+
+
 def load_exported(path: Path) -> State:
-    """Read a file of the package's form in full precision, its masks as sharp as they are."""
-    state = torch.load(path, map_location='cpu', weights_only=True)['model']
+    """
+    Read a file of the package's form in full precision, its masks as sharp as they are.
+
+    :raises ValueError: if it is a run's checkpoint, whose masks are not sharpened
+    """
+    saved = torch.load(path, map_location='cpu', weights_only=True)
+    if 'optimizer' in saved:
+        raise ValueError(f"{path} is a run's checkpoint: write its averaged weights to a file "
+                         'by training.export, and name that')
+    state = saved['model']
     return {name: tensor.float() if tensor.is_floating_point() else tensor
             for name, tensor in state.items()}
 
@@ -64,8 +92,9 @@ def load_start(path: Path, sharpened: int) -> State:
     Read weights to train on: of the package's form, or a bare state dict.
 
     :param sharpened: how many of the four masks are sharpened in a file of the package's form
+    :raises ValueError: if it is a run's checkpoint
     """
-    saved = torch.load(path, map_location='cpu', weights_only=True)
+    saved: State = torch.load(path, map_location='cpu', weights_only=True)
     if 'model' not in saved:
         return saved
     return scale_logits(load_exported(path), 1 / SHARPENING, sharpened)

@@ -17,7 +17,7 @@ import torch
 from training import export, heldback, pack, soup, train
 from training.model import build_nano, PREDICTOR
 from training.tracking import SHARPENING
-from training.weights import scale_logits
+from training.weights import save_exported, scale_logits
 
 SIZE = 64
 STEPS = 4
@@ -32,9 +32,11 @@ def command(module: ModuleType, *line: object) -> None:
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope='module')
@@ -100,14 +102,77 @@ def test_what_a_run_leaves_is_exported_loaded_mixed_and_measured(
     assert re.search(rf'held back 0\.\d+ .*\n  {HELD}: mask 0\.\d+, box', capsys.readouterr().out)
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_from_outside_ends_with_a_checkpoint_of_whole_steps(
-        packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        number: signal.Signals) -> None:
     learn = train.Trainer.learn
 
     def stop(trainer: train.Trainer, rate: float) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         learn(trainer, rate)
 
     monkeypatch.setattr(train.Trainer, 'learn', stop)
     command(train, '--data', packed, '--output', tmp_path, '--steps', 50, *SMALL)
     assert torch.load(tmp_path / 'last.pt', weights_only=True)['steps'] == 1
+
+
+def test_an_earlier_run_is_gone_on_from_as_it_was_or_left_alone(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ('--data', packed, '--output', tmp_path, '--steps', 2, *SMALL)
+    with pytest.raises(SystemExit):
+        command(train, *run, '--resume')
+    assert 'to resume: leave --resume out to begin' in capsys.readouterr().err
+    command(train, *run, '--stop-after', 1)
+    last = (tmp_path / 'last.pt').read_bytes()
+    with pytest.raises(SystemExit):
+        command(train, *run)
+    assert 'go on with it by --resume, or name another folder' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='--trunk, --matched and --memory as they were'):
+        command(train, *run, '--resume', '--matched', 0.5)
+    assert (tmp_path / 'last.pt').read_bytes() == last
+
+    # better weights that were written after the last checkpoint, before a power cut, are kept
+    better = {**torch.load(tmp_path / 'last.pt', weights_only=True), 'best': 0.99}
+    torch.save(better, tmp_path / 'best.pt')
+    command(train, *run, '--resume')
+    assert torch.load(tmp_path / 'last.pt', weights_only=True)['steps'] == 2
+    assert torch.load(tmp_path / 'best.pt', weights_only=True)['best'] == 0.99
+
+    with pytest.raises(ValueError, match="is a run's checkpoint"):
+        command(soup, tmp_path / 'best.pt', '--output', tmp_path / 'soup.pt')
+    (tmp_path / 'last.pt').write_bytes(last[:len(last) // 2])
+    with pytest.raises(SystemExit, match='is damaged: put a copy'):
+        command(train, *run, '--resume')
+
+
+@pytest.mark.parametrize('option, value, sentence', [
+    ('--report-steps', 0, '--report-steps must be above 0, not 0'),
+    ('--steps', 0, '--steps must be above 0, not 0'),
+    ('--minutes', 'nan', '--minutes must be above 0, not nan'),
+    ('--singles', 1.5, '--singles must be from 0 to 1, not 1.5'),
+    ('--size', 100, '--size must be a multiple of 32, not 100'),
+    ('--device', 'cpu --record', '--record is for a GPU, not --device cpu'),
+    ('--start', '/nowhere.pt', 'there is no file /nowhere.pt'),
+])
+def test_what_cannot_be_trained_is_refused_in_a_sentence(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str,
+        value: object, sentence: str) -> None:
+    with pytest.raises(SystemExit):
+        command(train, '--data', packed, '--output', tmp_path / 'run', option,
+                *str(value).split())
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_damaged_data_file_is_said_to_be_one(packed: Path, tmp_path: Path) -> None:
+    (tmp_path / 'cut.zip').write_bytes(packed.read_bytes()[:-200])
+    with pytest.raises(SystemExit, match='is damaged, or was not written by'):
+        command(train, '--data', tmp_path / 'cut.zip', '--output', tmp_path / 'run')
+
+
+def test_a_file_that_would_be_too_large_takes_the_place_of_none(tmp_path: Path) -> None:
+    (tmp_path / 'nano.pt').write_bytes(b'the weights of before')
+    with pytest.raises(ValueError, match='more than 15000000'):
+        save_exported(tmp_path / 'nano.pt', {'wide': torch.zeros(8_000_000)})
+    assert (tmp_path / 'nano.pt').read_bytes() == b'the weights of before'
