@@ -246,8 +246,16 @@ def main(line: Sequence[str] | None = None) -> None:
                         help="clips' short side in pixels at most")
     parser.add_argument('--still-side', type=int, default=272)
     arguments = parser.parse_args(line)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    packer = Packer(arguments.data, arguments.side, arguments.still_side)
+    if arguments.output.is_dir():
+        parser.error(f'--output takes a file, and {arguments.output} is a folder')
+    partial = arguments.output.with_suffix('.partial')
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()         # what can't be written is found out before minutes of reading
+        partial.unlink()
+        packer = Packer(arguments.data, arguments.side, arguments.still_side)
+    except OSError as error:
+        parser.error(str(error))
     packer.write(arguments.output, round(arguments.mb * 1e6))
     print(f'{arguments.output}: {len(packer.folders)} clips, {len(packer.stills)} stills, '
           f'{len(held_back_clips())} clips named as held back')

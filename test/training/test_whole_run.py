@@ -165,6 +165,22 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(
     assert not (tmp_path / 'run').exists()
 
 
+def test_a_data_file_that_cannot_be_written_is_refused_before_anything_is_read(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command(pack, '--data', tmp_path / 'nothing', '--output', tmp_path / 'pack.zip')
+    assert 'no clips and no stills in' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(pack, 'Packer', lambda *_: pytest.fail('data were read'))
+    for output in (tmp_path, tmp_path / 'file' / 'pack.zip'):
+        with pytest.raises(SystemExit):
+            command(pack, '--data', tmp_path, '--output', output)
+        assert str(tmp_path) in capsys.readouterr().err
+
+
 def test_a_damaged_data_file_is_said_to_be_one(packed: Path, tmp_path: Path) -> None:
     (tmp_path / 'cut.zip').write_bytes(packed.read_bytes()[:-200])
     with pytest.raises(SystemExit, match='is damaged, or was not written by'):
