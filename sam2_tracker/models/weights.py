@@ -70,7 +70,8 @@ def load_weights(
     :param weights: in Meta's naming, or in that of Transformers
     :param name: the model's name, for the error
     :param source: where the weights come from, for the error
-    :raises ModelError: they belong to another model; the message names it if it is a known one
+    :raises ModelError: they belong to another model, which the message names if it is a known
+        one, or are no finite floating-point numbers
     """
     expected = model.state_dict()
     named = weights
@@ -80,6 +81,9 @@ def load_weights(
     if difference:
         raise ModelError(f'{source} does not fit model {name}: '
                          f'{_mistaken(weights, name) or difference}')
+    unusable = _unusable(expected, named)
+    if unusable:
+        raise ModelError(f'{source} cannot be used: {unusable}')
     model.load_state_dict(named)
 
 
@@ -181,6 +185,20 @@ def _difference(expected: Mapping[str, torch.Tensor], weights: Mapping[str, torc
         f'{len(missing)} weights are missing, {len(unexpected)} unexpected and '
         f'{len(other_shape)} of another shape (first: {(missing + unexpected + other_shape)[0]})'
     )
+
+
+def _unusable(expected: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> str:
+    """Say which weight could not be copied, or would make every mask noise; nothing if none."""
+    for key, weight in weights.items():
+        plain = weight.layout is torch.strided and not (weight.is_meta or weight.is_quantized)
+        if not plain or weight.is_floating_point() != expected[key].is_floating_point():
+            return (f'{key} is no plain tensor of floating-point numbers (quantized, sparse or '
+                    'integers?); save the weights in float32 or half precision')
+        # As the model will have it: what float32 has no room for is infinite there.
+        if not torch.isfinite(weight.to(expected[key].dtype)).all():
+            return (f'{key} has values that are not finite, as when a training diverges; take '
+                    'an earlier checkpoint')
+    return ''
 
 
 def _mistaken(weights: Mapping[str, torch.Tensor], name: str) -> str:

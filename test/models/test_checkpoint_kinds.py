@@ -207,6 +207,24 @@ def test_weights_of_another_size_name_the_model_that_they_are_for(model: nn.Modu
         load_weights(model, small.state_dict(), NAME, 'small.pt')
 
 
+@pytest.mark.parametrize(('change', 'said'), [
+    (lambda weight: weight.to_sparse(), 'no plain tensor of floating-point numbers'),
+    (lambda weight: weight.to('meta'), 'no plain tensor of floating-point numbers'),
+    (lambda weight: (100 * weight).to(torch.int8), 'no plain tensor of floating-point numbers'),
+    (lambda weight: weight.to(torch.complex64), 'no plain tensor of floating-point numbers'),
+    (lambda weight: torch.full_like(weight, float('nan')), 'not finite'),
+    (lambda weight: torch.full_like(weight, 1e300, dtype=torch.float64), 'not finite'),
+])
+def test_weights_that_are_no_finite_numbers_are_refused(
+        change: Callable[[torch.Tensor], torch.Tensor], said: str, model: nn.Module,
+        weights: Weights) -> None:
+    before = weights['no_mem_embed'].clone()
+    changed = weights | {'no_mem_embed': change(before)}
+    with pytest.raises(ModelError, match=f'^x.pt cannot be used: no_mem_embed .*{said}'):
+        load_weights(model, changed, NAME, 'x.pt')
+    assert torch.equal(model.state_dict()['no_mem_embed'], before)
+
+
 def test_nano_is_recognised(model: nn.Module) -> None:
     weights = read_weights(find_checkpoint(ModelConfig('nano')))
     assert recognise(weights) == 'nano'
