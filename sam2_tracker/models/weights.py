@@ -127,7 +127,9 @@ def _read_pytorch(path: Path, is_archive: bool) -> dict[str, torch.Tensor]:
     if is_archive:
         check_archive(path)
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
+        # A file, not its path: torch would take a name that ends in .safetensors for what is in it.
+        with path.open('rb') as file:
+            content = torch.load(file, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f'{path} holds objects other than tensors, which are not loaded; save '

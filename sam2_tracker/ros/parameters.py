@@ -173,9 +173,10 @@ class NodeParameters:
                                   f'share: set it on {self._owner_name}')
             return checked
         if spec.when is When.AT_CONFIGURE and not self._is_unconfigured():
+            which = 'every camera' if self._specs is MODEL_PARAMETERS else 'the node'
             raise ConfigError(
-                f"parameter '{spec.name}' can only be set while the node is unconfigured: "
-                'deactivate and clean it up first')
+                f"parameter '{spec.name}' can only be set while {which} is unconfigured: "
+                'deactivate and clean up first')
         return checked
 
 

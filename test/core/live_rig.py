@@ -66,11 +66,14 @@ class LiveStream:
             time.monotonic_ns(),
         )
 
+    def send_up_to(self, stop: int) -> None:
+        """Send the frames up to this one, all at once."""
+        for index in range(len(self.results), stop):
+            self.send(index)
+
     def play(self, stop: int) -> None:
         """Send the frames up to this one and wait until they were tracked."""
-        start = len(self.results)
-        for index in range(start, stop):
-            self.send(index)
+        self.send_up_to(stop)
         self.wait_for_results(stop)
 
     def wait_for_results(self, count: int) -> None:

@@ -98,6 +98,12 @@ def test_a_trainer_s_checkpoint_tracks_as_its_weights_do(
     assert torch.equal(tracked(Predictor(loaded), pictures), tracked(Predictor(model), pictures))
 
 
+def test_what_a_file_is_called_says_nothing(weights: Weights, tmp_path: Path) -> None:
+    path = tmp_path / 'archive.safetensors'
+    torch.save({'model': weights}, path)
+    assert read_weights(path).keys() == weights.keys()
+
+
 def test_safetensors_in_meta_s_naming_are_loaded_too(model: nn.Module, weights: Weights,
                                                      tmp_path: Path) -> None:
     path = tmp_path / 'whatever it is called'

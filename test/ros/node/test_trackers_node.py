@@ -209,7 +209,7 @@ def test_the_models_parameters_are_fixed_while_a_camera_has_the_model(made):
     rig.cameras[2].activate()
     for name in ('model', 'tracking.memory'):
         refused = rig.set('/trackers', name, 'distractor' if 'memory' in name else 'nano')
-        assert not refused.successful and 'deactivate and clean it up first' in refused.reason
+        assert not refused.successful and 'while every camera is unconfigured' in refused.reason
     rig.cameras[2].node.trigger_deactivate()
     rig.cameras[2].node.trigger_cleanup()
     assert rig.set('/trackers', 'tracking.memory', 'distractor').successful
