@@ -127,7 +127,7 @@ def _read_pytorch(path: Path, is_archive: bool) -> dict[str, torch.Tensor]:
     if is_archive:
         check_archive(path)
     try:
-        # A file, not its path: torch would take a name that ends in .safetensors for what is in it.
+        # A file, not its path: torch takes a name that ends in .safetensors for what is in it.
         with path.open('rb') as file:
             content = torch.load(file, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:

@@ -87,7 +87,7 @@ class Cameras:
                 done.result(PATIENCE_S)
 
     def play_at_once(self, stop: int) -> None:
-        """Let the model begin when all cameras have sent all their pictures: they wait together."""
+        """Let the model begin when all cameras have sent all their pictures."""
         gate, nobody = threading.Event(), self.shared.join('nobody')
         with ThreadPoolExecutor(1) as pool:
             held = pool.submit(nobody._caller.call, gate.wait)
@@ -252,7 +252,7 @@ def assert_nearly_equal(found: Sequence[TrackedFrame], expected: Sequence[Tracke
             assert (mask & wanted).sum() >= 0.999 * (mask | wanted).sum()
 
 
-def test_where_objects_are_batched_those_of_all_cameras_that_wait_are_tracked_together(joined, alone):
+def test_where_objects_are_batched_those_of_cameras_that_wait_are_tracked_together(joined, alone):
     joined.begin()
     joined.play_at_once(FRAMES)
     for stream, expected in zip(joined.streams.values(), alone, strict=True):
