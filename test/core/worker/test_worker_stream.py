@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from fakes import click
@@ -184,15 +185,14 @@ def test_prompts_without_end_that_have_to_catch_up_do_not_hold_frames_up(rig, mo
     monkeypatch.setattr(loop, 'REQUESTS_TURN_S', 0.0)
     rig.play(5)
     object_id = answer(rig.prompt(click(), stamp_s=100.1)).objects[0].id
-    rig.predictor.gate.clear()
-    rig.predictor.entered.clear()
-    rig.send(5)
-    assert rig.predictor.entered.wait(PATIENCE_S)
+    released = threading.Event()
+    rig.worker.call(lambda _: released.wait(PATIENCE_S))
     tickets = [rig.prompt(click(object_id), stamp_s=100.2) for _ in range(200)]
+    rig.send(5)
     rig.send(6)
     answered_before = []
     tickets[50].add_done_callback(lambda _: answered_before.append(len(rig.results)))
-    rig.predictor.gate.set()
+    released.set()
     answer(tickets[50])
     assert answered_before == [7]
 
