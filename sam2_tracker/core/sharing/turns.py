@@ -25,8 +25,8 @@ from sam2_tracker.core.errors import WithdrawnError
 FOLLOW_UP_S = 0.002
 # What a caller may catch up at most for the time in which it wanted nothing.
 CREDIT_S = 0.5
-# How far one may get ahead of the others to end what it has begun: of frames that are all half
-# done, each is late.
+# How far one may get ahead of the others to end what it has begun, as of frames that are all half
+# done each is late; or, where the rest is done together, for the others to begin theirs.
 LEAD_S = 0.25
 # Waits kept per caller, for their median and tail.
 SAMPLES = 300
@@ -237,8 +237,10 @@ class Turns(Generic[Item, Result]):
 
     def _rank_s(self, caller: Caller[Item, Result]) -> float:
         # What is done together is begun by all before one goes on with it.
-        goes_on = caller is self._newest and self._together is None
-        return caller.spent_s - (LEAD_S if goes_on else 0.0)
+        if self._together is not None:
+            waits = caller.queue and caller.queue[0].work is None
+            return caller.spent_s + (LEAD_S if waits else 0.0)
+        return caller.spent_s - (LEAD_S if caller is self._newest else 0.0)
 
     def _outcomes(self, calls: Sequence[_Call[Item, Result]]
                   ) -> list[tuple[BaseException | None, Any]]:

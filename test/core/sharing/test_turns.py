@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from sam2_tracker.core.errors import TrackerError
-from sam2_tracker.core.sharing.turns import Caller, Turns
+from sam2_tracker.core.sharing.turns import Caller, LEAD_S, Turns
 
 PATIENCE_S = 60.0
 CALL_S = 0.1
@@ -262,6 +262,26 @@ def test_those_who_have_just_begun_are_waited_for(joint, together, pool):
                       lambda caller: caller.call(int, has_sequel=True))
     assert [each.result(PATIENCE_S) for each in answers] == [2, 4, 6]
     assert [sorted(each) for each in together.goes] == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize('behind_s,goes', [(LEAD_S / 2, [[1, 2]]), (LEAD_S * 2, [[1], [2]])])
+def test_who_had_less_waits_for_the_others_to_begin_within_reason(together, pool, behind_s, goes):
+    clock = Clock()
+    turns = Turns[int, int](together, clock=clock)
+    less, more = turns.caller(), turns.caller()
+    more.call(lambda: clock.work(behind_s))
+    holding = Holding(turns, pool)
+
+    def ask(caller: Caller[int, int], item: int) -> int:
+        caller.call(lambda: clock.work(0.001), has_sequel=True)
+        return caller.call_together(item, 1)
+
+    answers = [pool.submit(ask, less, 1), pool.submit(ask, more, 2)]
+    holding.until_waiting(less, more)
+    holding.let_go()
+    assert [each.result(PATIENCE_S) for each in answers] == [2, 4]
+    assert [sorted(each) for each in together.goes] == goes
+    assert turns.close('the test is over', PATIENCE_S)
 
 
 def test_what_fails_together_is_done_one_by_one(joint, together, pool):
