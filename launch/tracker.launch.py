@@ -41,20 +41,27 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'image', default_value='image', description='topic of the camera'
             ),
-            DeclareLaunchArgument(
-                'params_file',
-                default_value=PathJoinSubstitution(
-                    [FindPackageShare('sam2_tracker'), 'config', 'tracker.yaml']
-                ),
-                description='YAML file of parameters; the arguments here override it where given',
-            ),
-            *(argument_of(spec) for spec in PARAMETER_ARGUMENTS),
+            *process_arguments('of the node'),
             *client_arguments(),
-            DeclareLaunchArgument('namespace', default_value='', description='of the node'),
-            DeclareLaunchArgument('log_level', default_value='info', description='of the node'),
             OpaqueFunction(function=start_tracker),
         ]
     )
+
+
+def process_arguments(whose: str) -> list[DeclareLaunchArgument]:
+    """Declare the arguments that every process of trackers has: its parameters, name and log."""
+    return [
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=PathJoinSubstitution(
+                [FindPackageShare('sam2_tracker'), 'config', 'tracker.yaml']
+            ),
+            description='YAML file of parameters; the arguments here override it where given',
+        ),
+        *(argument_of(spec) for spec in PARAMETER_ARGUMENTS),
+        DeclareLaunchArgument('namespace', default_value='', description=whose),
+        DeclareLaunchArgument('log_level', default_value='info', description=whose),
+    ]
 
 
 def client_arguments() -> list[DeclareLaunchArgument]:
@@ -105,15 +112,7 @@ def start_tracker(context: LaunchContext) -> list[Node]:
 
     :raises FileNotFoundError: `params_file` is not there: launch would start with the defaults
     """
-    params_file = context.launch_configurations['params_file']
-    if not Path(params_file).is_file():
-        raise FileNotFoundError(f'params_file {params_file!r} is not there, or is no file')
-    given = {
-        # A value like `1` or `off` would otherwise be taken for what it looks like.
-        spec.name: ParameterValue(LaunchConfiguration(spec.name), value_type=type(spec.default))
-        for spec in PARAMETER_ARGUMENTS
-        if context.launch_configurations[spec.name]
-    }
+    from_file, given = parameters_of(context)
     has_console = context.launch_configurations.get('console') == 'true'
     tracker = Node(
         package='sam2_tracker',
@@ -121,7 +120,7 @@ def start_tracker(context: LaunchContext) -> list[Node]:
         name='sam2_tracker',
         namespace=LaunchConfiguration('namespace'),
         parameters=[
-            ParameterFile(LaunchConfiguration('params_file')),
+            from_file,
             *([FOR_CONSOLE] if has_console else []),
             given,
         ],
@@ -135,6 +134,23 @@ def start_tracker(context: LaunchContext) -> list[Node]:
         *([console_node()] if has_console else []),
         *([lift_node()] if has_lift else []),
     ]
+
+
+def parameters_of(context: LaunchContext) -> tuple[ParameterFile, dict[str, ParameterValue]]:
+    """
+    Return the parameters of the file, and those of the arguments that are given.
+
+    :raises FileNotFoundError: `params_file` is not there: launch would start with the defaults
+    """
+    params_file = context.launch_configurations['params_file']
+    if not Path(params_file).is_file():
+        raise FileNotFoundError(f'params_file {params_file!r} is not there, or is no file')
+    return ParameterFile(LaunchConfiguration('params_file')), {
+        # A value like `1` or `off` would otherwise be taken for what it looks like.
+        spec.name: ParameterValue(LaunchConfiguration(spec.name), value_type=type(spec.default))
+        for spec in PARAMETER_ARGUMENTS
+        if context.launch_configurations[spec.name]
+    }
 
 
 def lift_node() -> Node:

@@ -16,10 +16,8 @@ from types import ModuleType
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
-from launch_ros.substitutions import FindPackageShare
 import yaml
 
 # Stands for the name of each camera.
@@ -50,16 +48,7 @@ def generate_launch_description() -> LaunchDescription:
                 default_value=f'{PLACE}/image',
                 description=f'topic of each camera; {PLACE} stands for its name',
             ),
-            DeclareLaunchArgument(
-                'params_file',
-                default_value=PathJoinSubstitution(
-                    [FindPackageShare('sam2_tracker'), 'config', 'tracker.yaml']
-                ),
-                description='YAML file of parameters; the arguments here override it where given',
-            ),
-            *(TRACKER.argument_of(spec) for spec in TRACKER.PARAMETER_ARGUMENTS),
-            DeclareLaunchArgument('namespace', default_value='', description='of all nodes'),
-            DeclareLaunchArgument('log_level', default_value='info', description='of all nodes'),
+            *TRACKER.process_arguments('of all nodes'),
             OpaqueFunction(function=start_trackers),
         ]
     )
@@ -76,8 +65,7 @@ def start_trackers(context: LaunchContext) -> list[Node]:
     names = yaml.safe_load(given['cameras'])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f'cameras {given["cameras"]!r} is no list of names as "[front, left]"')
-    if not Path(given['params_file']).is_file():
-        raise FileNotFoundError(f'params_file {given["params_file"]!r} is not there')
+    from_file, from_arguments = TRACKER.parameters_of(context)
     # Without a name of the node launch gives parameters to all nodes of the process.
     return [
         Node(
@@ -85,15 +73,9 @@ def start_trackers(context: LaunchContext) -> list[Node]:
             executable='trackers',
             namespace=LaunchConfiguration('namespace'),
             parameters=[
-                ParameterFile(LaunchConfiguration('params_file')),
+                from_file,
                 {'cameras': names},
-                {
-                    spec.name: ParameterValue(
-                        LaunchConfiguration(spec.name), value_type=type(spec.default)
-                    )
-                    for spec in TRACKER.PARAMETER_ARGUMENTS
-                    if given[spec.name]
-                },
+                from_arguments,
             ],
             remappings=remappings_of(names, given['namespace'], given['image']),
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],

@@ -31,7 +31,6 @@ from torch import nn
 _WEIGHTS_UNDER = ('model', 'state_dict', 'model_state_dict')
 # What DistributedDataParallel, torch.compile and classes that hold the model put before each name.
 _WRAPPERS = ('module.', '_orig_mod.', 'model.')
-_ZIP = b'PK\x03\x04'
 _PICKLE = b'\x80'
 # How a safetensors file goes on after the eight bytes of its head's length.
 _HEAD_BEGINS = b'{"'

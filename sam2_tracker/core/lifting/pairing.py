@@ -160,11 +160,11 @@ class Pairing(Generic[Labels, Objects, Depth, Info]):
         """Return what became of a label image, None while that is open."""
         objects = self.objects.nearest(stamp_ns)
         depth, info = self.depth.nearest(stamp_ns), self.info.nearest(stamp_ns)
-        # Nearest of all is known when a newer one, or the very one, has come.
-        is_open = self.depth.newest_ns is None or self.depth.newest_ns < stamp_ns
         has_objects = objects is not None and objects[0] == 0
-        is_open = is_open or info is None or self.info.may_have_nearer(stamp_ns)
-        if not is_last_call and (is_open or not has_objects):
+        # The nearest depth is known when a newer one, or the very one, has come.
+        has_newest = self.depth.newest_ns is not None and self.depth.newest_ns >= stamp_ns
+        has_info = info is not None and not self.info.may_have_nearer(stamp_ns)
+        if not is_last_call and not (has_objects and has_newest and has_info):
             return None
         if depth is None or depth[0] > self._tolerance_ns:
             return Unmatched(Missing.DEPTH, _seconds(depth))

@@ -13,13 +13,10 @@ import re
 import threading
 import time
 
-import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
-from sam2_tracker.core.errors import ConfigError, FrameError, one_line
+from sam2_tracker.core.errors import ConfigError, FrameError
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.log import Log
 from sam2_tracker.core.settings import Value
@@ -30,6 +27,7 @@ from sam2_tracker.ros.log import log_to
 from sam2_tracker.ros.messages import image_to_msg, jpeg_to_msg, NS_PER_S, stamp_to_msg
 from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
 from sam2_tracker.ros.qos import has_arrived, image_topic
+from sam2_tracker.ros.standing_node import ros_running
 from sam2_tracker.ros.stop_request import StopRequest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -56,17 +54,11 @@ def run(arguments: Sequence[str], stop: StopRequest) -> str:
     :raises ConfigError: an argument or a parameter is not accepted
     :raises FrameError: the source cannot be read
     """
-    try:
-        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-    except rclpy_implementation.RCLError as error:
-        raise ConfigError(one_line(error)) from error
-    try:
+    with ros_running(arguments):
         node = VideoSourceNode()
         refuse_unmatched_files(arguments, node.get_fully_qualified_name())
         _play(node, stop)
         return '' if stop.is_made() else node.source.damage
-    finally:
-        rclpy.try_shutdown()
 
 
 class VideoSourceNode(Node):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from sam2_tracker.core.settings import ParameterSpec, Value, When
+from sam2_tracker.ros.executable import parser_of
 
 
 class PathSpec(ParameterSpec):
@@ -66,27 +67,19 @@ SPECS = (
     ParameterSpec('wait_for_subscriber', False, When.FIXED, 'Play only when somebody subscribes.'),
 )
 
-HELP = """\
+EXAMPLES = """\
 examples:
   ros2 run sam2_tracker video_source --ros-args -p path:=clip.mp4 -p loop:=true
   ros2 run sam2_tracker video_source --ros-args -p path:=0 -r image:=/camera/image
-
-parameters (-p NAME:=VALUE):
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the parser of `--help`; parameters themselves come as ROS arguments."""
-    width = max(len(spec.name) for spec in SPECS)
-    rows = '\n'.join(
-        f'  {spec.name:{width}}  {spec.description} '
-        f'Default: {str(spec.default).lower() or "none"}.'
-        for spec in SPECS
-    )
-    return argparse.ArgumentParser(
-        prog='video_source',
-        epilog=HELP + rows,
-        usage='%(prog)s [-h] --ros-args -p path:=PATH',
-        description='Publish a video file, a folder of pictures or a webcam as a camera topic.',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """Build the parser of `--help`."""
+    return parser_of(
+        'video_source',
+        'Publish a video file, a folder of pictures or a webcam as a camera topic.',
+        '-p path:=PATH',
+        EXAMPLES,
+        SPECS,
     )

@@ -15,9 +15,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.client import Client
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.expand_topic_name import expand_topic_name
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from rclpy.task import Future
@@ -32,6 +31,7 @@ from sam2_tracker.ros.messages import (
     tracked_objects_from_msg,
 )
 from sam2_tracker.ros.qos import LATCHED, OUTPUT, SERVICE
+from sam2_tracker.ros.standing_node import spin
 from sam2_tracker.web.settings import ConsoleConfig
 from sam2_tracker.web.tracker_client import (
     Answer,
@@ -97,20 +97,10 @@ class ConsoleClient:
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, name='ros', daemon=True)
+        self._thread = threading.Thread(
+            target=spin, args=(self._executor, node, self._is_closed.is_set, LOOK_PERIOD_S),
+            name='ros', daemon=True)
         self._thread.start()
-
-    def _spin(self) -> None:
-        while not self._is_closed.is_set():
-            try:
-                self._executor.spin_once(timeout_sec=LOOK_PERIOD_S)
-            except ExternalShutdownException:
-                return
-            except rclpy_implementation.InvalidHandle:
-                continue  # Something was unsubscribed between the wake-up and its turn.
-            except Exception as error:  # noqa: BLE001 - nothing must end the console
-                self._node.get_logger().error(
-                    f'a callback failed: {error!r}', throttle_duration_sec=1.0)
 
     def close(self) -> None:
         """Tell nothing any more."""

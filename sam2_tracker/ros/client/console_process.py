@@ -12,15 +12,10 @@ import asyncio
 from collections.abc import Sequence
 import contextlib
 
-import rclpy
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-from sam2_tracker.core.errors import ConfigError, one_line
-from sam2_tracker.core.settings import from_values
 from sam2_tracker.ros.client.console_client import ConsoleClient
 from sam2_tracker.ros.log import log_to
-from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
+from sam2_tracker.ros.standing_node import configured_node
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker.web.server import ConsoleServer
 from sam2_tracker.web.settings import CONSOLE_SPECS, ConsoleConfig
@@ -34,20 +29,8 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
 
     :raises ConfigError: an argument or a parameter is not accepted
     """
-    try:
-        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-    except rclpy_implementation.RCLError as error:
-        raise ConfigError(one_line(error)) from error
-    try:
-        node = rclpy.create_node('console')
-        config = from_values(ConsoleConfig, {
-            spec.name: declare_checked(node, spec) for spec in CONSOLE_SPECS})
-        warn_of_unknown(node)
-        refuse_unmatched_files(arguments, node.get_fully_qualified_name())
+    with configured_node('console', ConsoleConfig, CONSOLE_SPECS, arguments) as (node, config):
         asyncio.run(_serve(node, config, stop))
-        node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
 
 
 async def _serve(node: Node, config: ConsoleConfig, stop: StopRequest) -> None:

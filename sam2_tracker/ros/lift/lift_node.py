@@ -11,16 +11,13 @@ import time
 from types import ModuleType
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.expand_topic_name import expand_topic_name
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from sam2_tracker.core.errors import ConfigError, FrameError, one_line
+from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.lifting.camera import Camera
 from sam2_tracker.core.lifting.objects import (
     lift_objects,
@@ -29,7 +26,6 @@ from sam2_tracker.core.lifting.objects import (
     LiftedObject,
 )
 from sam2_tracker.core.lifting.pairing import Match, Missing, Pairing, Unmatched
-from sam2_tracker.core.settings import from_values
 from sam2_tracker.core.types import Float32Array
 from sam2_tracker.ros.lift.lift_messages import (
     camera_from_msg,
@@ -38,8 +34,8 @@ from sam2_tracker.ros.lift.lift_messages import (
     points_to_msg,
 )
 from sam2_tracker.ros.messages import depth_from_msg, label_image_from_msg, stamp_from_msg
-from sam2_tracker.ros.parameters import declare_checked, refuse_unmatched_files, warn_of_unknown
 from sam2_tracker.ros.qos import OUTPUT, reliability_offered
+from sam2_tracker.ros.standing_node import configured_node, spin
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -63,35 +59,13 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
 
     :raises ConfigError: an argument or a parameter is not accepted
     """
-    try:
-        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
-    except rclpy_implementation.RCLError as error:
-        raise ConfigError(one_line(error)) from error
-    try:
-        node = rclpy.create_node('lift')
-        config = from_values(LiftConfig, {
-            spec.name: declare_checked(node, spec) for spec in LIFT_SPECS})
+    with configured_node('lift', LiftConfig, LIFT_SPECS, arguments) as (node, config):
         config.check()
-        warn_of_unknown(node)
-        refuse_unmatched_files(arguments, node.get_fully_qualified_name())
         Lifter(node, config)
-        _spin(node, stop)
-        node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
-
-
-def _spin(node: Node, stop: StopRequest) -> None:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while not stop.is_made():
-        try:
-            executor.spin_once(timeout_sec=LOOK_PERIOD_S)
-        except rclpy_implementation.InvalidHandle:
-            continue  # Something was unsubscribed between the wake-up and its turn.
-        except Exception as error:  # noqa: BLE001 - one bad message must not end the node
-            node.get_logger().error(f'a callback failed: {error!r}', throttle_duration_sec=1.0)
-    executor.shutdown()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        spin(executor, node, stop.is_made, LOOK_PERIOD_S)
+        executor.shutdown()
 
 
 @dataclass
