@@ -213,6 +213,10 @@ class EncodedOnce:
             self._encoded[key] = self._predictor.encode(image_rgb)
         return self._encoded[key]
 
+    def encode_ahead(self, image_rgb: UInt8Array) -> None:
+        if image_rgb.tobytes() not in self._encoded:
+            self._predictor.encode_ahead(image_rgb)
+
 
 def differing(ours: dict[tuple[int, int], torch.Tensor],
               stock: dict[tuple[int, int], torch.Tensor]) -> list[tuple[int, int]]:

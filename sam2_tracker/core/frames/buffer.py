@@ -167,6 +167,24 @@ class FrameBuffer:
         return Frame(index, stored.stamp_ns, stored.header, image_rgb, stored.source_hw,
                      stored.received_ns)
 
+    def following(self) -> UInt8Array | None:
+        """
+        Return the picture of the frame that comes after the one in work, if it is at hand.
+
+        `frame` gives the very same array soon after. None under `latest`, where a newer frame may
+        come before it, where a session ends, and where there is something wrong with it.
+        """
+        with self._changed:
+            if self._latest or not self._is_next_at_hand():
+                return None
+            held = self._held.following()
+        if held is None:
+            return None
+        try:
+            return self.pixels(held.stored)
+        except FrameError:
+            return None  # It is said when it is its turn.
+
     def mark_processed(self, stored: StoredFrame, index: int) -> None:
         """
         Note that the frame in work was processed under a number.

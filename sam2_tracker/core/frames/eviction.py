@@ -339,6 +339,11 @@ class HeldFrames:
         """Return the frame that the worker is given next under `every`."""
         return self._frames[self._waiting[0]] if self._waiting else None
 
+    def following(self) -> HeldFrame | None:
+        """Return the frame that the worker is given next in its session under `every`."""
+        oldest = self.oldest_waiting()
+        return oldest if oldest and oldest.stored.session == self._worker_session else None
+
     def payload(self, held: HeldFrame) -> bytes | None:
         """Return a frame's JPEG if it is in memory."""
         if held.payload is None and self._newest_jpeg and self._newest_jpeg[0] == held.stored.key:

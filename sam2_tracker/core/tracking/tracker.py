@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
@@ -22,7 +22,15 @@ from sam2_tracker.core.tracking.results import show, without_masks
 from sam2_tracker.core.tracking.sightings import Sightings
 from sam2_tracker.core.tracking.track import Roster
 from sam2_tracker.core.tracking.visibility import announce, Visibility
-from sam2_tracker.core.types import Frame, IdAllocator, Prompt, TrackedFrame, TrackedObject, Wanted
+from sam2_tracker.core.types import (
+    Frame,
+    IdAllocator,
+    Prompt,
+    TrackedFrame,
+    TrackedObject,
+    UInt8Array,
+    Wanted,
+)
 
 
 class Tracker:
@@ -107,7 +115,8 @@ class Tracker:
         """Return every object as it is on the newest frame, in the order of the ids."""
         return self._roster.shown
 
-    def advance(self, frame: Frame, following: Frame | None = None) -> None:
+    def advance(self, frame: Frame,
+                following: Callable[[], UInt8Array | None] = lambda: None) -> None:
         """
         Track every object on a frame; `result` makes masks of that.
 
@@ -115,7 +124,7 @@ class Tracker:
         If this raises nothing has moved on: try the next frame under the same number.
 
         :param frame: numbered `next_index`
-        :param following: the next one, if it is at hand: it is encoded meanwhile
+        :param following: gives the next one's picture, if it is at hand: it is encoded meanwhile
         """
         if frame.index != self._next_index:
             raise ValueError(f'frame {frame.index} came where {self._next_index} was next')
@@ -136,11 +145,12 @@ class Tracker:
                 track.replay.base.adopt(frame.index, track.memory)
             track.prune(frame.index, self._look_back.oldest_index)
 
-    def _track(self, frame: Frame, following: Frame | None) -> None:
+    def _track(self, frame: Frame, following: Callable[[], UInt8Array | None]) -> None:
         with self._stages('encode'):
             features = self._predictor.encode(frame.image_rgb)
-        if following is not None:
-            self._predictor.encode_ahead(following.image_rgb)
+        picture_rgb = following()
+        if picture_rgb is not None:
+            self._predictor.encode_ahead(picture_rgb)
         with self._stages('track'):
             take_up_carried(self._roster, frame, features, self._predictor)
             memories = [track.memory for track in self._roster if track.memory is not None]

@@ -82,7 +82,7 @@ class FrameSteps:
         self._prompts.passed(stored)
         with self._statistics.stage('decode'):
             frame = self._source.frame(stored, self._tracker.next_index)
-        self._tracker.advance(frame)
+        self._tracker.advance(frame, self._source.following)
         self._source.mark_processed(stored, frame.index)
         self._pinned.processed(frame.index)
         try:

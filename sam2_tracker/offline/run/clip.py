@@ -110,7 +110,9 @@ class Clip:
             self._adopt(timed.frame.source_hw)
         if self._detections is not None:
             self._detections.before(self.tracker)
-        self.tracker.advance(timed.frame, timed.following)
+        following = timed.following
+        self.tracker.advance(
+            timed.frame, lambda: None if following is None else following.image_rgb)
         for each in self._prompts.due(timed.frame.stamp_ns, timed.next_stamp_ns):
             self._apply(each, PromptTarget(timed.frame.index, timed.frame))
         if self._detections is not None:

@@ -53,6 +53,45 @@ def test_skipped_frame_stays_for_prompts(open_buffer: Open) -> None:
     assert buffer.nearest_processed(skipped).number == 2
 
 
+def test_every_shows_the_picture_that_comes_next_in_its_session(open_buffer: Open) -> None:
+    buffer = open_buffer(EVERY)
+    send_all(buffer, [5, 6])
+    for stamp_s in (1, 2, 3):
+        send(buffer, stamp_s)
+    process(buffer, 0)
+    following = buffer.following()
+    stored = buffer.next(0)
+    assert stored is not None
+    assert buffer.frame(stored, 1).image_rgb is following is not None
+    buffer.mark_processed(stored, 1)
+    assert buffer.following() is None, 'its session ends'
+    process(buffer, 0)
+    assert buffer.following() is not None
+
+
+def test_nothing_is_shown_of_what_comes_next_where_it_is_not_known(open_buffer: Open) -> None:
+    buffer = open_buffer(LATEST)
+    send_all(buffer, [1])
+    process(buffer, 0)
+    send_all(buffer, [2])
+    assert buffer.following() is None, 'a newer one may come before it'
+
+
+def test_a_picture_that_is_gone_is_not_lost_before_its_turn(open_buffer: Open, tmp_path: Path
+                                                            ) -> None:
+    buffer = open_buffer(EVERY)
+    send_all(buffer, [1, 2])
+    next(tmp_path.rglob('00001.jpeg')).unlink()
+    process(buffer, 0)
+    assert buffer.following() is None
+    assert buffer.statistics.lost == 0
+    stored = buffer.next(0)
+    assert stored is not None
+    with pytest.raises(FrameError, match='cannot be read'):
+        buffer.frame(stored, 1)
+    assert buffer.statistics.lost == 1
+
+
 def test_frame_that_was_given_and_not_processed_counts_as_skipped(open_buffer: Open) -> None:
     buffer = open_buffer(EVERY)
     send_all(buffer, [1, 2])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import threading
 import time
+from typing import Any
 
 from live_rig import answer, LiveStream, PATIENCE_S, stamp_ns
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, PromptConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
-from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame
+from sam2_tracker.core.types import FrameHeader, IdAllocator, Prompt, TrackedFrame, UInt8Array
 from sam2_tracker.core.worker.prompt_requests import PromptRequest
 from sam2_tracker.core.worker.worker import Worker
 from stock import box, CLIP_FRAMES, disc_mask, disc_xy, points, StockSession
@@ -47,6 +48,51 @@ def assert_equal_masks(
         if not np.array_equal(mask, (logits[index, 1] > 0).numpy())
     ]
     assert wrong == []
+
+
+class AheadCounted:
+    """The predictor; counts the pictures that were begun ahead, and those of them that came."""
+
+    def __init__(self, predictor: Any) -> None:
+        self._predictor = predictor
+        self.begun: list[UInt8Array] = []
+        self.taken = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._predictor, name)
+
+    def encode_ahead(self, image_rgb: UInt8Array) -> None:
+        self.begun.append(image_rgb)
+        self._predictor.encode_ahead(image_rgb)
+
+    def encode(self, image_rgb: UInt8Array) -> Any:
+        self.taken += any(image_rgb is each for each in self.begun)
+        return self._predictor.encode(image_rgb)
+
+
+def test_of_a_backlog_each_picture_is_encoded_while_the_one_before_is_tracked(
+        predictor, clip_folder, tmp_path, stock):
+    """With prompts between, and an object on a past frame that is replayed."""
+    counted = AheadCounted(predictor)
+    stream = LiveStream(counted, clip_folder, tmp_path)
+    click, past = points([disc_xy(0, 0)]), disc_mask(2, 3)
+    stream.play(1)
+    answer(stream.prompt(0, click))
+    stream.play(6)
+    stream.send_up_to(12)
+    answer(stream.prompt(3, past))
+    stream.wait_for_results(12)
+    stream.wait_until_caught_up()
+    stream.play(18)
+    stream.close()
+    # All but the first of each backlog; which are at hand at once depends on the machine.
+    assert len(counted.begun) == counted.taken >= 8
+
+    one, other = stock(), stock()
+    one.prompt(1, 0, click)
+    other.prompt(1, 3, past)
+    assert_equal_masks(stream, 1, one.propagate(0, 18), 1, 18)
+    assert_equal_masks(stream, 2, other.propagate(3, 18), 12, 18)
 
 
 def test_late_past_and_refined_objects_on_one_stream_all_equal_stock(live, stock):
