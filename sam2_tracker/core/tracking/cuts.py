@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sam2_tracker.core.errors import FrameError
 from sam2_tracker.core.frames.source import FrameLookup
-from sam2_tracker.core.types import UInt8Array
+from sam2_tracker.core.types import Frame, UInt8Array
 
 # A picture's colours are those of so many rows and columns, evenly spread: at most twice that.
 _SIDE = 160
@@ -104,6 +104,23 @@ class Cuts:
     def shots(self, index: int) -> tuple[int, int]:
         """Return the shots of the frame before one, and of that one."""
         return self.shot(index - 1), self.shot(index)
+
+    def place(self, index: int, picture: Frame) -> int:
+        """
+        Return the processed frame beside a skipped one that is of the same shot as that.
+
+        :param index: the nearest one in time
+        """
+        try:
+            is_later = picture.stamp_ns > self._frames.stamp_ns(index)
+            beside = index + 1 if is_later else index - 1
+            if self.shot(beside) == self.shot(index):
+                return index
+            colours = colours_of(picture.image_rgb)
+            return min(index, beside, key=lambda each: distance(
+                colours, colours_of(self._frames.image(each))))
+        except FrameError:
+            return index
 
     def forget_before(self, oldest_index: int) -> None:
         """Forget the shots before a frame that lie on frames which are gone."""

@@ -152,6 +152,8 @@ class Drafter:
         :raises PromptError: if an object cannot be refined on that frame
         :raises FrameError: if the frame is gone
         """
+        if target.stands_in:
+            target = replace(target, index=self._cuts.place(target.index, target.frame))
         known = [tracks.get(prompt.object_id) for prompt in prompts]
         for track, prompt in zip(known, prompts, strict=True):
             self._check_look_back(target, track, prompt)
@@ -301,7 +303,8 @@ class Drafter:
         """
         Return the index at which an object's own sequence has, or can take, a picture.
 
-        A place is the nearest in time that does not hold a prompt on another picture.
+        A place is the nearest in time that does not hold a prompt on another picture, one of the
+        same shot if there is any.
         """
         held = _place_held(target, track)
         if held is not None:
@@ -313,8 +316,9 @@ class Drafter:
                 f'object {track.id}: all {len(stamps)} frames that a refinement '
                 'can go back to hold prompts on other pictures'
             )
+        shot = self._cuts.shot(target.index)
         return min(free, key=lambda index: (
-            abs(stamps[index] - target.frame.stamp_ns), index))
+            self._cuts.shot(index) != shot, abs(stamps[index] - target.frame.stamp_ns), index))
 
     def _label_image(
         self,

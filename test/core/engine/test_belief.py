@@ -78,6 +78,8 @@ def test_a_mask_that_floods_as_the_score_falls_is_doubted_until_it_is_sure_or_sm
     assert doubted(rule, flood, flood, SURE) == [True, True, False]
     assert doubted(rule, flood, *[sure_flood] * PROOFS) == [*[True] * PROOFS, False]
     assert doubted(rule, flood, GONE, sure_flood) == [True, True, True]
+    almost = [sure_flood] * (PROOFS - 1)
+    assert all(doubted(rule, flood, *almost, GONE, *almost))
 
 
 def test_a_mask_that_is_elsewhere_as_the_score_falls_is_doubted():
@@ -94,6 +96,20 @@ def test_a_mask_is_not_doubted_for_its_size_place_or_score_alone(seen):
 def test_what_comes_back_elsewhere_and_larger_after_an_absence_is_not_doubted():
     elsewhere = Seen(1.0, 0.5, 300, (40.0, 10.0, 59.0, 29.0))
     assert doubted(BeliefRule(doubt=True), GONE, elsewhere, elsewhere) == [False] * 3
+
+
+def test_what_is_back_elsewhere_with_its_own_shot_is_not_doubted():
+    elsewhere = Seen(1.0, 0.5, 300, (40.0, 10.0, 59.0, 29.0))
+    frames = [*[(SURE, (0, 0))] * LEAST_FRAMES, (SURE, (0, 1)), (elsewhere, (1, 0))]
+    assert [each.is_believed for each in after(BOTH, *frames)[-2:]] == [False, True]
+
+
+def test_a_doubt_lives_on_through_another_shot():
+    flood, sure_flood = Seen(2.0, 0.5, 250, BOX), Seen(6.0, 0.9, 250, BOX)
+    frames = [*[(SURE, (0, 0))] * LEAST_FRAMES, (flood, (0, 0)), (UNSURE, (0, 1)),
+              *[(sure_flood, (1, 0))] * PROOFS]
+    believed = [each.is_believed for each in after(BOTH, *frames)[LEAST_FRAMES:]]
+    assert believed == [False, False, *[False] * (PROOFS - 1), True]
 
 
 def test_what_is_still_coming_into_the_picture_is_not_doubted():

@@ -25,7 +25,7 @@ from sam2_tracker.core.protocols import TrackStep
 from stock import CLIP_HW, differing, disc_mask, disc_xy, points, read_clip, Stream
 import torch
 
-FRAMES = 240
+FRAMES = 400
 POLICIES = ('selective', 'distractor')
 # Measured on the rule itself: an object's maps that are older than the look-back.
 MOST_OLD_MAPS = 19

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import math
 
 import pytest
 from sam2_tracker.core.engine.memory.transfer import LARGEST_VALUE, state_of
@@ -93,3 +94,10 @@ def test_a_state_that_lacks_something_is_refused(predictor, state, lost):
 def test_a_state_with_something_unknown_is_refused(predictor, state, name):
     with pytest.raises(ModelError, match='cannot be read'):
         predictor.restored(CLIP_HW, {**state, name: torch.zeros(1)})
+
+
+@pytest.mark.parametrize('numbers', [[0.0] * 2 + [math.inf], [0.0] * 2 + [math.nan], 1.0])
+@pytest.mark.parametrize('kind', ['tracked.0.3.seen', 'standing.0.3.seen'])
+def test_a_state_whose_numbers_cannot_be_is_refused(predictor, state, kind, numbers):
+    with pytest.raises(ModelError, match='cannot be read'):
+        predictor.restored(CLIP_HW, {**state, kind: torch.tensor(numbers)})

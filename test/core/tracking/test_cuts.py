@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.tracking.cuts import colours_of, Cuts, distance, LEAST_DISTANCE
+from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.types import Frame, ObjectState
 from tracker_rig import mask_of, Rig
 
@@ -141,6 +142,25 @@ def test_a_replay_across_a_cut_comes_to_the_states_of_frames_that_came_in_order(
     rig.catch_up()
     assert [rig.shown(each).state.name for each in (1, late)] == ['OCCLUDED', 'OCCLUDED']
     assert rig.step(of_colour(7, RED)).objects[0].state is ObjectState.VISIBLE
+
+
+@pytest.mark.parametrize(('after_s', 'colour', 'index', 'is_new'), [
+    (0.03, RED, 4, True), (0.06, RED, 5, True), (0.06, RED, 5, False), (0.03, GREEN, 4, True),
+    (0.06, GREEN, 5, True), (0.06, GREEN, 5, False)])
+def test_a_skipped_frame_beside_a_cut_is_of_the_shot_that_it_shows(
+        rig, after_s, colour, index, is_new):
+    """Frames 0 to 4 are red, those from 5 on green."""
+    for number, each in enumerate((RED, RED, GREEN, GREEN, GREEN), start=3):
+        rig.step(of_colour(number, each))
+    stamp_ns = rig.frames.frames[4].stamp_ns + round(after_s * 1e9)
+    skipped = replace(of_colour(900, colour), stamp_ns=stamp_ns)
+    prompt = click(0 if is_new else 1)
+    draft = rig.tracker.draft(PromptTarget(index, skipped, stands_in=True), [prompt])
+    rig.tracker.commit(draft)
+    rig.catch_up()
+    rig.step(of_colour(8, GREEN))
+    state = rig.shown(draft.result.objects[0].id).state
+    assert state is (ObjectState.VISIBLE if colour == GREEN else ObjectState.OCCLUDED)
 
 
 def test_a_hidden_object_is_not_carried_over_by_its_mask_to_another_size(rig):

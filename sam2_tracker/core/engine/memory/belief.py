@@ -142,14 +142,15 @@ class BeliefRule:
             return self._doubted(replace(before, home=home, proofs=None), seen)
         proofs = 0 if shot != shot_before or before.proofs is None else before.proofs
         proofs = proofs + 1 if _is_sure(seen) else 0
-        return Standing(shot) if proofs >= PROOFS else replace(before, home=home, proofs=proofs)
+        if proofs >= PROOFS:
+            return Standing(shot)
+        return replace(_unseen(before), home=home, proofs=proofs)
 
     def _doubted(self, standing: Standing, seen: Seen) -> Standing:
         """Return what is believed within a shot."""
         usual = standing.usual
         if not self.doubt or not seen.visible:
-            # Where it comes back after an absence, and as what, nothing is usual.
-            return replace(standing, usual=None) if standing.doubts is None else standing
+            return _unseen(standing)
         if usual is None:
             return replace(standing, usual=Usual.begun(seen))
         if standing.doubts is None:
@@ -161,6 +162,14 @@ class BeliefRule:
         if doubts >= PROOFS or not (usual.is_hardly(seen) or usual.is_other(seen)):
             return replace(standing, doubts=None, usual=Usual.begun(seen))
         return replace(standing, doubts=doubts)
+
+
+def _unseen(standing: Standing) -> Standing:
+    """Return what is believed after a frame on which nothing is taken for the object."""
+    if standing.doubts is None:
+        # Where it comes back after an absence, and as what, nothing is usual.
+        return replace(standing, usual=None)
+    return replace(standing, doubts=0)
 
 
 def _is_sure(seen: Seen) -> bool:

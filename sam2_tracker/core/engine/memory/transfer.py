@@ -199,7 +199,7 @@ def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tens
         entries = _entries({name: tensor for name, tensor in state.items()
                             if name not in standings}, memory.policy.learns)
         memory.beliefs.standings.update(_standings(standings))
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
     targets = memory.cond, memory.tracked, memory.anchors
     for kind, target in zip(_KINDS, targets, strict=True):
