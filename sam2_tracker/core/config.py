@@ -28,6 +28,8 @@ MODEL_NAMES = (
 )
 
 
+# The coarsest feature map has this stride, and Hiera's windows and the mask encoder need as much.
+IMAGE_SIZE_STEP = 32
 # A picture of that many takes 150 MB, and half a second to decode.
 MAX_PIXELS = 50_000_000
 
@@ -73,8 +75,9 @@ class ModelConfig:
     )
     image_size: int = setting(
         0,
-        "Side in pixels of what the model sees, a multiple of 32; 0 for the model's own.",
+        "Side in pixels of what the model sees; 0 for the model's own.",
         between=(0, 4096),
+        step=IMAGE_SIZE_STEP,
         option=Option("side of the model's input, 0 for its own (%(default)s)", 'PX'),
     )
     batching: str = setting(

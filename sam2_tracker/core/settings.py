@@ -57,6 +57,7 @@ class ParameterSpec:
 
     :param minimum: smallest number allowed, None for text and switches
     :param maximum: largest number allowed
+    :param step: of an integer; only its multiples are allowed
     :param choices: every text allowed, empty for any
     :param pattern: regular expression that the whole text must match, empty for any
     :param pattern_help: the pattern in words
@@ -79,6 +80,7 @@ class ParameterSpec:
     option: Option | None = None
     launch: bool = False
     is_secret: bool = False
+    step: int = 1
 
     @property
     def type_name(self) -> str:
@@ -94,8 +96,9 @@ class ParameterSpec:
         if self.pattern_help:
             return self.pattern_help
         if self.minimum is not None:
-            article = 'an' if self.type_name == 'integer' else 'a'
-            return f'{article} {self.type_name} from {self.minimum} to {self.maximum}'
+            kind = f'a multiple of {self.step}' if self.step > 1 else (
+                'an integer' if self.type_name == 'integer' else f'a {self.type_name}')
+            return f'{kind} from {self.minimum} to {self.maximum}'
         return 'true or false' if self.type_name == 'bool' else f'a {self.type_name}'
 
     def check(self, value: object) -> Value:
@@ -126,7 +129,8 @@ class ParameterSpec:
             return not self.pattern or re.fullmatch(self.pattern, value) is not None
         if self.minimum is None or self.maximum is None:
             return True
-        return math.isfinite(value) and self.minimum <= value <= self.maximum
+        is_step = self.step == 1 or value % self.step == 0
+        return math.isfinite(value) and self.minimum <= value <= self.maximum and is_step
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ def setting(
     when: When = When.AT_CONFIGURE,
     name: str = '',
     between: tuple[float, float] | None = None,
+    step: int = 1,
     choices: tuple[str, ...] = (),
     pattern: str = '',
     pattern_help: str = '',
@@ -161,19 +166,8 @@ def setting(
         choices = tuple(str(member.value) for member in type(default))
     minimum, maximum = between or (None, None)
     spec = ParameterSpec(
-        name,
-        _value_of(default),
-        when,
-        description,
-        minimum,
-        maximum,
-        choices,
-        pattern,
-        pattern_help,
-        default is None,
-        option,
-        launch,
-        is_secret)
+        name, _value_of(default), when, description, minimum, maximum, choices, pattern,
+        pattern_help, default is None, option, launch, is_secret, step)
     return field(default=default, metadata={'setting': spec})
 
 

@@ -23,7 +23,7 @@ from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from sam2.build_sam import build_sam2_video_predictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
-from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.config import IMAGE_SIZE_STEP, ModelConfig
 from sam2_tracker.core.engine.graphs.recorder import CudaRecorder
 from sam2_tracker.core.engine.graphs.replays import Graphs
 from sam2_tracker.core.engine.memory.belief import BeliefRule
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from sam2_tracker.core.engine.stream_predictor import StreamPredictor
 
 STREAM_PREDICTOR = 'sam2_tracker.core.engine.stream_predictor.StreamPredictor'
-# The coarsest feature map has stride 32, and Hiera's windows and the mask encoder need as much.
-_IMAGE_SIZE_STEP = 32
 
 # What build_sam2_video_predictor's apply_postprocessing sets, but for its fill_hole_area=8: only
 # SAM 2's CUDA extension fills holes there, and it would change the memory of prompted frames.
@@ -126,9 +124,9 @@ def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int
     :returns: the ``model`` node, for ``hydra.utils.instantiate``
     :raises ModelError: image size or number of conditioning frames cannot work
     """
-    if config.image_size % _IMAGE_SIZE_STEP or config.image_size < 0:
+    if config.image_size % IMAGE_SIZE_STEP or config.image_size < 0:
         raise ModelError(
-            f'image_size {config.image_size} is not a multiple of {_IMAGE_SIZE_STEP} '
+            f'image_size {config.image_size} is not a multiple of {IMAGE_SIZE_STEP} '
             "(0 means the model's own)"
         )
     if max_cond_frames < 2:

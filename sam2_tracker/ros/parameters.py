@@ -48,7 +48,8 @@ def descriptor_of(spec: ParameterSpec) -> ParameterDescriptor:
                 from_value=float(spec.minimum), to_value=float(spec.maximum))]
         else:
             descriptor.integer_range = [IntegerRange(
-                from_value=int(spec.minimum), to_value=int(spec.maximum))]
+                from_value=int(spec.minimum), to_value=int(spec.maximum),
+                step=spec.step if spec.step > 1 else 0)]
     return descriptor
 
 

@@ -164,6 +164,14 @@ def test_a_number_outside_its_range_is_refused(name):
             spec.check(value)
 
 
+@pytest.mark.parametrize('value', [1, 33, 4095])
+def test_a_number_between_two_steps_is_refused(value):
+    with pytest.raises(ConfigError) as refusal:
+        PARAMETERS['image_size'].check(value)
+    assert str(refusal.value) == (
+        f"parameter 'image_size' is {value}: a multiple of 32 from 0 to 4096 is expected")
+
+
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
 def test_a_double_that_is_no_number_is_refused(value):
     with pytest.raises(ConfigError):

@@ -184,6 +184,15 @@ def test_a_refused_change_changes_nothing(shared):
     assert shared.node.get_parameter('image_max_value').value == 65535
 
 
+def test_an_image_size_that_no_model_has_is_refused_when_it_is_set(shared):
+    shared.unconfigured = True
+    result = shared.set(image_size=100)
+    assert not result.successful and 'image_size' in result.reason and '32' in result.reason
+    assert shared.parameters.config.core.model.image_size == 0
+    with pytest.raises(ConfigError, match='is 100: a multiple of 32 from'):
+        Declared('image_size:=100')
+
+
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_every_parameter_is_described_to_ros_tools(shared, name):
     spec, described = PARAMETERS[name], shared.node.describe_parameter(name)
@@ -192,3 +201,5 @@ def test_every_parameter_is_described_to_ros_tools(shared, name):
     assert described.additional_constraints == spec.accepted
     ranges = [*described.integer_range, *described.floating_point_range]
     assert len(ranges) == (1 if spec.minimum is not None else 0)
+    assert [each.step for each in described.integer_range if each.step] == (
+        [spec.step] if spec.step > 1 else [])

@@ -23,6 +23,10 @@ from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.services.memory_services import ObjectMemories
 
 STOP_TIMEOUT_S = 2.0
+NANO_WARNING = (
+    'model nano is for demos and tests, and its weights are for non-commercial research only '
+    '(sam2_tracker/models/nano/LICENSE): for work, take an official one, for example after '
+    'ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_small')
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Sam2Loader:
     """
     Loads the SAM 2 that the settings name. torch takes seconds to import: only when needed.
 
-    :param log: told what the model has to do in a slower way
+    :param log: told what the model is not for, and what it has to do in a slower way
     """
 
     def __init__(self, log: Log = silent) -> None:
@@ -72,6 +76,8 @@ class Sam2Loader:
         from sam2_tracker.models.loader import build_tracking_predictor
 
         check_cancelled(cancelled)
+        if config.model.name == 'nano':
+            self._log(Level.WARN, NANO_WARNING)
         tracking = config.tracking
         predictor = build_tracking_predictor(config.model, tracking.max_cond_frames, self._log,
                                              tracking.memory, tracking.cuts, tracking.doubt)

@@ -124,8 +124,9 @@ def _declare_cameras(node: Node) -> Sequence[str]:
     names = list(given) if isinstance(given, list | tuple) else []
     if (not names or len(set(names)) < len(names)
             or not all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)):
-        raise ConfigError(
-            f"parameter '{CAMERAS}' is {shown(str(given))}: {_ACCEPTED} are expected")
+        # A list without entries has no type, and rclpy gives no value for it.
+        written = shown(names or given) if given else 'empty'
+        raise ConfigError(f"parameter '{CAMERAS}' is {written}: expected are {_ACCEPTED}")
     node.undeclare_parameter(CAMERAS)
     node.declare_parameter(CAMERAS, names, ParameterDescriptor(
         name=CAMERAS, read_only=True, additional_constraints=_ACCEPTED,

@@ -24,10 +24,6 @@ from sam2_tracker.ros.services.services import TrackerServices
 
 # The parameter of the node `trackers` that names the cameras.
 CAMERAS = 'cameras'
-NANO_WARNING = (
-    'model nano is for demos and tests, and its weights are for non-commercial research only '
-    '(sam2_tracker/models/nano/LICENSE): for work, take an official one, for example after '
-    'ros2 run sam2_tracker fetch_checkpoint sam2.1_hiera_small')
 
 
 class TrackingSystem:
@@ -104,11 +100,9 @@ class TrackingSystem:
         """
         config = self.parameters.config
         check_messages(config)
-        logger = self._node.get_logger()
-        if config.model.name == 'nano':
-            logger.warning(NANO_WARNING)
         hooks = EngineHooks(
-            self._ids, self._outputs.put, self._outputs.wanted, log_to(logger), self._cancelled)
+            self._ids, self._outputs.put, self._outputs.wanted, log_to(self._node.get_logger()),
+            self._cancelled)
         try:
             self._engine = Engine(
                 config.core, config.prompt.prompts_file, hooks, self._loader,

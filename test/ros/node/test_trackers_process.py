@@ -138,6 +138,11 @@ def test_one_is_deactivated_and_cleaned_up_while_the_others_track(streams, masks
     assert left.state() == 'active'
 
 
+def test_what_is_said_of_the_model_is_said_once_and_by_its_node(process, streams):
+    lines = [line for line in process.output.splitlines() if 'model nano is for demos' in line]
+    assert len(lines) == 1 and '[trackers]' in lines[0]
+
+
 def test_it_ends_cleanly_and_all_names_leave_the_graph(process, streams, masks, graph):
     process.assert_ends_cleanly(signal.SIGTERM)
     wait_until(lambda: not {'trackers', 'sam2_tracker'} & set(graph.node.get_node_names()), 2.0)
