@@ -170,10 +170,12 @@ class FakePredictor:
     :param failures: raised by the next steps, one each, before anything is changed.
     :ivar conditions: under which work might be recorded
     :ivar is_batched: whether it says that objects are tracked in one pass
+    :ivar summarises_on_host: whether a camera that shares it needs no turn for that
     """
 
     image_size: int = 64
     is_batched: bool = False
+    summarises_on_host: bool = False
     encoded: list[int] = field(default_factory=list)
     steps: list[list[int]] = field(default_factory=list)
     failures: list[BaseException] = field(default_factory=list)
@@ -185,6 +187,9 @@ class FakePredictor:
 
     def warm_up(self) -> None:
         pass
+
+    def scaled(self, image_rgb: UInt8Array) -> UInt8Array:
+        return image_rgb
 
     def encode(self, image_rgb: UInt8Array) -> FakeFeatures:
         if self.failures:

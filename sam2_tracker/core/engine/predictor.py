@@ -44,6 +44,7 @@ from sam2_tracker.core.engine.memory.transfer import (
     restore,
 )
 from sam2_tracker.core.engine.memory_attention import fold_values
+from sam2_tracker.core.engine.pillow_resize import resized_by_pillow
 from sam2_tracker.core.engine.preprocessing import Preprocessor
 from sam2_tracker.core.engine.stream_predictor import (
     refuse_unfit,
@@ -187,6 +188,15 @@ class Predictor:
         self._encode(picture, record=True)
         self.summarise([output], [1], (side, side), Wanted())
 
+    @property
+    def summarises_on_host(self) -> bool:
+        """Return whether `summarise` may run in any thread, beside the model's own."""
+        return self._device.type == 'cpu' and not self._on_device
+
+    def scaled(self, image_rgb: UInt8Array) -> UInt8Array:
+        """Scale a picture unless the device does, in any thread; `encode` takes the result."""
+        return image_rgb if self._on_device else resized_by_pillow(image_rgb, self.image_size)
+
     def encode(self, image_rgb: UInt8Array) -> EncodedFrame:
         """
         Run the image encoder once; stock SAM 2's preprocessing, bit for bit.
@@ -197,11 +207,7 @@ class Predictor:
         return (self._encode(image_rgb) if begun is None else begun).wait()
 
     def encode_ahead(self, image_rgb: UInt8Array) -> None:
-        """
-        Begin to encode a picture in another thread; `encode` of this array then waits for it.
-
-        :param image_rgb: (height, width, 3) uint8, any size
-        """
+        """Begin to encode in another thread; see `PredictorProtocol.encode_ahead`."""
         self._ahead.begin(image_rgb)
 
     @torch.inference_mode()
@@ -213,11 +219,7 @@ class Predictor:
                 replays.prepare if record else replays))
 
     def new_memory(self, video_hw: tuple[int, int]) -> ObjectMemory:
-        """
-        Return an empty memory for one object.
-
-        :param video_hw: height and width of the source images
-        """
+        """Return an empty memory for one object; see `PredictorProtocol.new_memory`."""
         return ObjectMemory.empty(video_hw, self._device, self._policy, self._constants,
                                   self._rule)
 

@@ -34,8 +34,15 @@ class SharablePredictor(PredictorProtocol, Protocol):
         """Return whether several objects are tracked in one pass."""
 
     @property
+    def summarises_on_host(self) -> bool:
+        """Return whether `summarise` may run in any thread, beside the model's own."""
+
+    @property
     def model(self) -> Any:
         """Return the network, whose shapes the memories in files have to fit."""
+
+    def scaled(self, image_rgb: UInt8Array) -> UInt8Array:
+        """Scale a picture unless the device does, in any thread; `encode` takes the result."""
 
     def fingerprint(self) -> str:
         """Return a hash of the weights."""
@@ -152,7 +159,9 @@ class CameraPredictor:
 
     def encode(self, image_rgb: UInt8Array) -> FrameFeatures:
         """Run the image encoder once; see `PredictorProtocol.encode`."""
-        return self._caller.call(lambda: self._predictor.encode(image_rgb), has_sequel=True)
+        # Before its turn: other cameras would wait for a large picture to be scaled.
+        scaled = self._predictor.scaled(image_rgb)
+        return self._caller.call(lambda: self._predictor.encode(scaled), has_sequel=True)
 
     def encode_ahead(self, image_rgb: UInt8Array) -> None:
         """Do nothing: while this camera's objects are tracked other cameras wait for the model."""
@@ -171,11 +180,13 @@ class CameraPredictor:
         """Track each step's object on its frame; see `PredictorProtocol.track`."""
         if not steps:
             return []
+        # Only a summary that needs a turn is waited for.
+        has_sequel = not self._predictor.summarises_on_host
         if self._predictor.is_batched:
-            return self._caller.call_together(steps, len(steps), has_sequel=True)
+            return self._caller.call_together(steps, len(steps), has_sequel)
         # One by one, as the model does it: many objects hold up another camera no longer than one.
-        return [self._caller.call(partial(self._predictor.track, [step]), has_sequel=True)[0]
-                for step in steps]
+        return [self._caller.call(partial(self._predictor.track, [step]),
+                                  has_sequel or step is not steps[-1])[0] for step in steps]
 
     def taught(self, memory: Memory, video_hw: tuple[int, int]) -> Memory:
         """Return what an object's prompted frames taught; see `PredictorProtocol.taught`."""
@@ -185,8 +196,9 @@ class CameraPredictor:
                   video_hw: tuple[int, int], wanted: Wanted,
                   rules: MaskRules = PLAIN_MASKS) -> FrameMasks:
         """Turn results of one frame into pixels; see `PredictorProtocol.summarise`."""
-        return self._caller.call(lambda: self._predictor.summarise(
-            outputs, object_ids, video_hw, wanted, rules))
+        work = partial(self._predictor.summarise, outputs, object_ids, video_hw, wanted, rules)
+        # Of a large picture that takes longer than all else.
+        return work() if self._predictor.summarises_on_host else self._caller.call(work)
 
     def fingerprint(self) -> str:
         """Return a hash of the model's weights; the first call takes a moment."""

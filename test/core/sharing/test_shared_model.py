@@ -150,7 +150,7 @@ def test_each_camera_has_the_masks_that_it_would_have_alone(cameras, alone):
         assert_equal(stream.results, expected)
     counts = cameras.shared.report().cameras
     assert list(counts) == list(NAMES)
-    assert all(each.calls >= 3 * (FRAMES - 1) and each.worked_s > 0 for each in counts.values())
+    assert all(each.calls >= 2 * (FRAMES - 1) and each.worked_s > 0 for each in counts.values())
     assert cameras.shared.report().joint_runs == 0
 
 
@@ -225,6 +225,32 @@ def test_a_disk_that_hangs_holds_up_its_own_camera_only(cameras, alone, monkeypa
     cameras.play(FRAMES, 'front', 'rear')
     assert len(cameras.streams['left'].results) == 1
     answers.set()
+    cameras.streams['left'].wait_for_results(2)
+    cameras.play(FRAMES, 'left')
+    for stream, expected in zip(cameras.streams.values(), alone, strict=True):
+        assert_equal(stream.results, expected)
+
+
+@pytest.mark.parametrize('work', ['scaled', 'summarise'])
+def test_a_picture_that_takes_long_to_scale_or_to_cover_holds_up_its_own_camera_only(
+        cameras, alone, model, monkeypatch, work: str):
+    """As those of 40 megapixels do: a second for the one, several for the other."""
+    cameras.begin()
+    done, begun, do = threading.Event(), threading.Event(), getattr(model._predictor, work)
+    slow = cameras.streams['left'].worker._loop._thread
+
+    def take_long(*arguments: Any) -> Any:
+        if threading.current_thread() is slow:
+            begun.set()
+            assert done.wait(PATIENCE_S)
+        return do(*arguments)
+
+    monkeypatch.setattr(model, work, take_long, raising=False)
+    cameras.streams['left'].send(1)
+    assert begun.wait(PATIENCE_S)
+    cameras.play(FRAMES, 'front', 'rear')
+    assert len(cameras.streams['left'].results) == 1
+    done.set()
     cameras.streams['left'].wait_for_results(2)
     cameras.play(FRAMES, 'left')
     for stream, expected in zip(cameras.streams.values(), alone, strict=True):
