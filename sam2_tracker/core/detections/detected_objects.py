@@ -20,7 +20,9 @@ from sam2_tracker.core.detections.detection import (
     BoxEdges,
     Detection,
     edges_of,
+    going_on,
     iou,
+    LINK_IOU,
     Overlaps,
     overlaps,
     Refusals,
@@ -28,14 +30,13 @@ from sam2_tracker.core.detections.detection import (
 )
 from sam2_tracker.core.types import Box, ObjectState, Prompt, TrackedObject
 
-# A thing moves between two frames of a detector: less than what counts as fit is enough for its
-# boxes to be the same thing's.
-LINK_IOU = 0.2
 # A candidate that so many frames in a row do not show is given up.
 MAX_MISSES = 5
 MAX_CANDIDATES = 200
 # After so many frames in a row without a box of its own an object is known by its mask alone.
 MAX_UNSEEN = 30
+# What somebody removed may come back when a detector has not shown it for so long.
+DISMISSED_NS = 10 * 10**9
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,19 @@ class _Claim:
     misses: int = 0
 
 
+@dataclass(eq=False)
+class _Dismissed:
+    """
+    A thing whose object somebody removed.
+
+    :param newest: where a detector or the mask showed it last; class '' is any
+    :param seen_ns: when, None before the next frame that is looked at
+    """
+
+    newest: Detection
+    seen_ns: int | None = None
+
+
 class DetectedObjects:
     """
     The objects that a detector brought, and the candidates for more.
@@ -102,6 +116,7 @@ class DetectedObjects:
         self._claims: dict[int, _Claim] = {}
         self._lost_since_ns: dict[int, int] = {}
         self._candidates: list[_Candidate] = []
+        self._dismissed: list[_Dismissed] = []
         self._looked_at_ns: int | None = None
 
     @property
@@ -137,8 +152,9 @@ class DetectedObjects:
         self._give_up_near([found[place] for place in fits])
         self._count_misses(set(fits.values()))
         confirmed: list[_Candidate] = []
+        unfit = self._without_dismissed(
+            [each for place, each in enumerate(found) if place not in fits], scene.stamp_ns)
         if not scene.is_before_an_object:
-            unfit = [each for place, each in enumerate(found) if place not in fits]
             confirmed = self._confirmed(unfit, scene.stamp_ns)
         new = confirmed[:max(0, scene.room)]
         self._candidates = [each for each in self._candidates if each not in new]
@@ -146,21 +162,24 @@ class DetectedObjects:
 
     def _followed(self, found: Sequence[Detection], scene: Scene) -> dict[int, int]:
         """Return which boxes go on from those that led to an object: places, and objects."""
-        visible = [each for each in self._claims if _box_of(each, scene) is not None]
-        overlap = overlaps(
-            [self._claims[each].newest.box_xyxy for each in visible], _boxes(found))
-        pairs = sorted(
-            ((float(overlap[row, place]), visible[row], int(place))
-             for row, place in np.argwhere(overlap >= LINK_IOU)
-             if found[place].class_id == self._claims[visible[row]].newest.class_id
-             and not self._has_drifted(visible[row], found[place], scene)),
-            key=lambda pair: (-pair[0], *pair[1:]))
-        followed: dict[int, int] = {}
-        for _, object_id, place in pairs:
-            if place not in followed and object_id not in followed.values():
-                followed[place] = object_id
-                self._claim(object_id, found[place], scene)
+        visible = sorted(each for each in self._claims if _box_of(each, scene) is not None)
+        followed = {place: visible[row] for place, row in going_on(
+            [self._claims[each].newest for each in visible], found,
+            lambda row, box: not self._has_drifted(visible[row], box, scene)).items()}
+        for place, object_id in followed.items():
+            self._claim(object_id, found[place], scene)
         return followed
+
+    def _without_dismissed(self, unfit: Sequence[Detection], stamp_ns: int) -> list[Detection]:
+        """Follow what somebody removed from message to message; return the other boxes."""
+        followed = going_on([each.newest for each in self._dismissed], unfit)
+        for place, row in followed.items():
+            self._dismissed[row] = _Dismissed(unfit[place], stamp_ns)
+        for each in self._dismissed:
+            each.seen_ns = stamp_ns if each.seen_ns is None else each.seen_ns
+        self._dismissed = [each for each in self._dismissed if each.seen_ns is None
+                           or stamp_ns - each.seen_ns <= DISMISSED_NS]
+        return [each for place, each in enumerate(unfit) if place not in followed]
 
     def _count_misses(self, seen: Collection[int]) -> None:
         for object_id, claim in list(self._claims.items()):
@@ -309,6 +328,20 @@ class DetectedObjects:
         for object_id in ids:
             self._let_go(object_id)
 
+    def dismiss(self, item: TrackedObject) -> None:
+        """
+        Make no object of what somebody removed as long as a detector goes on to show it.
+
+        :param item: as it was on the newest frame
+        """
+        claim = self._claims.get(item.id)
+        if claim is not None:
+            self._dismissed.append(_Dismissed(claim.newest))
+        elif item.box is not None:
+            self._dismissed.append(_Dismissed(Detection(edges_of(item.box), item.score, '')))
+        del self._dismissed[:-MAX_CANDIDATES]
+        self._let_go(item.id)
+
     def _let_go(self, object_id: int) -> None:
         self._ids.discard(object_id)
         self._claims.pop(object_id, None)
@@ -338,7 +371,7 @@ class DetectedObjects:
 
     def forget_candidates(self) -> None:
         """Begin anew to look for things: the stream, or all objects, began anew."""
-        self._candidates = []
+        self._candidates, self._dismissed = [], []
         self._claims = {}
         self._lost_since_ns = {}
         self._looked_at_ns = None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 import heapq
 import math
@@ -20,6 +20,10 @@ from sam2_tracker.core.types import Box, MAX_PROMPTS
 
 BoxEdges = tuple[float, float, float, float]
 Overlaps = npt.NDArray[np.float64]
+
+# A thing moves between two frames of a detector: less than what counts as fit is enough for its
+# boxes to be the same thing's.
+LINK_IOU = 0.2
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,26 @@ def overlaps(first: Sequence[BoxEdges], second: Sequence[BoxEdges]) -> Overlaps:
 def iou(first: BoxEdges, second: BoxEdges) -> float:
     """Return the intersection over union of two boxes, 0 to 1."""
     return float(overlaps([first], [second])[0, 0])
+
+
+def going_on(before: Sequence[Detection], found: Sequence[Detection],
+             may_be: Callable[[int, Detection], bool] = lambda *_: True) -> dict[int, int]:
+    """
+    Return which boxes go on from those of a frame before, each from one of its class, '' for any.
+
+    :param may_be: told a place before, and a box; whether they can be the same thing's
+    :returns: places of boxes, and the places before that each goes on from
+    """
+    overlap = overlaps(*([each.box_xyxy for each in frame] for frame in (before, found)))
+    pairs = sorted(
+        ((-float(overlap[row, place]), int(row), int(place))
+         for row, place in np.argwhere(overlap >= LINK_IOU)
+         if before[row].class_id in ('', found[place].class_id) and may_be(row, found[place])))
+    places: dict[int, int] = {}
+    for _, row, place in pairs:
+        if place not in places and row not in places.values():
+            places[place] = row
+    return places
 
 
 def edges_of(box: Box) -> BoxEdges:

@@ -177,6 +177,11 @@ class DetectionPrompts:
         """Leave objects to people who have prompted or named them."""
         self._objects.release(ids)
 
+    def dismiss(self, item: TrackedObject) -> None:
+        """Make no object again of what somebody removed, as long as the detector shows it."""
+        if self.config.use:
+            self._objects.dismiss(item)
+
     def begin_anew(self, keep_waiting: bool = False) -> None:
         """
         Forget what was seen so far: the stream, or all objects, began anew.

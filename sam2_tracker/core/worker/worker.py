@@ -201,8 +201,13 @@ class Worker:
         self._detections.config = config
 
     def remove_object(self, object_id: int) -> Ticket[None]:
-        """Ask to forget one object."""
-        return self.call(lambda tracker: tracker.remove(object_id))
+        """Ask to forget one object, also if a detector goes on to show it."""
+        def work(tracker: Tracker) -> None:
+            items = [each for each in tracker.objects() if each.id == object_id]
+            tracker.remove(object_id)
+            self._detections.dismiss(items[0])
+
+        return self.call(work)
 
     def list_objects(self) -> Ticket[ObjectList]:
         """Ask for every object as it is on the newest tracked frame."""

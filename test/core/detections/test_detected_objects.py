@@ -189,6 +189,50 @@ def test_frames_from_before_an_object_was_known_confirm_nothing():
     assert objects.consider([found()], scene(3, unknown, now=(tracked(),))) == ()
 
 
+def test_what_somebody_removed_does_not_come_back_as_long_as_it_is_shown():
+    objects = looking(confirm_frames=1)
+    bring(objects, 1)
+    objects.dismiss(tracked())
+    for second in range(1, 30):
+        moving = found(moved(DOG, 10 * second))
+        assert objects.consider([moving, found(CAT)], scene(second, tracked(2, CAT))) == ()
+    assert len(objects.consider([found(DOG)], scene(30))) == 1
+    objects.forget_candidates()
+    assert len(objects.consider([moving], scene(31))) == 1
+
+
+def test_what_somebody_removed_may_come_back_after_it_was_away():
+    objects = looking(confirm_frames=1)
+    bring(objects, 1)
+    objects.dismiss(tracked())
+    for second in (1, 10, 20):
+        assert objects.consider([found()], scene(second)) == ()
+    assert objects.consider([], scene(29)) == ()
+    assert objects.consider([], scene(30.1)) == ()
+    assert len(objects.consider([found()], scene(30.2))) == 1
+
+
+def test_neither_another_class_nor_a_tracked_object_is_taken_for_what_was_removed():
+    objects = looking(confirm_frames=1)
+    bring(objects, 1)
+    bring(objects, 2, moved(DOG, 60), moved(DOG, 60))
+    objects.dismiss(tracked())
+    beside = tracked(2, moved(DOG, 60))
+    assert objects.consider([found(moved(DOG, 60))], scene(1, beside)) == ()
+    assert objects.consider([found()], scene(2, beside)) == ()
+    assert len(objects.consider([found(class_id='cat')], scene(3, beside))) == 1
+
+
+def test_peoples_own_object_that_is_removed_does_not_become_the_detectors():
+    """Its label is its owner's: the box of its mask is what the detector's are told by."""
+    objects = looking(confirm_frames=1)
+    assert objects.consider([found()], scene(1, tracked(label='rex'))) == ()
+    objects.dismiss(tracked(label='rex'))
+    for second in range(2, 5):
+        assert objects.consider([found(moved(DOG, 10 * second))], scene(second)) == ()
+    assert len(objects.consider([found(moved(DOG, 40), class_id='cat')], scene(5))) == 1
+
+
 def test_what_fits_an_object_after_all_is_no_candidate_any_more():
     objects = looking(confirm_frames=2)
     objects.consider([found(moved(DOG, 60))], scene(1, tracked()))

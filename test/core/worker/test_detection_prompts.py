@@ -260,6 +260,18 @@ def test_what_comes_while_others_are_looked_at_needs_no_further_frame(rig):
     assert rig.counts().waiting == 0
 
 
+def test_an_object_that_somebody_removed_is_not_made_again_though_the_detector_shows_it(rig):
+    rig.play(10)
+    rig.detect(0, DOG)
+    rig.detect(1, DOG)
+    rig.wait_for_object(1)
+    answer(rig.worker.remove_object(1))
+    for number in range(2, 10):
+        rig.detect(number, DOG, CAT)
+    rig.wait_for_object(2)
+    assert [each.label for each in rig.listed().objects] == ['cat']
+
+
 def test_after_a_reset_things_are_confirmed_anew(rig):
     rig.play(6)
     rig.detect(0, DOG)
