@@ -90,7 +90,7 @@ class Prompt:
     What one object looks like on one frame, in pixels of the source image.
 
     :param object_id: the object, 0 for a new one
-    :param label: optional display name
+    :param label: optional display name; '' keeps the one that there is, blanks alone take it away
     :param points_xy: (P, 2) float32
     :param point_labels: (P,) int32, 1 positive, 0 negative
     :param box_xyxy: (4,) float32 left, top, right, bottom, or None

@@ -19,6 +19,8 @@ MAX_MESSAGE_BYTES = 16 * 1024
 # More than the tracker takes, which says in its own words what is too long.
 LONGEST_TYPED = 1024
 LONGEST_STAMP = 20
+# The tracker takes '' for no word about the label, and blanks for no label.
+NO_LABEL = ' '
 _SWITCHES = frozenset({'undo', 'reset', 'list'})
 _NAMED = frozenset({'save', 'load'})
 
@@ -71,7 +73,7 @@ def parse(message: str) -> PageRequest:
             preview_only=_flag(fields, 'preview'))
     if do == 'rename':
         object_id = _whole(fields, 'object', 1, MAX_OBJECT_ID)
-        label = _text(fields, 'label', LONGEST_TYPED)
+        label = _text(fields, 'label', LONGEST_TYPED) or NO_LABEL
         return PageRequest('rename', number, prompt=Prompt(object_id=object_id, label=label))
     if do == 'remove':
         return PageRequest(

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.stored_frame import format_stamp
+from sam2_tracker.core.prompts.validation import label_after
 from sam2_tracker.core.text import counted
 from sam2_tracker.core.types import (  # noqa: I101
     Box,
@@ -203,7 +204,7 @@ class StandIn:
             self.calls.append(call)
         prompt, number = call.prompt, number_of(call.stamp_ns, self.rate_hz)
         if prompt.label:
-            self._known(prompt.object_id).label = prompt.label
+            self._known(prompt.object_id).label = label_after(prompt)
             return Answer(True, stamp_ns=call.stamp_ns)
         self._check(call)
         item = self._known(prompt.object_id) if prompt.object_id else StandInObject(

@@ -116,6 +116,39 @@ def test_a_label_is_edited_in_place_and_drawn(shown: Any, keep_picture: Any) -> 
     keep_picture(shown, 'label')
 
 
+def test_a_label_can_be_emptied_again(shown: Any, keep_picture: Any) -> None:
+    shown.press('r')
+    shown.page.keyboard.type('red cup')
+    shown.press('Enter')
+    shown.page.get_by_role('button', name='Select red cup (object 1)').wait_for()
+    shown.press('F2')
+    shown.press('Delete')
+    shown.press('Enter')
+    shown.wait_for_message('object 1 has no label any more')
+    assert shown.tracker.objects[1].label == ''
+    shown.page.get_by_role('button', name='Select object 1', exact=True).wait_for()
+    assert shown.page.get_by_label('Label of object 1').input_value() == ''
+    keep_picture(shown, 'label_emptied')
+
+
+@pytest.mark.parametrize('key', ['Enter', 'Escape'])
+def test_the_focus_is_on_the_object_s_row_after_its_label_was_edited(
+        shown: Any, key: str) -> None:
+    shown.press('F2')
+    shown.page.keyboard.type('cup')
+    shown.press(key)
+    focused = 'document.activeElement.dataset.id'
+    assert shown.page.evaluate(focused) == '1'
+    # Keys are the page's again, and the list's new state leaves the focus where it is.
+    shown.press(' ')
+    shown.page.locator('#stage.is-frozen').wait_for()
+    assert shown.page.locator('.object.is-selected').count() == 1
+    shown.press(' ')
+    assert shown.page.evaluate(focused) == '1'
+    shown.press('Tab')
+    assert shown.page.evaluate('document.activeElement.className') == 'pick'
+
+
 def test_objects_are_selected_and_removed_by_mouse_and_keys(shown: Any) -> None:
     shown.press('n')
     shown.click(120, 300)

@@ -101,6 +101,16 @@ def is_renaming(prompt: Prompt) -> bool:
     return prompt.object_id != 0 and bool(prompt.label) and is_bare(prompt)
 
 
+def label_after(prompt: Prompt, before: str = '') -> str:
+    """
+    Return an object's label after a prompt: blanks alone take it away.
+
+    :param before: the label that the object has
+    """
+    # Rosidl has no absent text: '' is what every prompt without a label says.
+    return (prompt.label if prompt.label.strip() else '') if prompt.label else before
+
+
 def validate_prompt(
     prompt: Prompt,
     source_hw: tuple[int, int],

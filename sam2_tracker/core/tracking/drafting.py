@@ -12,7 +12,7 @@ import functools
 from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.stored_frame import format_stamp
-from sam2_tracker.core.prompts.validation import is_bare, is_renaming
+from sam2_tracker.core.prompts.validation import is_bare, is_renaming, label_after
 from sam2_tracker.core.protocols import (
     FrameFeatures,
     MaskOutput,
@@ -209,7 +209,7 @@ class Drafter:
         features: Callable[[], FrameFeatures],
         config: TrackingConfig,
     ) -> _Prompted:
-        label = prompt.label or (track.shown.label if track is not None else '')
+        label = label_after(prompt, track.shown.label if track is not None else '')
         history = (VisibilityHistory() if track is None else track.newest_history).fork()
         if track is not None and is_renaming(prompt):
             return self._renamed(target, track, _Prompted(label, target.index, None, history),

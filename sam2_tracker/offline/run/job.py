@@ -15,6 +15,7 @@ from sam2_tracker.core.config import DetectionsConfig, ModelConfig, TrackingConf
 from sam2_tracker.core.errors import ConfigError, PromptError
 from sam2_tracker.core.plain_file import is_folder, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.prompts.validation import label_after
 from sam2_tracker.core.types import MAX_OBJECT_ID
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.sinks.annotations import Classes
@@ -222,7 +223,7 @@ def _labels(prompts: Sequence[FilePrompt]) -> Iterable[str]:
     seen: set[int] = set()
     for each in prompts:
         if each.prompt.label or each.prompt.object_id not in seen:
-            yield each.prompt.label
+            yield label_after(each.prompt)
         seen.add(each.prompt.object_id)
 
 

@@ -141,7 +141,8 @@ def what_was_done(prompts: Sequence[Prompt], result: TrackedFrame) -> str:
     for prompt, shown in zip(prompts, result.objects, strict=True):
         name = f'object {shown.id} ({shown.label})' if shown.label else f'object {shown.id}'
         if is_renaming(prompt):
-            each.append(f'object {shown.id} is called {shown.label}')
+            each.append(f'object {shown.id} is called {shown.label}' if shown.label else
+                        f'object {shown.id} has no label any more')
         elif is_bare(prompt):
             each.append(f'prompts of {name} are taken back')
         else:

@@ -61,6 +61,7 @@ export class ObjectList {
     const row = document.createElement('li');
     row.className = 'object';
     row.dataset.id = id;
+    row.tabIndex = -1;
     row.innerHTML = `
       <button type="button" class="pick"><b></b></button>
       <div class="what"><input maxlength="256" placeholder="add a label" autocomplete="off" spellcheck="false"><small></small></div>
@@ -89,11 +90,12 @@ export class ObjectList {
     input.addEventListener('keydown', (event) => {
       event.stopPropagation();
       if (event.key === 'Escape') input.value = item.label;
-      if (event.key === 'Escape' || event.key === 'Enter') input.blur();
+      // Not to the row's button: the space bar would press it.
+      if (event.key === 'Escape' || event.key === 'Enter') item.row.focus();
     });
     input.addEventListener('blur', () => {
       const label = input.value.trim();
-      if (label && label !== item.label) this.#on.rename(id, label);
+      if (label !== item.label) this.#on.rename(id, label);
       else input.value = item.label;
     });
   }

@@ -65,7 +65,10 @@ export class Prompting {
     return this.#connection.ask('prompt', {stamp: frame.stamp, object: this.selected, points, preview: true});
   }
 
-  rename(object, label) { this.#enqueue(() => this.#do('rename', {object, label}, `object ${object} is called ${label}`)); }
+  rename(object, label) {
+    const done = label ? `object ${object} is called ${label}` : `object ${object} has no label any more`;
+    this.#enqueue(() => this.#do('rename', {object, label}, done));
+  }
 
   remove(object) {
     const name = this.#list.nameOf(object);

@@ -108,6 +108,17 @@ def test_a_label_and_nothing_else_renames(rig):
     assert rig.newest.objects[0].label == 'mug'
 
 
+def test_blanks_alone_take_a_label_away_and_an_empty_one_keeps_it(rig):
+    rig.prompt(2, click(label='cup'))
+    assert rig.prompt(2, click(1)).objects[0].label == 'cup'
+    before = token_of(rig, 1, 2)
+    assert rig.prompt(2, Prompt(1, ' ')).objects[0].label == ''
+    assert rig.shown(1).label == '' and token_of(rig, 1, 2) == before
+    rig.play(1)
+    assert rig.newest.objects[0].label == ''
+    assert rig.prompt(3, click(label='  ')).objects[0].label == ''
+
+
 def test_a_renaming_beyond_the_look_back_is_taken_without_a_mask():
     rig = Rig(look_back_frames=4)
     rig.play(1)

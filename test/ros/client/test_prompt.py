@@ -93,6 +93,7 @@ def test_a_script_refines_takes_back_renames_lists_and_removes(rig):
     taken = asked('--object', number, '--clear', '--at', stamp)
     assert taken['objects'][0]['box'] == before['box']
     assert asked('--object', number, '--label', 'mug')['objects'][0]['label'] == 'mug'
+    assert asked('--object', number, '--label', ' ')['objects'][0]['label'] == ''
     assert [each['id'] for each in asked('--list')['objects']] == [int(number)]
     assert asked('--remove', number)['message'] == f'object {number} is removed'
     assert asked('--list')['objects'] == []

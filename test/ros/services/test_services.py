@@ -115,6 +115,13 @@ def test_an_object_can_be_renamed_by_its_label_alone(rig):
     assert [item.label for item in listed(rig)] == ['mug']
 
 
+def test_a_label_is_taken_away_by_blanks_alone(rig):
+    object_id = ask_on(rig, click(label='cup')).objects[0].id
+    assert ask_on(rig, Prompt(object_id=object_id, label=' ')).success
+    assert [item.label for item in listed(rig)] == ['']
+    rig.wait_for_line(f'object {object_id} has no label any more', Log.INFO)
+
+
 def test_clear_previous_starts_an_object_over_on_that_frame(rig):
     fresh = ask_on(rig, click(x=30.0)).objects[0]
     object_id = ask_on(rig, click(x=10.0)).objects[0].id
