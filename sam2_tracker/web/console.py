@@ -12,7 +12,7 @@ import time
 from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.types import Prompt, TrackedObject
-from sam2_tracker.web.encoding import objects_as_json
+from sam2_tracker.web.encoding import objects_as_json, prompts_as_json
 from sam2_tracker.web.history import History, Made, Undo
 from sam2_tracker.web.requests import PageRequest
 from sam2_tracker.web.stream import Stream
@@ -27,6 +27,8 @@ from sam2_tracker.web.tracker_client import (
 )
 
 LISTED = 'the list shows what is tracked; nothing is sent twice'
+# Of the prompts made: a page draws those on the picture that it has frozen, the newest as a rule.
+MOST_DRAWN = 100
 UNKNOWN = Health('warning', 'away', 'nothing was heard of the tracker yet')
 
 
@@ -134,6 +136,7 @@ class Console:
             'figures': dict(self.health.figures),
             'heard': self._heard,
             'objects': objects_as_json(self.stream.objects),
+            'prompts': prompts_as_json(self.history.made[-MOST_DRAWN:]),
             'undo': {'what': last.what, 'object': last.object_id} if last else None,
             'viewers': self._watchers,
         }

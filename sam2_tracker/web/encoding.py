@@ -18,6 +18,7 @@ import struct
 import numpy as np
 from sam2_tracker.core.frames import jpeg
 from sam2_tracker.core.types import TrackedObject, UInt16Array  # noqa: I101
+from sam2_tracker.web.history import Made
 from sam2_tracker.web.stream import Shown
 from sam2_tracker.web.tracker_client import Picture
 
@@ -45,6 +46,24 @@ def objects_as_json(objects: Iterable[TrackedObject]) -> list[dict[str, object]]
             'catching_up': each.catching_up,
         }
         for each in objects
+    ]
+
+
+def prompts_as_json(made: Iterable[Made]) -> list[dict[str, object]]:
+    """Return the prompts made as the page draws them, in pixels of the camera's picture."""
+    return [
+        {
+            'object': each.object_id,
+            'stamp': str(each.stamp_ns),
+            'points': [
+                [round(float(x), 2), round(float(y), 2), int(label)]
+                for (x, y), label in zip(
+                    each.prompt.points_xy, each.prompt.point_labels, strict=True)
+            ],
+            'box': None if each.prompt.box_xyxy is None else [
+                round(float(edge), 2) for edge in each.prompt.box_xyxy],
+        }
+        for each in made
     ]
 
 

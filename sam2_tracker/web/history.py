@@ -61,6 +61,11 @@ class History:
         self._made: list[Made] = []
 
     @property
+    def made(self) -> tuple[Made, ...]:
+        """Return the prompts that were not taken back, oldest first."""
+        return tuple(self._made)
+
+    @property
     def last(self) -> Made | None:
         """Return the last prompt, None if there is none."""
         return self._made[-1] if self._made else None

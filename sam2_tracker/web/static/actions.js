@@ -44,6 +44,7 @@ const POINTING = [
   ['Middle button', 'Move the picture'],
   ['Tap, drag', 'As click and drag; Negative is a button'],
   ['Two fingers', 'Zoom and move the picture'],
+  ['Green +, red −', 'On a frozen picture: what the selected object was pointed at with'],
 ];
 
 /** Bind actions to keys and to the buttons that name them. */

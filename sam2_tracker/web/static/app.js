@@ -118,6 +118,8 @@ function takeStatus(status) {
   view.status = status;
   limits.take(status.figures, status.heard, performance.now());
   showStatus(status);
+  stage.prompts = status.prompts;
+  stage.redraw();
   showObjects(status.objects);
   showWhetherOld(status.state !== 'active');
   const {undo, paused} = status;
@@ -155,7 +157,8 @@ function press(action, isPressed) { buttonOf(action).setAttribute('aria-pressed'
 
 function setFrozen(isFrozen) {
   if (isFrozen && !stage.frame) return;
-  view.isFrozen = isFrozen;
+  view.isFrozen = stage.isFrozen = isFrozen;
+  stage.redraw();
   press('freeze', isFrozen);
   byId('stage').classList.toggle('is-frozen', isFrozen);
   byId('frozen').hidden = !isFrozen;

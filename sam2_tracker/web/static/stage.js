@@ -9,6 +9,11 @@ const FILL_SELECTED = 150;
 const FILL_FAINT = 60;
 const EDGE = 255;
 const CROSSHAIR = 11;
+// A prompt's point: the disc's radius and half of the sign.
+const MARK = 7.5;
+const MARK_ARM = 4;
+const ADDED = '#12784a';
+const TAKEN_AWAY = '#c22f2f';
 
 export class Stage {
   /** What is to be seen: {stamp, width, height, bitmap, labels, objects, isResult}, null before the first. */
@@ -21,6 +26,9 @@ export class Stage {
   box = null;
   crosshair = null;
   selected = 0;
+  /** The prompts made, {object, stamp, points, box}: the selected object's are drawn on a frozen picture. */
+  prompts = [];
+  isFrozen = false;
   viewport = new Viewport();
   #element;
   #canvas;
@@ -136,7 +144,39 @@ export class Stage {
       context.drawImage(this.#layer(name, labels, how), left, top, width, height);
     }
     this.#drawTags(context);
-    if (this.box) this.#drawBox(context);
+    for (const {points, box} of this.#shownPrompts()) this.#drawPrompt(context, points, box);
+    if (this.box) this.#drawBox(context, this.box);
+  }
+
+  #shownPrompts() {
+    if (!this.isFrozen) return [];
+    return this.prompts.filter(({object, stamp}) => object === this.selected && stamp === this.frame.stamp);
+  }
+
+  #drawPrompt(context, points, box) {
+    if (box) this.#drawBox(context, [{x: box[0], y: box[1]}, {x: box[2], y: box[3]}], ADDED);
+    for (const [x, y, isPositive] of points) this.#drawMark(context, {x: x + 0.5, y: y + 0.5}, isPositive);
+  }
+
+  /** Draw a plus or a minus; light and dark lines around it are seen on every picture. */
+  #drawMark(context, place, isPositive) {
+    const {x, y} = this.viewport.pointOf(place);
+    for (const [radius, colour] of [[MARK + 2.5, '#000b'], [MARK + 1.5, '#fff'], [MARK, isPositive ? ADDED : TAKEN_AWAY]]) {
+      context.fillStyle = colour;
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.fill();
+    }
+    context.strokeStyle = '#fff';
+    context.lineWidth = 2;
+    context.beginPath();
+    context.moveTo(x - MARK_ARM, y);
+    context.lineTo(x + MARK_ARM, y);
+    if (isPositive) {
+      context.moveTo(x, y - MARK_ARM);
+      context.lineTo(x, y + MARK_ARM);
+    }
+    context.stroke();
   }
 
   #masks() {
@@ -200,15 +240,17 @@ export class Stage {
     }
   }
 
-  #drawBox(context) {
-    const [one, other] = this.box.map((place) => this.viewport.pointOf(place));
+  /** Draw a box between two places: one that is being drawn, or with a colour of its own one that was. */
+  #drawBox(context, places, colour = null) {
+    const [one, other] = places.map((place) => this.viewport.pointOf(place));
     const area = [one.x, one.y, other.x - one.x, other.y - one.y];
     context.fillStyle = 'rgb(255 255 255 / 12%)';
-    context.fillRect(...area);
-    for (const [dash, colour] of [[[], '#000a'], [[5, 4], '#fff']]) {
+    if (!colour) context.fillRect(...area);
+    const lines = colour ? [[6, '#000b'], [4.4, '#fff'], [2.4, colour]] : [[1.5, '#000a'], [1.5, '#fff', [5, 4]]];
+    for (const [width, line, dash = []] of lines) {
       context.setLineDash(dash);
-      context.strokeStyle = colour;
-      context.lineWidth = 1.5;
+      context.strokeStyle = line;
+      context.lineWidth = width;
       context.strokeRect(...area);
     }
     context.setLineDash([]);
