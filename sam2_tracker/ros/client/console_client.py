@@ -49,9 +49,10 @@ from std_srvs.srv import SetBool, Trigger
 # Longer than the tracker's own prompt.timeout_s, after which it answers itself.
 ANSWER_TIMEOUT_S = 20.0
 LOOK_PERIOD_S = 0.5
-REVIEW_PERIOD_S = 1.0
-# Diagnostics come once a second.
-SILENT_AFTER_S = 3.5
+REVIEW_PERIOD_S = 0.5
+# Diagnostics come once a second, whatever the tracker does. The graph is no sign of one that was
+# killed: its services stay there until its participant is given up, after 20 s.
+SILENT_AFTER_S = 2.5
 # What the loop has not taken yet of pictures and masks; the rest is left out.
 MAX_ON_THE_WAY = 60
 LEVELS = {DiagnosticStatus.OK: 'ok', DiagnosticStatus.WARN: 'warning'}
@@ -74,7 +75,6 @@ class ConsoleClient:
         self._clients: dict[str, Client] = {}
         self._labels: Subscription | None = None
         self._heard_at_s = time.monotonic()
-        self._began_at_s = self._heard_at_s
         self._on_the_way = 0
         self._is_closed = threading.Event()
 
@@ -146,11 +146,13 @@ class ConsoleClient:
 
     def on_label_image(self, msg: Image) -> None:
         """Take the masks of a frame."""
+        self._heard_at_s = time.monotonic()
         self._tell_in_time(self._observer.on_labels, stamp_from_msg(msg.header.stamp),
                            lambda: label_image_from_msg(msg))
 
     def on_objects(self, msg: TrackedObjects) -> None:
         """Take the objects of a frame."""
+        self._heard_at_s = time.monotonic()
         header, objects = tracked_objects_from_msg(msg)
         self._tell(self._observer.on_objects, header.stamp_ns, objects)
 
@@ -164,11 +166,16 @@ class ConsoleClient:
     def on_review(self) -> None:
         """Look whether the camera is another one, and whether the tracker is heard."""
         self._camera.review()
-        silent_s = time.monotonic() - self._heard_at_s
-        if silent_s >= SILENT_AFTER_S:
+        silence = self._silence()
+        if silence:
             self._tell(self._observer.on_health, Health(
-                'error', 'away', f'nothing is heard of {self._tracker} for {silent_s:.0f} s: '
-                                 'is it running, with the same ROS_DOMAIN_ID?'))
+                'error', 'away', f'{silence}: is it running, with the same ROS_DOMAIN_ID?'))
+
+    def _silence(self) -> str:
+        """Say for how long nothing has been heard of the tracker, '' if something has."""
+        silent_s = time.monotonic() - self._heard_at_s
+        return '' if silent_s < SILENT_AFTER_S else (
+            f'nothing is heard of {self._tracker} for {silent_s:.0f} s')
 
     # What is asked, in the server's thread.
 
@@ -222,13 +229,16 @@ class ConsoleClient:
         """
         Call a service, once.
 
-        :raises TrackerError: it is not there, and nothing was sent
+        :raises TrackerError: it is not there or not heard, and nothing was sent
         :raises NoAnswerError: it was sent, and no answer came
         """
         client, name = self._clients[service], f'{self._tracker}/{service}'
         if not client.service_is_ready():
             raise TrackerError(f'{name} is not there, and nothing was sent: is the tracker '
                                'running, with the same ROS_DOMAIN_ID?')
+        silence = self._silence()
+        if silence:
+            raise TrackerError(f'{silence}, and nothing was sent: it was killed, or hangs')
         answered: asyncio.Future[Any] = self._loop.create_future()
         future = client.call_async(request)
         future.add_done_callback(lambda done: self._tell(_settle, answered, done))
@@ -239,6 +249,9 @@ class ConsoleClient:
                     raise NoAnswerError(f'{name} gave no answer within {ANSWER_TIMEOUT_S:g} s')
                 if not client.service_is_ready():
                     raise NoAnswerError(f'{name} went away before it answered')
+                silence = self._silence()
+                if silence:
+                    raise NoAnswerError(f'{name} gave no answer, and {silence}')
         finally:
             if not future.done():
                 client.remove_pending_request(future)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 import urllib.request
 
@@ -26,7 +27,7 @@ from sam2_tracker.ros.client import console_client
 from sam2_tracker.ros.client.console_client import ConsoleClient
 from sam2_tracker.web.settings import ConsoleConfig
 from sam2_tracker.web.tracker_client import Health, NoAnswerError, PromptCall
-from tracker_runner import executable, TrackerProcess
+from tracker_runner import executable, TestCamera, TrackerProcess
 from waiting import wait_until
 
 DOMAIN_ID = 74
@@ -184,6 +185,44 @@ def test_a_tracker_that_is_started_again_is_found_again_with_nothing_of_the_old_
     answer = recorder.run(recorder.client.prompt(click(again_ns)))
     assert answer.is_done and answer.stamp_ns == again_ns
     assert [each.id for each in answer.objects] == [1]
+
+
+def test_a_tracker_that_was_killed_is_known_to_be_away_at_once_and_found_when_it_is_back(
+        graph: Any, record: Any, tmp_path: Path) -> None:
+    def run(name: str) -> TrackerProcess:
+        process = TrackerProcess(DOMAIN_ID, tmp_path / name, {'model': 'nano'},
+                                 ['-r', '__ns:=/killed'])
+        process.wait_until_active()
+        camera.wait_for_tracker()
+        wait_until(lambda: recorder.health and recorder.health[-1].state == 'active')
+        return process
+
+    def track() -> int:
+        stamp_ns = camera.publish()
+        wait_until(lambda: stamp_ns in recorder.objects)
+        return stamp_ns
+
+    camera = TestCamera(graph, '/killed/image')
+    recorder = record('/killed/sam2_tracker')
+    process = run('first.log')
+    stamp_ns = track()
+    process.send(signal.SIGKILL)
+    process.process.wait()
+    killed_s = time.monotonic()
+    with pytest.raises(NoAnswerError, match='gave no answer, and nothing is heard of /killed'):
+        recorder.run(recorder.client.prompt(click(stamp_ns)))
+    wait_until(lambda: recorder.health[-1].state == 'away')
+    assert time.monotonic() - killed_s < 5
+    # DDS has not given it up yet, and with a client's word for it a click would wait for 20 s.
+    assert recorder.client._clients['add_prompts'].service_is_ready()
+    asked_s = time.monotonic()
+    with pytest.raises(TrackerError, match='and nothing was sent: it was killed, or hangs'):
+        recorder.run(recorder.client.prompt(click(stamp_ns)))
+    assert time.monotonic() - asked_s < 1
+    again = run('again.log')
+    answer = recorder.run(recorder.client.prompt(click(track())))
+    assert answer.is_done and [each.id for each in answer.objects] == [1]
+    again.assert_ends_cleanly()
 
 
 def test_a_prompt_that_is_not_answered_is_sent_once_and_said_to_be_open(
