@@ -8,6 +8,7 @@ Apart: import, foxglove_msgs need not be installed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +32,8 @@ LINE_PX = 2.0
 FILL_ALPHA = 0.2
 # A mask may have many specks: the largest parts say what it is.
 MOST_OUTLINES = 50
+# Of one object: each is a message of its own, and one that is torn has tens of thousands.
+MOST_CORNERS = 2000
 # Of the picture's height, and not less than can be read.
 TEXT_HEIGHT, SMALLEST_TEXT_PX = 1 / 40, 10.0
 
@@ -84,15 +87,24 @@ def outlines(mask_hw: BoolArray) -> list[np.ndarray]:
     """
     Return the outer borders of a mask's parts, the largest first.
 
+    With more than `MOST_CORNERS` corners in all they become coarser.
+
     :returns: (corners, 2) each; x and y as SAM 2 has them, where the first pixel's middle is 0.5
     """
     found, _ = cv2.findContours(
         mask_hw.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     largest = sorted(found, key=cv2.contourArea, reverse=True)[:MOST_OUTLINES]
+    tolerance_px = TOLERANCE_PX
+    while len(np.concatenate(corners := _corners(largest, tolerance_px))) > MOST_CORNERS:
+        tolerance_px *= 2
     # Through the middles of the outermost pixels; a single pixel has no outline.
-    corners = (cv2.approxPolyDP(outline, TOLERANCE_PX, closed=True)[:, 0] + 0.5
-               for outline in largest)
-    return [outline_xy for outline_xy in corners if len(outline_xy) > 1]
+    return [outline_xy + 0.5 for outline_xy in corners if len(outline_xy) > 1]
+
+
+def _corners(outlines_xy: Sequence[np.ndarray], tolerance_px: float) -> list[np.ndarray]:
+    nothing = np.empty((0, 2), np.int32)
+    return [nothing, *(cv2.approxPolyDP(each, tolerance_px, closed=True)[:, 0]
+                       for each in outlines_xy)]
 
 
 def _text(foxglove: ModuleType, item: TrackedObject, header: Header, height: int,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sam2_tracker.ros.outputs.annotations import (
     annotation_outputs,
+    MOST_CORNERS,
     MOST_OUTLINES,
     outlines,
     TOLERANCE_PX,
@@ -58,6 +59,18 @@ def test_of_a_mask_full_of_specks_the_largest_parts_are_drawn():
     found = outlines(specks)
     assert len(found) == MOST_OUTLINES
     assert cv2.contourArea(found[0].astype(np.float32)) > 400
+
+
+def test_a_torn_mask_of_a_large_picture_has_no_more_corners_than_a_viewer_draws():
+    rows, columns = np.ogrid[:1080, :1920]
+    noise = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    torn = (cv2.resize(noise, (1920, 1080)) > 0) & (columns > 900)
+    torn |= (rows - 500) ** 2 + (columns - 400) ** 2 < 300 ** 2
+    found = outlines(torn)
+    assert MOST_CORNERS / 10 < sum(map(len, found)) <= MOST_CORNERS
+    disc = min(found, key=lambda each: abs(each[:, 0].mean() - 400))
+    away = np.hypot(disc[:, 0] - 400, disc[:, 1] - 500) - 300
+    assert len(disc) > 8 and np.abs(away).max() < 3
 
 
 @pytest.mark.parametrize('boxes', [(), ((5, 5, 1, 1),)], ids=['empty', 'a pixel'])
