@@ -60,6 +60,8 @@ class Refusals:
     Counts what cannot be used, and says the first of each kind; thread-safe.
 
     :param log: told the first sentence of each kind
+    :ivar count: of what could not be used
+    :ivar left_out: of boxes that the settings leave out, by score or by class
     """
 
     def __init__(self, log: Log = silent) -> None:
@@ -67,6 +69,7 @@ class Refusals:
         self._lock = threading.Lock()
         self._kinds: set[str] = set()
         self.count = 0
+        self.left_out = 0
 
     def add(self, kind: str, reason: str, count: int = 1) -> None:
         """
@@ -82,6 +85,11 @@ class Refusals:
         if is_first:
             self._log(
                 Level.WARN, f'detections refused: {reason}; further ones like it are counted only')
+
+    def leave_out(self, count: int) -> None:
+        """Count boxes that nobody wants: nothing is wrong with them."""
+        with self._lock:
+            self.left_out += count
 
 
 def upright(message: Any) -> Detection:
@@ -123,13 +131,13 @@ def sifted(
 
     At most `MAX_PROMPTS`: a picture has no more things than can be prompted in one go.
 
-    :param refusals: counts what is malformed, and how many are too many
+    :param refusals: counts what is malformed, what is left out, and how many are too many
     """
     labels = labels_of(config.classes)
-    too_many = 0
+    too_many = left_out = 0
 
     def usable() -> Iterator[Detection]:
-        nonlocal too_many
+        nonlocal too_many, left_out
         for each in detections:
             fault = _fault(each)
             if fault:
@@ -137,8 +145,11 @@ def sifted(
             elif each.score >= config.min_score and (not labels or each.class_id in labels):
                 too_many += 1
                 yield replace(each, class_id=labels.get(each.class_id, each.class_id))
+            else:
+                left_out += 1
 
     best = heapq.nlargest(MAX_PROMPTS, usable(), key=lambda each: each.score)
+    refusals.leave_out(left_out)
     too_many -= len(best)
     if too_many:
         refusals.add(

@@ -34,11 +34,13 @@ class DetectionCounts:
     :param used: arrays that were looked at
     :param refused: boxes and arrays that could not be used
     :param waiting: arrays that wait for their frame, or for objects that catch up
+    :param left_out: boxes of too low a score, or of classes that are not wanted
     """
 
     used: int = 0
     refused: int = 0
     waiting: int = 0
+    left_out: int = 0
 
 
 class DetectionPrompts:
@@ -77,7 +79,8 @@ class DetectionPrompts:
         """Return what became of all arrays so far, None where none are wanted."""
         if not self.config.use:
             return None
-        return DetectionCounts(self._used, self.refusals.count, len(self._waiting))
+        return DetectionCounts(
+            self._used, self.refusals.count, len(self._waiting), self.refusals.left_out)
 
     @property
     def config(self) -> DetectionsConfig:

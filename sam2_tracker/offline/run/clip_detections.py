@@ -9,13 +9,13 @@ from sam2_tracker.core.config import DetectionsConfig
 from sam2_tracker.core.detections.detected_objects import DetectedObjects
 from sam2_tracker.core.detections.detection import Detection, is_of_image, Refusals
 from sam2_tracker.core.log import Level, Log
-from sam2_tracker.core.text import counted
+from sam2_tracker.core.text import counted, shown
 from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.core.worker.detection_prompts import remove_outstayed, scene_on, take_in
 from sam2_tracker.offline.run.clip_prompts import STAMP_TOLERANCE_NS
-from sam2_tracker.offline.sources.detections import RecordedDetections
+from sam2_tracker.offline.sources.detections import name_without_suffix, RecordedDetections
 from sam2_tracker.offline.sources.timeline import TimedFrame
 
 _NUMBERS_ONLY = Wanted(label_image=False, masks=False)
@@ -62,7 +62,7 @@ class ClipDetections:
             take_in(self._objects, prompts, draft.result.objects, str(frame.index), self._log)
 
     def _due(self, timed: TimedFrame) -> list[tuple[Detection, ...]]:
-        names = (timed.frame.index, timed.source.file_name.rpartition('.')[0])
+        names = (timed.frame.index, name_without_suffix(timed.source.file_name))
         due = []
         for name in names:
             if name in self._recorded.by_number:
@@ -87,11 +87,14 @@ class ClipDetections:
         return due
 
     def finish(self) -> None:
-        """Say, at the end of the recording, which detections found no frame."""
+        """Say, at the end of the recording, what was refused and what found no frame."""
+        if self._refusals.count:
+            self._log(Level.WARN, f'{self._recorded.name}: refused on its frames, in all: '
+                                  f'{self._refusals.count}')
         unused = self._recorded.by_number.keys() - self._used
         count = self._unmatched + len(unused) + len(self._recorded.by_stamp) - self._next_array
         if count:
-            which = f', as {sorted(unused, key=str)[0]!r}' if unused else (
+            which = f', as {shown(sorted(unused, key=str)[0])}' if unused else (
                 f': none is within {STAMP_TOLERANCE_NS / 1e9:g} s of their stamps')
             self._log(
                 Level.WARN, f'{self._recorded.name}: detections of {counted(count, "frame")} are '

@@ -29,11 +29,12 @@ from sam2_tracker.core.detections.detection import (
     sifted,
     upright,
 )
-from sam2_tracker.core.log import Log
+from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.text import shown
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.bag import make_typestore, open_bag, readable
 from sam2_tracker.offline.sources.open_source import is_bag
+from sam2_tracker.offline.sources.video import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -64,10 +65,15 @@ class RecordedDetections:
     fingerprint: str = ''
 
     @property
+    def arrays(self) -> Iterator[tuple[Detection, ...]]:
+        """Yield what was found on each frame."""
+        yield from self.by_number.values()
+        yield from (each.detections for each in self.by_stamp)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Return all labels that objects may get, in order."""
-        arrays = [*self.by_number.values(), *(each.detections for each in self.by_stamp)]
-        return tuple(sorted({each.class_id for array in arrays for each in array}))
+        return tuple(sorted({each.class_id for array in self.arrays for each in array}))
 
 
 def load_detections(
@@ -83,9 +89,22 @@ def load_detections(
     refusals = Refusals(log)
     if Path(what).is_file():
         by_number = _of_file(Path(what), config, refusals)
-        return RecordedDetections(what, by_number, fingerprint=_fingerprint(by_number, config))
-    by_stamp = _of_topic(what, recording, config, refusals)
-    return RecordedDetections(what, {}, by_stamp, _fingerprint(by_stamp, config))
+        recorded = RecordedDetections(what, by_number, (), _fingerprint(by_number, config))
+    else:
+        by_stamp = _of_topic(what, recording, config, refusals)
+        recorded = RecordedDetections(what, {}, by_stamp, _fingerprint(by_stamp, config))
+    _say_what_counts(recorded, config, refusals, log)
+    return recorded
+
+
+def _say_what_counts(recorded: RecordedDetections, config: DetectionsConfig, refusals: Refusals,
+                     log: Log) -> None:
+    count = sum(map(len, recorded.arrays))
+    told = (f'{recorded.name}: boxes that count: {count}; left out: {refusals.left_out} (score '
+            f'below {config.min_score:g}{", or not of " if config.classes else ""}'
+            f'{config.classes}); refused: {refusals.count}')
+    if not count or refusals.left_out or refusals.count:
+        log(Level.INFO if count else Level.WARN, told)
 
 
 def _fingerprint(content: object, config: DetectionsConfig) -> str:
@@ -109,7 +128,10 @@ def _of_file(
         found: dict[int | str, list[Detection]] = defaultdict(list)
         for frame, detection in rows:
             found[frame].append(detection)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except KeyError as error:
+        raise SourceError(f'detections {path} are damaged: {error} is missing; expected are '
+                          f'{_EXPECTED}') from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise SourceError(f'detections {path} are damaged: {error}; expected are {_EXPECTED}'
                           ) from error
     return {frame: sifted(each, config, refusals) for frame, each in found.items()}
@@ -134,8 +156,8 @@ def _coco_rows(content: Any) -> Iterator[tuple[int | str, Detection]]:
         frames = numbers.__getitem__
     for place, row in enumerate(rows):
         try:
-            left, top, width, height = map(float, row['bbox'])
-            class_id = row['category_id']
+            left, top, width, height = _four(row['bbox'])
+            class_id = _class_key(row['category_id'])
             yield frames(row['image_id']), Detection(
                 (left, top, left + width, top + height), float(row.get('score', 1.0)),
                 names.get(class_id, str(class_id)))
@@ -145,12 +167,39 @@ def _coco_rows(content: Any) -> Iterator[tuple[int | str, Detection]]:
             raise ValueError(f'entry {place}, {shown(row)}: {error}') from error
 
 
+def _four(bbox: Any) -> Iterable[float]:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise ValueError(f'bbox {shown(bbox)} is not [x, y, width, height]')
+    return map(float, bbox)
+
+
 def _frame_key(image_id: Any) -> int | str:
-    if isinstance(image_id, str):
-        return Path(image_id).stem
-    if isinstance(image_id, int) and image_id >= 0:
-        return image_id
+    if isinstance(image_id, str) and Path(image_id).name:
+        return name_without_suffix(Path(image_id).name)
+    number = _whole(image_id)
+    if isinstance(number, int) and number >= 0:
+        return number
     raise ValueError(f'image_id {image_id!r} is neither a frame number from 0 nor a name')
+
+
+def _class_key(category_id: Any) -> int | str:
+    key = _whole(category_id)
+    if isinstance(key, int | str):
+        return key
+    raise ValueError(f'category_id {category_id!r} is neither a whole number nor a name')
+
+
+def _whole(number: Any) -> Any:
+    """Return a float that is a whole number as such, as tables write those; no truth is one."""
+    if isinstance(number, bool):
+        return None
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def name_without_suffix(name: str) -> str:
+    """Return a picture's name without `.png` and its like: other dots are of the name itself."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in PICTURE_SUFFIXES else name
 
 
 def _mot_rows(text: str) -> Iterator[tuple[int, Detection]]:
@@ -159,7 +208,10 @@ def _mot_rows(text: str) -> Iterator[tuple[int, Detection]]:
         if not line.strip():
             continue
         try:
-            frame, _, left, top, width, height, *rest = map(float, line.split(','))
+            cells = line.split(',')
+            if len(cells) < 6:
+                raise ValueError(f'it has {len(cells)} of at least 6 numbers with commas between')
+            frame, _, left, top, width, height, *rest = map(float, cells)
             if frame < 1 or not frame.is_integer():
                 raise ValueError(f'frame {frame:g} is not a number from 1')
         except ValueError as error:

@@ -236,7 +236,8 @@ def _counts(what: str, counts: GraphCounts | DetectionCounts | None) -> dict[str
     """Return what was counted of something; nothing where it is not there."""
     if counts is None:
         return {}
-    return {f'{what} {name}': str(count) for name, count in asdict(counts).items()}
+    return {f'{what} {name}'.replace('_', ' '): str(count)
+            for name, count in asdict(counts).items()}
 
 
 def _stamp(stamp_ns: int | None) -> str:

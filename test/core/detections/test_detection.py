@@ -55,13 +55,13 @@ def test_what_is_malformed_is_said_once_and_counted(lines, box, score, class_id,
     assert line.endswith('further ones like it are counted only')
 
 
-def test_boxes_below_the_score_and_of_other_classes_are_left_out_without_a_word(lines):
+def test_boxes_below_the_score_and_of_other_classes_are_left_out_and_counted(lines):
     config = DetectionsConfig(min_score=0.5, classes='person, 16 = dog')
     found = [Detection(BOX, score, name) for score, name in
              ((0.4, 'person'), (0.5, 'person'), (0.9, '16'), (0.9, 'cat'), (0.9, 'dog'))]
     kept = sifted(found, config, lines.refusals)
     assert [(each.class_id, each.score) for each in kept] == [('dog', 0.9), ('person', 0.5)]
-    assert lines.refusals.count == 0
+    assert lines.refusals.count == 0 and lines.refusals.left_out == 3
 
 
 def test_of_thousands_of_boxes_the_best_are_kept(lines):

@@ -63,12 +63,18 @@ def test_mot_lines_count_frames_from_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('text', 'sentence'), [
     ('[{"image_id": 0, "category_id": 1}]', r"entry 0, .*: 'bbox' is missing"),
-    ('[{"image_id": 0, "category_id": 1, "bbox": [1, 2]}]', 'entry 0, .*not enough values'),
+    ('[{"image_id": 0, "category_id": 1, "bbox": [1, 2]}]',
+     r'entry 0, .*bbox \[1, 2\] is not \[x, y, width, height\]'),
     ('[{"image_id": -1, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'neither a frame number from'),
+    ('[{"image_id": 0, "category_id": 1, "bbox": "1234"}]', "bbox '1234' is not "),
+    ('[{"image_id": true, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'image_id True is neither'),
+    ('[{"image_id": "", "category_id": 1, "bbox": [1, 2, 3, 4]}]', "image_id '' is neither"),
+    ('[{"image_id": 0, "category_id": null, "bbox": [1, 2, 3, 4]}]', 'category_id None is ne'),
     ('[7]', 'entry 0, 7: '),
-    ('{"images": []}', "'annotations'"),
+    ('{"images": []}', "'annotations' is missing"),
+    ('{"images": [{"id": 1, "frame_index": 1e999}], "annotations": []}', 'infinity'),
     ('[{', 'damaged'),
-    ('1,2,3\n', "line 1, '1,2,3': not enough values"),
+    ('1,2,3\n', "line 1, '1,2,3': it has 3 of at least 6 numbers"),
     ('1,1,0,0,5,5\n0,1,2,3,4,5\n', 'line 2, .*frame 0 is not a number from 1'),
     ('hello', "line 1, 'hello'"),
     ('\xff\x00', 'line 1'),
@@ -91,7 +97,42 @@ def test_boxes_that_cannot_be_used_are_said_once(tmp_path: Path) -> None:
     assert not any(recorded.by_number.values())
     assert [line.split(';')[0] for _, line in lines] == [
         'detections refused: box (0, 0, 0, 5) is 0 by 5 pixels',
-        'detections refused: box (0, 0, nan, 5) is not four finite numbers']
+        'detections refused: box (0, 0, nan, 5) is not four finite numbers',
+        f'{path}: boxes that count: 0']
+    assert lines[-1] == (Level.WARN, f'{path}: boxes that count: 0; left out: 2 (score below 0.5, '
+                         'or not of 1=cat,2=dog); refused: 3')
+
+
+def test_what_the_settings_leave_out_is_told_with_what_counts(tmp_path: Path) -> None:
+    lines: list[tuple[Level, str]] = []
+
+    def said(text: str) -> list[tuple[Level, str]]:
+        path = tmp_path / 'found.txt'
+        path.write_text(text)
+        lines.clear()
+        load_detections(str(path), tmp_path, DetectionsConfig(),
+                        lambda level, line: lines.append((level, line)))
+        return lines
+
+    assert said('1,-1,0,0,5,5,0.9\n') == []
+    assert [(level, line.partition(': ')[2]) for level, line in said(
+        '1,-1,0,0,5,5,0.9\n1,-1,0,0,5,5,0.2\n')] == [
+            (Level.INFO, 'boxes that count: 1; left out: 1 (score below 0.5); refused: 0')]
+    assert [(level, line.partition(': ')[2]) for level, line in said('')] == [
+        (Level.WARN, 'boxes that count: 0; left out: 0 (score below 0.5); refused: 0')]
+
+
+def test_whole_numbers_may_be_written_as_tables_write_them(tmp_path: Path) -> None:
+    recorded = read(tmp_path, '[{"image_id": 3.0, "category_id": 2.0, "bbox": [1, 2, 3, 4]}]')
+    assert recorded.by_number == {3: (Detection((1, 2, 4, 6), 1.0, 'dog'),)}
+
+
+@pytest.mark.parametrize('name', ['1700000000.125', '1700000000.125.png', 'in/1700000000.125.JPG'])
+def test_a_pictures_name_may_have_dots_with_and_without_its_suffix(tmp_path: Path, name: str
+                                                                  ) -> None:
+    recorded = read(tmp_path, json.dumps([
+        {'image_id': name, 'category_id': 1, 'bbox': [1, 2, 3, 4]}]))
+    assert list(recorded.by_number) == ['1700000000.125']
 
 
 def bag_with(tmp_path: Path, topic: str = '/yolo/detections') -> Path:
