@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 import pytest
 from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.prompts import mask_pictures
 from sam2_tracker.core.prompts.file import FilePrompt, load_prompt_file
 
 ENTRY = '- {frame: 0, points: [[1, 1]]}\n'
@@ -157,11 +158,13 @@ def test_a_mask_that_unpacks_to_a_gigabyte_is_refused(
     assert mask_refusal(tmp_path) == sentence
 
 
-def test_masks_that_are_too_many_together_are_refused(tmp_path: Path) -> None:
-    Image.new('1', (7000, 7000), 1).save(tmp_path / 'mask.png')
+def test_masks_that_are_too_many_together_are_refused(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mask_pictures, 'MOST_PIXELS_TOGETHER', 5_000_000)
+    Image.new('1', (700, 700), 1).save(tmp_path / 'mask.png')
     reason = refusal(tmp_path, 'prompts:\n' + '- {frame: 0, mask: mask.png}\n' * 11)
     assert reason == (', line 12 (prompt 11): mask mask.png cannot be read: with it the masks '
-                      'have 539000000 pixels: at most 500000000 are kept')
+                      'have 5390000 pixels: at most 5000000 are kept')
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
