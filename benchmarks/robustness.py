@@ -40,6 +40,7 @@ from sam2_tracker.core.config import ModelConfig, PARAMETERS
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.models.loader import build_predictor
+from sam2_tracker.offline.sources.video import VideoSource
 
 PAGE = ROOT / 'docs' / 'memory.md'
 POLICIES = PARAMETERS['tracking.memory'].choices
@@ -153,10 +154,11 @@ def _film(folder: Path) -> Iterator[Sequence[Shot]]:
     areas = np.bincount(np.asarray(Image.open(paths[0])).ravel())
     areas[0] = 0
     ids = np.argsort(-areas, kind='stable')[:min(_MOST_IN_FILM, np.count_nonzero(areas))]
-    for path in paths:
+    # Where a film is longer, the rest of it is not looked at.
+    for path, frame in zip(paths, VideoSource(folder / 'video.mp4').frames(), strict=False):
         labels = np.asarray(Image.open(path))
-        rgb = read_rgb(path.with_suffix('.jpg'))
-        yield [Shot(rgb, labels == each, (labels > 0) & (labels != each)) for each in ids]
+        yield [Shot(frame.image_rgb, labels == each, (labels > 0) & (labels != each))
+               for each in ids]
 
 
 def run_case(case: Case, pictures: EncodedPictures, side_by_side: SideBySide,

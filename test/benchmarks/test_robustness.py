@@ -21,7 +21,9 @@ from benchmarks.hard_clips import (
 )
 from benchmarks.machine import Conditions
 from benchmarks.robustness import Case, report, Row, run_all, write
+import cv2
 import numpy as np
+from PIL import Image
 import pytest
 
 HW = (120, 160)
@@ -167,3 +169,29 @@ def test_a_film_begins_with_another_picture_for_another_seed_but_never_with_a_sl
     assert starts == set(range(4, 12))
     late = film.from_anywhere(np.random.default_rng(1))
     assert (late.at(0)[1] == masks[late.start]).all()
+
+
+def test_a_real_film_is_followed_by_its_largest_objects_and_all_others_are_look_alikes(
+        tmp_path, monkeypatch):
+    folder = tmp_path / 'train' / 'video' / 'pandads_panda_made'
+    folder.mkdir(parents=True)
+    video = cv2.VideoWriter(str(folder / 'video.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 10,
+                            HW[::-1])
+    for index in range(3):
+        video.write(np.full((*HW, 3), (0, 0, 40 * index), np.uint8))
+        labels = np.zeros(HW, np.uint8)
+        for label, (x, size) in enumerate([(10, 8), (30, 20), (60, 12), (90, 30)], 1):
+            labels[square(x + index, 40, size)] = label
+        Image.fromarray(labels).save(folder / f'{index:05d}.png')
+    video.release()
+    monkeypatch.setattr(robustness, 'data_root', lambda: tmp_path)
+
+    case, = robustness.film_cases()
+    frames = list(case.shots())
+    assert (case.kind, case.name, len(frames)) == ('real look-alikes', folder.name, 3)
+    assert [int(shot.truth.sum()) for shot in frames[0]] == [900, 400, 144]
+    for index, shots in enumerate(frames):
+        for shot in shots:
+            assert np.abs(shot.rgb.mean((0, 1)) - (40 * index, 0, 0)).max() < 6
+            assert not (shot.truth & shot.look_alike).any()
+            assert (shot.truth | shot.look_alike).sum() == 64 + 400 + 144 + 900
