@@ -35,6 +35,7 @@ from benchmarks.tracking import read_rgb, run_engine, Track
 import numpy as np
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
+from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_tracking_predictor
 import torch
@@ -165,6 +166,8 @@ def parse_arguments(line: Several[str] | None = None) -> argparse.Namespace:
     for kind in arguments.prompts.split(','):
         if kind not in KINDS:
             parser.error(f'--prompts takes some of {",".join(KINDS)}, not {kind!r}')
+    if arguments.threads < 1:
+        parser.error(f'--threads must be 1 or more, not {arguments.threads}')
     if arguments.frames is not None and arguments.frames < LEAST_FRAMES:
         parser.error(f'--frames must be {LEAST_FRAMES} or more, as the first and the last are not '
                      f'scored, not {arguments.frames}')
@@ -231,14 +234,18 @@ def speed_figures(predictor: Predictor, threads: int) -> dict[str, float]:
     return {**figures, 'frames a second': measure_fps(predictor)}
 
 
-def main() -> int:
-    """Measure as the command line says; 1 if ``--check`` finds a figure that fell."""
-    arguments = parse_arguments()
+def main(line: Several[str] | None = None) -> int:
+    """Measure as the command line says; 1 if a figure fell under ``--check``, 2 if it can't."""
+    arguments = parse_arguments(line)
     torch.set_num_threads(arguments.threads)
     config = ModelConfig(name=arguments.model, checkpoint=arguments.checkpoint,
                          device=arguments.device, image_size=arguments.image_size)
-    predictor = build_tracking_predictor(config)
-    sequences = [load_sequence(name) for name in arguments.sequences.split(',')]
+    try:
+        sequences = [load_sequence(name) for name in arguments.sequences.split(',')]
+        predictor = build_tracking_predictor(config)
+    except (OSError, TrackerError) as error:
+        print(f'python -m benchmarks.accuracy: {error}', file=sys.stderr)
+        return 2
     if arguments.frames:
         sequences = [sequence.first(arguments.frames) for sequence in sequences]
     rows = list(measure_all(predictor, arguments, sequences))

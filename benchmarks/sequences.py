@@ -16,6 +16,8 @@ from sam2_tracker.core.types import Prompt
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
+# Sequences of other groups than DAVIS 2016.
+GROUPS = {'dogs-jump': 'davis2017', 'chair': 'pumavos'}
 DAVIS = ('blackswan', 'bmx-trees', 'car-shadow', 'dog', 'horsejump-high', 'libby')
 
 
@@ -48,22 +50,31 @@ def load_sequence(name: str) -> Sequence:
     """
     Read a development sequence: a DAVIS one, ``dogs-jump`` or ``chair``.
 
-    :raises FileNotFoundError: if it is not there
+    :raises FileNotFoundError: if it is not there; with the names of those that are
     """
-    group = {'dogs-jump': 'davis2017', 'chair': 'pumavos'}.get(name, 'davis2016')
+    group = GROUPS.get(name, 'davis2016')
     root = data_root() / 'dev' / group
     frames = sorted((root / 'JPEGImages' / name).glob('*.jpg'))
     labels = [np.asarray(Image.open(path)) for path in
               sorted((root / 'Annotations' / name).glob('*.png'))]
     if not frames or len(frames) != len(labels):
-        raise FileNotFoundError(f'{root} has {len(frames)} frames and {len(labels)} masks of '
-                                f'{name}; set SAM2_TRACKER_DATA')
+        raise FileNotFoundError(
+            f'{root} has {len(frames)} frames and {len(labels)} masks of {name!r}: '
+            f'{_what_there_is(root.parent)}')
     if group != 'davis2017':
         # one merged object, in whatever way its source painted it
         labels = [(_first_channel(picture) > 0).astype(np.uint8) for picture in labels]
     ids = [int(label) for label in np.unique(labels[0]) if label]
     return Sequence(name, tuple(frames),
                     tuple(tuple(picture == label for picture in labels) for label in ids))
+
+
+def _what_there_is(root: Path) -> str:
+    found = sorted([each.name for each in (root / 'davis2016' / 'JPEGImages').glob('*')]
+                   + [name for name, group in GROUPS.items()
+                      if (root / group / 'JPEGImages' / name).is_dir()])
+    return f'there are {", ".join(found)}' if found else (
+        'there are no sequences at all, set SAM2_TRACKER_DATA to the folder that has them in dev')
 
 
 def _first_channel(picture: Picture) -> Picture:

@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
-import torch
 from training.model import CONFIG
+from training.refusals import refusing
 from training.tracking import SHARPENING
-from training.weights import fit_memory_times, save_exported, scale_logits
+from training.weights import (
+    fit_memory_times,
+    read_saved,
+    save_exported,
+    scale_logits,
+    weights_under,
+)
 
 
 def export(checkpoint: Path, output: Path) -> int:
@@ -20,10 +26,10 @@ def export(checkpoint: Path, output: Path) -> int:
     Write the averaged weights of a ``last.pt`` or ``best.pt`` as ``{'model': state}``.
 
     :returns: size of the file in bytes
-    :raises ValueError: if it is larger than 15 MB
+    :raises ValueError: if it is larger than 15 MB, or the checkpoint is no run's
     """
-    saved = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    state = fit_memory_times(scale_logits(saved['average'], SHARPENING),
+    average = weights_under(read_saved(checkpoint), 'average', checkpoint)
+    state = fit_memory_times(scale_logits(average, SHARPENING),
                              OmegaConf.load(CONFIG).model.num_maskmem)
     return save_exported(output, state)
 
@@ -31,10 +37,11 @@ def export(checkpoint: Path, output: Path) -> int:
 def main(line: Sequence[str] | None = None) -> None:
     """Export as the command line says."""
     parser = argparse.ArgumentParser(prog='python -m training.export', description=__doc__)
-    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('checkpoint', type=Path, help='last.pt or best.pt of a run')
     parser.add_argument('--output', type=Path, default=CONFIG.with_suffix('.pt'))
     arguments = parser.parse_args(line)
-    size = export(arguments.checkpoint, arguments.output)
+    with refusing(parser):
+        size = export(arguments.checkpoint, arguments.output)
     print(f'{arguments.output}: {size / 1e6:.1f} MB')
 
 

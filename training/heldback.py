@@ -21,8 +21,9 @@ from training.compose import normalise
 from training.model import build_nano, CONFIG
 from training.pool import load_pool, Pool, Source
 from training.prompts import prompt
+from training.refusals import refusing
 from training.tracking import Batch, Draws, Features, Outcome, picture_features, Practice, track
-from training.weights import load_start
+from training.weights import MASKS, start
 
 KINDS = ('mask', 'box', 'click')
 FRAMES = 10
@@ -132,12 +133,17 @@ def main(line: Sequence[str] | None = None) -> None:
     parser.add_argument('--sharpened', type=int, default=4, help='masks that are sharpened in it')
     parser.add_argument('--size', type=int, default=384)
     arguments = parser.parse_args(line)
+    if arguments.size <= 0 or arguments.size % 32:
+        parser.error(f'--size must be a multiple of 32, not {arguments.size}')
+    if not 0 <= arguments.sharpened <= MASKS:
+        parser.error(f'--sharpened must be from 0 to {MASKS}, not {arguments.sharpened}')
     torch.set_num_threads(1)
-    pool = load_pool(arguments.data, torch.device('cpu'), held_back=True)
-    model = build_nano(arguments.size)
-    model.load_state_dict(load_start(arguments.checkpoint, arguments.sharpened))
-    with plain_attention(), torch.autocast('cpu', torch.bfloat16):
-        result = measure(model.eval(), pool, arguments.size)
+    with refusing(parser):
+        model = build_nano(arguments.size)
+        start(model, arguments.checkpoint, arguments.sharpened)
+        pool = load_pool(arguments.data, torch.device('cpu'), held_back=True)
+        with plain_attention(), torch.autocast('cpu', torch.bfloat16):
+            result = measure(model.eval(), pool, arguments.size)
     print(result.line())
     print(result.table())
 

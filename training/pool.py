@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 import io
 import json
+import lzma
 import os
 from pathlib import Path
 import zipfile
+import zlib
 
 import cv2
 import numpy as np
@@ -81,11 +83,14 @@ def load_pool(path: Path, device: torch.device, held_back: bool = False, side: i
     Read what is trained on, or the held-back clips that are measured.
 
     :param side: clips are stored as squares of so many pixels
-    :raises ValueError: if the file has nothing of that kind, or is damaged
+    :raises ValueError: if the file is not there, has nothing of that kind, or is damaged
     """
+    if not path.is_file():
+        raise ValueError(f'there is no file {path}')
     try:
         return _read_pool(path, device, held_back, side, still_side)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, json.JSONDecodeError, KeyError,
+            TypeError) as error:
         raise ValueError(f'{path} is damaged, or was not written by training.pack: '
                          f'{error}') from error
 

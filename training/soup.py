@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import math
 from pathlib import Path
 
 import torch
+from training.refusals import refusing
 from training.tracking import SHARPENING
-from training.weights import load_exported, save_exported, scale_logits, State
+from training.weights import load_exported, MASKS, save_exported, scale_logits, State
 
 
 def soup(states: Sequence[State], shares: Sequence[float]) -> State:
@@ -19,8 +21,9 @@ def soup(states: Sequence[State], shares: Sequence[float]) -> State:
 
     :raises ValueError: if shares are not one a state, or the states do not fit each other
     """
-    if len(states) != len(shares) or not sum(shares):
-        raise ValueError(f'{len(states)} files need as many shares, not {list(shares)}')
+    if len(states) != len(shares) or not math.isfinite(sum(shares)) or not sum(shares):
+        raise ValueError(f'{len(states)} files need as many shares that sum up to more or less '
+                         f'than 0, not {list(shares)}')
     for state in states[1:]:
         strange = {name for name in {*state, *states[0]} if name not in state
                    or name not in states[0] or state[name].shape != states[0][name].shape}
@@ -41,12 +44,17 @@ def main(line: Sequence[str] | None = None) -> None:
     parser.add_argument('--output', type=Path, required=True)
     arguments = parser.parse_args(line)
     count = len(arguments.files)
-    sharpened = arguments.sharpened or [4] * count
-    # masks that one file has sharpened and another has not must meet at one steepness
-    states = [scale_logits(scale_logits(load_exported(path), 1 / SHARPENING, masks), SHARPENING)
-              for path, masks in zip(arguments.files, sharpened, strict=True)]
-    mixed = soup(states, arguments.weights or [1.0] * count)
-    size = save_exported(arguments.output, mixed)
+    sharpened = arguments.sharpened or [MASKS] * count
+    if len(sharpened) != count or not all(0 <= masks <= MASKS for masks in sharpened):
+        parser.error(f'--sharpened takes a number from 0 to {MASKS} for each of {count} files, '
+                     f'not {sharpened}')
+    with refusing(parser):
+        # masks that one file has sharpened and another has not must meet at one steepness
+        states = [scale_logits(scale_logits(load_exported(path), 1 / SHARPENING, masks),
+                               SHARPENING)
+                  for path, masks in zip(arguments.files, sharpened, strict=True)]
+        mixed = soup(states, arguments.weights or [1.0] * count)
+        size = save_exported(arguments.output, mixed)
     print(f'{arguments.output}: {size / 1e6:.1f} MB')
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, fields
 import math
 import os
 from pathlib import Path
-import pickle
 import signal
 import time
 from typing import Any
 
+from sam2_tracker.core.errors import TrackerError
 import torch
 from training.attention import plain_attention
 from training.compose import Composer, Recipe
@@ -33,9 +33,12 @@ from training.record import Recorder
 from training.report import Report
 from training.tracking import Batch, Draws, Outcome, picture_features, Practice, track
 from training.trainer import Chance, Pace, save, Trainer
-from training.weights import load_start
+from training.weights import MASKS, read_saved, start
 
 WARM_UP_STEPS = 20
+# What a run is like from its first step to its last; the paces of its parts are kept, too.
+KEPT = ('seed', 'size', 'clips', 'gather', 'objects', 'singles', 'real', 'whole', 'rate',
+        'end_rate', 'average_steps', 'side', 'still_side')
 ABOVE_ZERO = ('minutes', 'steps', 'stop_after', 'size', 'clips', 'gather', 'objects', 'rate',
               'average_steps', 'report_steps', 'side', 'still_side')
 
@@ -75,8 +78,10 @@ class Run:
     """A trainer at work: batches in, checkpoints and figures out."""
 
     def __init__(self, trainer: Trainer, composer: Composer, chance: Chance, plan: Plan,
-                 held_back: Pool | None, output: Path, record: bool) -> None:
+                 held_back: Pool | None, output: Path, record: bool,
+                 options: dict[str, float]) -> None:
         self.trainer, self.composer, self.chance, self.plan = trainer, composer, chance, plan
+        self.options = options
         self.held_back, self.output = held_back, output
         self.device = composer.pool.device
         self.began = time.monotonic()
@@ -88,7 +93,7 @@ class Run:
     def state(self) -> dict[str, Any]:
         """Give everything that going on needs."""
         return {**self.trainer.state(), 'chance': self.chance.state(), 'best': self.best,
-                'seconds': self.seconds()}
+                'seconds': self.seconds(), 'options': self.options}
 
     def load(self, saved: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
@@ -228,6 +233,8 @@ def refusal(arguments: argparse.Namespace) -> str | None:
             return f'--{name} must be from 0 to 1, not {getattr(arguments, name)}'
     if arguments.size % 32:
         return f'--size must be a multiple of 32, not {arguments.size}'
+    if not 0 <= arguments.sharpened <= MASKS:
+        return f'--sharpened must be from 0 to {MASKS}, not {arguments.sharpened}'
     for path in (arguments.data, arguments.start):
         if path is not None and not path.is_file():
             return f'there is no file {path}'
@@ -250,10 +257,33 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     :raises ValueError: if it is damaged
     """
     try:
-        return dict(torch.load(path, map_location='cpu', weights_only=True))
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f'{path} is damaged: put a copy of it there, or begin in another '
+        saved = read_saved(path)
+    except ValueError as error:
+        raise ValueError(f'{error}: put a copy of it there, or begin in another '
                          'folder') from error
+    if 'optimizer' not in saved:
+        raise ValueError(f'{path} is no checkpoint of a run: put a copy of one there, or begin in '
+                         'another folder')
+    return saved
+
+
+def options_of_run(arguments: argparse.Namespace) -> dict[str, float]:
+    """Return the options that a run keeps to its end."""
+    return {name: getattr(arguments, name) for name in KEPT}
+
+
+def check_options(arguments: argparse.Namespace, before: dict[str, float]) -> None:
+    """
+    Make sure that a run is gone on with as it began.
+
+    :param before: its options, nothing if it was written before they were kept
+    :raises ValueError: if it is not
+    """
+    for name, value in options_of_run(arguments).items():
+        if name in before and before[name] != value:
+            option = f'--{name.replace("_", "-")}'
+            raise ValueError(f'the run to resume has {option} {before[name]}, not {value}: give '
+                             f'{option} {before[name]}, or begin in another folder')
 
 
 def prepare(arguments: argparse.Namespace) -> Run:
@@ -268,14 +298,15 @@ def prepare(arguments: argparse.Namespace) -> Run:
         held_back = None
     model = build_nano(arguments.size)
     if arguments.start:
-        model.load_state_dict(load_start(arguments.start, arguments.sharpened))
+        start(model, arguments.start, arguments.sharpened)
     trainer = Trainer(model.to(device), Pace(arguments.trunk, arguments.matched,
                                              arguments.memory), arguments.average_steps)
     chance = Chance.seeded(arguments.seed, device)
     composer = Composer(pool, Recipe(arguments.size, arguments.real, whole=arguments.whole),
                         chance.host, chance.device)
     plan = Plan(**{field.name: getattr(arguments, field.name) for field in fields(Plan)})
-    return Run(trainer, composer, chance, plan, held_back, arguments.output, arguments.record)
+    return Run(trainer, composer, chance, plan, held_back, arguments.output, arguments.record,
+               options_of_run(arguments))
 
 
 def main(line: Sequence[str] | None = None) -> None:
@@ -290,8 +321,10 @@ def main(line: Sequence[str] | None = None) -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         run = prepare(arguments)
         if arguments.resume:
-            run.load(read_checkpoint(arguments.output / 'last.pt'))
-    except (OSError, ValueError) as error:
+            last = read_checkpoint(arguments.output / 'last.pt')
+            check_options(arguments, last.get('options', {}))
+            run.load(last)
+    except (OSError, ValueError, TrackerError) as error:
         raise SystemExit(f'training.train: {error}') from error
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:      # nohup's and the shell's own

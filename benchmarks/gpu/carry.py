@@ -40,7 +40,8 @@ _RUN = """#!/usr/bin/env bash
 # Judges this commit of sam2_tracker on this machine's GPU; arguments are those of benchmarks.gpu.
 cd "$(dirname "$0")" || exit 1
 out="${OUT:-$PWD/out}"
-site="$(mktemp -d)"
+site="$(mktemp -d)" || exit 1
+trap 'rm -rf "$site"' EXIT
 export PIP_NO_INDEX=1 PIP_FIND_LINKS="$PWD/wheels"
 python3 -m pip install -q --no-deps --no-compile --target "$site" -r needed.txt || exit 1
 export PYTHONPATH="$PWD/source:$site" SAM2_TRACKER_DATA="$PWD/data" PYTHONUNBUFFERED=1

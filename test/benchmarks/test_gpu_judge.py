@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -138,3 +139,21 @@ def test_on_a_gpu_rows_come_in_the_order_in_which_they_matter():
 def test_the_folder_runs_the_judge_and_the_tests_from_its_own_wheels():
     for part in ('PIP_NO_INDEX=1', 'benchmarks.gpu', 'test/cuda'):
         assert part in carry._RUN
+
+
+@pytest.mark.parametrize('status', [0, 3])
+def test_the_folder_leaves_nothing_of_its_wheels_behind(tmp_path, status):
+    """As on the other machine, with a judge that ends with a status of its own."""
+    folder, temporary = tmp_path / 'gpu_folder', tmp_path / 'tmp'
+    for each in (temporary, folder / 'wheels', folder / 'source' / 'benchmarks' / 'gpu'):
+        each.mkdir(parents=True)
+    (folder / 'run.sh').write_text(carry._RUN)
+    (folder / 'needed.txt').touch()
+    (folder / 'source/benchmarks/gpu/__main__.py').write_text(
+        f"""import os, sys
+assert any(os.path.realpath(each).startswith(os.environ['TMPDIR']) for each in sys.path)
+sys.exit({status})""")
+    done = subprocess.run(['bash', folder / 'run.sh', '--only', 'resize'], timeout=120,
+                          env={**os.environ, 'TMPDIR': str(temporary)})
+    assert done.returncode == status
+    assert not list(temporary.iterdir())

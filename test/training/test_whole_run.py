@@ -139,11 +139,106 @@ def test_an_earlier_run_is_gone_on_from_as_it_was_or_left_alone(
     assert torch.load(tmp_path / 'last.pt', weights_only=True)['steps'] == 2
     assert torch.load(tmp_path / 'best.pt', weights_only=True)['best'] == 0.99
 
-    with pytest.raises(ValueError, match="is a run's checkpoint"):
-        command(soup, tmp_path / 'best.pt', '--output', tmp_path / 'soup.pt')
+    assert "is a run's checkpoint" in refused(
+        capsys, soup, tmp_path / 'best.pt', '--output', tmp_path / 'soup.pt')
     (tmp_path / 'last.pt').write_bytes(last[:len(last) // 2])
-    with pytest.raises(SystemExit, match='is damaged: put a copy'):
+    with pytest.raises(SystemExit, match='is damaged, or no file of weights: put a copy'):
         command(train, *run, '--resume')
+
+
+@pytest.mark.parametrize('option, before, now', [
+    ('--size', 64, 96), ('--clips', 1, 2), ('--seed', 3, 4), ('--rate', 5e-05, 0.001)])
+def test_a_run_is_not_gone_on_with_as_another_one(
+        begun: Path, packed: Path, option: str, before: float, now: float) -> None:
+    last = (begun / 'last.pt').read_bytes()
+    with pytest.raises(SystemExit, match=f'has {option} {before}, not {now}: give {option}'):
+        command(train, '--data', packed, '--output', begun, '--steps', 2, *SMALL, '--resume',
+                option, now)
+    assert (begun / 'last.pt').read_bytes() == last
+
+
+def test_a_run_of_before_its_options_were_kept_and_a_longer_one_are_gone_on_with(
+        begun: Path, packed: Path, tmp_path: Path) -> None:
+    saved = torch.load(begun / 'last.pt', weights_only=True)
+    del saved['options']
+    torch.save(saved, tmp_path / 'last.pt')
+    command(train, '--data', packed, '--output', tmp_path, '--steps', 3, *SMALL, '--resume')
+    assert torch.load(tmp_path / 'last.pt', weights_only=True)['steps'] == 3
+
+
+@pytest.fixture(scope='module')
+def begun(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train one step of two."""
+    output = tmp_path_factory.mktemp('begun')
+    command(train, '--data', packed, '--output', output, '--steps', 2, '--stop-after', 1, *SMALL)
+    return output
+
+
+def refused(capsys: pytest.CaptureFixture[str], module: ModuleType, *line: object) -> str:
+    """Run a command that ends with exit code 2; return the last line that it said."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        command(module, *line)
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def bad_file(folder: Path, kind: str, good: Path) -> Path:
+    path = folder / f'{kind}.pt'
+    if kind == 'cut':
+        path.write_bytes(good.read_bytes()[:-1000])
+    elif kind == 'empty':
+        path.touch()
+    elif kind == 'text':
+        path.write_text('no weights at all\n' * 100)
+    elif kind == 'tensor':
+        torch.save(torch.zeros(3), path)
+    elif kind == 'other':
+        torch.save({name: {'conv.weight': torch.zeros(3)} for name in ('model', 'average')}, path)
+    return path
+
+
+@pytest.mark.parametrize('module', [export, soup, heldback])
+@pytest.mark.parametrize('kind, sentence', [
+    ('missing', 'there is no file'), ('cut', 'is damaged, or no file of weights'),
+    ('empty', 'is damaged, or no file of weights'), ('text', 'is damaged, or no file of weights'),
+    ('tensor', 'holds no weights, but a Tensor'), ('other', 'weights of another model than nano'),
+])
+def test_files_that_are_no_weights_are_refused_in_a_sentence(
+        begun: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        module: ModuleType, kind: str, sentence: str) -> None:
+    path = bad_file(tmp_path, kind, begun / 'last.pt')
+    line = {export: (path, '--output', tmp_path / 'out.pt'),
+            soup: (path, '--output', tmp_path / 'out.pt'),
+            heldback: ('--data', packed, '--checkpoint', path, '--size', SIZE)}[module]
+    said = refused(capsys, module, *line)
+    assert sentence in said and str(path) in said and not (tmp_path / 'out.pt').exists()
+
+
+def test_wrong_options_and_places_of_these_commands_are_refused_in_a_sentence(
+        begun: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nano = tmp_path / 'nano.pt'
+    assert 'cannot be written' in refused(
+        capsys, export, begun / 'last.pt', '--output', tmp_path / 'nowhere' / 'nano.pt')
+    command(export, begun / 'last.pt', '--output', nano)
+    assert "has no 'average' weights" in refused(capsys, export, nano, '--output', nano)
+    output = ('--output', tmp_path / 'soup.pt')
+    assert '2 files need as many shares' in refused(
+        capsys, soup, nano, nano, *output, '--weights', 1)
+    assert 'not [nan, 1.0]' in refused(
+        capsys, soup, nano, nano, *output, '--weights', 'nan', 1)
+    assert '--sharpened takes a number from 0 to 4' in refused(
+        capsys, soup, nano, nano, *output, '--sharpened', 4)
+    measure = ('--data', packed, '--checkpoint', nano)
+    assert '--size must be a multiple of 32, not 100' in refused(
+        capsys, heldback, *measure, '--size', 100)
+    assert '--sharpened must be from 0 to 4, not 9' in refused(
+        capsys, heldback, *measure, '--sharpened', 9)
+    assert f'there is no file {tmp_path / "pack.zip"}' in refused(
+        capsys, heldback, '--data', tmp_path / 'pack.zip', '--checkpoint', nano)
+    assert 'is damaged, or was not written by training.pack' in refused(
+        capsys, heldback, '--data', nano, '--checkpoint', nano, '--size', SIZE)
+    assert not (tmp_path / 'soup.pt').exists()
 
 
 @pytest.mark.parametrize('option, value, sentence', [
