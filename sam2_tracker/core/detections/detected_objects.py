@@ -49,6 +49,7 @@ class Scene:
     :param now: every object as it is on the newest frame
     :param room: how many new objects there may be
     :param is_refinable: whether known objects can still be prompted on that frame
+    :param elsewhere: the hidden ones that were visible last in another shot
     """
 
     stamp_ns: int
@@ -58,6 +59,7 @@ class Scene:
     now: Sequence[TrackedObject]
     room: int
     is_refinable: bool = True
+    elsewhere: Collection[int] = ()
 
     @property
     def is_before_an_object(self) -> bool:
@@ -237,6 +239,8 @@ class DetectedObjects:
     def _keeps_its_place(self, item: TrackedObject, scene: Scene) -> bool:
         is_known = item.id in scene.last_boxes or item.id in self._claims
         if item.box is not None or item.state is ObjectState.UNKNOWN or not is_known:
+            return False
+        if item.id in scene.elsewhere:
             return False
         # Whoever lost an object of his own is not to be kept from a new one for ever.
         return item.state is ObjectState.OCCLUDED or item.id in self._ids

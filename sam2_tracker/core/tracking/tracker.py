@@ -65,7 +65,7 @@ class Tracker:
         self._features = FeatureCache(predictor, frames)
         self._cuts = cuts or Cuts(frames)
         self._drafter = Drafter(predictor, self._features, self._look_back, self._cuts)
-        self.sightings = Sightings()
+        self.sightings = Sightings(self._cuts)
         self._catch_up = CatchUp(
             predictor, self._features, frames, self._look_back, self.sightings, self._cuts, log)
         self._newest: Frame | None = None

@@ -219,6 +219,7 @@ def scene_on(
     return Scene(
         stamp_ns, source_hw, objects, last, now, tracker.config.max_objects - len(now),
         is_refinable=oldest_ns is not None and index_stamp_ns >= oldest_ns,
+        elsewhere=frozenset(each for each in last if tracker.sightings.is_elsewhere(each, index)),
     )
 
 

@@ -130,6 +130,15 @@ def test_a_hidden_object_of_the_detectors_is_refined_where_it_was_last():
         assert prompted(prompts) == [(1, '', [110, 100, 210, 200])]
 
 
+def test_in_another_shot_a_box_in_the_place_of_a_hidden_object_is_another_thing():
+    objects = looking(confirm_frames=1)
+    bring(objects, 1)
+    hidden = tracked(state=ObjectState.OCCLUDED)
+    prompts = objects.consider([found()], scene(
+        1, hidden, last_boxes={1: Box(100, 100, 100, 100)}, elsewhere={1}))
+    assert prompted(prompts) == [(0, 'dog', list(DOG))]
+
+
 @pytest.mark.parametrize('changed', [
     {'now': (tracked(),)},
     {'now': (replace(tracked(state=ObjectState.LOST), catching_up=True),)},

@@ -16,6 +16,7 @@ from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.tracking.cuts import colours_of, Cuts, distance, LEAST_DISTANCE
 from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.types import Frame, ObjectState
+from sam2_tracker.core.worker.detection_prompts import scene_on
 from tracker_rig import mask_of, Rig
 
 HW = (48, 64)
@@ -142,6 +143,16 @@ def test_a_replay_across_a_cut_comes_to_the_states_of_frames_that_came_in_order(
     rig.catch_up()
     assert [rig.shown(each).state.name for each in (1, late)] == ['OCCLUDED', 'OCCLUDED']
     assert rig.step(of_colour(7, RED)).objects[0].state is ObjectState.VISIBLE
+
+
+def test_a_detector_is_told_which_hidden_objects_are_of_another_shot(rig):
+    rig.tracker.sightings.want()
+    elsewhere = []
+    for index, colour in enumerate((RED, GREEN, GREEN, RED), start=3):
+        newest = rig.step(of_colour(index, colour)).frame
+        scene = scene_on(rig.tracker, index, newest.stamp_ns, newest.stamp_ns, newest.source_hw)
+        elsewhere.append(list(scene.elsewhere))
+    assert elsewhere == [[], [1], [1], []]
 
 
 @pytest.mark.parametrize(('after_s', 'colour', 'index', 'is_new'), [
