@@ -24,6 +24,10 @@ MODELS = {'plumb_bob': 5, 'rational_polynomial': 8, 'equidistant': 4, 'fisheye':
 _ANGULAR = {'equidistant', 'fisheye'}
 # Fixed-point steps: a usual lens needs ten, a wide one some more.
 _STEPS = 60
+# Of rays at distance 1: less than float32 tells apart, and than a millionth of a pixel.
+_SETTLED = 1e-9
+# So many stay in the processor's cache, and those in the middle settle sooner than at the rim.
+_PIXELS_AT_ONCE = 8192
 # Where a ray that is distorted again lands farther from its pixel than this, it has none.
 _ACCEPTED_PX = 0.05
 # Sides may differ by their rounding to whole pixels.
@@ -51,7 +55,11 @@ class Camera:
 
     def __post_init__(self) -> None:
         numbers = (*self.focal_xy, *self.centre_xy, *self.distortion)
-        if not np.isfinite(numbers).all() or min(self.focal_xy) <= 0 or min(self.size) <= 0:
+        if not np.isfinite(numbers).all():
+            raise FrameError(
+                f'camera of {self.size[0]}x{self.size[1]} pixels has a calibration with '
+                f'{min(numbers, key=np.isfinite)} in it: finite numbers are right')
+        if min(self.focal_xy) <= 0 or min(self.size) <= 0:
             raise FrameError(
                 f'camera of {self.size[0]}x{self.size[1]} pixels with focal lengths '
                 f'{self.focal_xy[0]:g} and {self.focal_xy[1]:g} is not calibrated: sizes and '
@@ -100,9 +108,18 @@ class Camera:
         width, height = self.size
         columns = (np.arange(width) - self.centre_xy[0]) / self.focal_xy[0]
         rows = (np.arange(height) - self.centre_xy[1]) / self.focal_xy[1]
-        distorted = np.stack(np.meshgrid(columns, rows), axis=-1)
-        if not self.is_distorted:
-            return distorted.astype(np.float32)
+        rays = np.empty((height, width, 2), np.float32)
+        at_once = max(1, _PIXELS_AT_ONCE // width)
+        for first in range(0, height, at_once):
+            part = rows[first:first + at_once]
+            straight: Float64Array = np.stack(np.meshgrid(columns, part)).reshape(2, -1)
+            if self.is_distorted:
+                straight = self._undistorted(straight)
+            rays[first:first + at_once] = straight.T.reshape(len(part), width, 2)
+        return rays
+
+    def _undistorted(self, distorted: Float64Array) -> Float64Array:
+        """Return the rays of places at distance 1, all (2, n); NaN where there is none."""
         coefficients = np.zeros(8)
         given = self.distortion[:MODELS[self.model]]
         coefficients[:len(given)] = given
@@ -111,8 +128,8 @@ class Camera:
         with np.errstate(all='ignore'):
             straight = undistort(distorted, coefficients)
             missed = np.abs(distort(straight, coefficients) - distorted) * max(self.focal_xy)
-        straight[~(missed < _ACCEPTED_PX).all(axis=-1)] = np.nan
-        return straight.astype(np.float32)
+        straight[:, ~(missed < _ACCEPTED_PX).all(axis=0)] = np.nan
+        return straight
 
 
 def refuse_other_view(what: str, size: tuple[int, int], other: str, other_size: tuple[int, int]
@@ -140,39 +157,48 @@ def _distort_radially(rays: Float64Array, k: Float64Array) -> Float64Array:
 
 def _undistort_radially(distorted: Float64Array, k: Float64Array) -> Float64Array:
     """Undo that, step by step: what is left after each is distorted a little less wrongly."""
-    rays = distorted.copy()
+    rays = distorted
     for _ in range(_STEPS):
         factor, shift = _radial_and_tangential(rays, k)
-        rays = (distorted - shift) / factor
+        before, rays = rays, (distorted - shift) / factor
+        if _has_settled(rays - before):
+            break
     return rays
+
+
+def _has_settled(change: Float64Array) -> bool:
+    return not np.any(np.abs(change) > _SETTLED)
 
 
 def _radial_and_tangential(rays: Float64Array, k: Float64Array
                            ) -> tuple[Float64Array, Float64Array]:
-    x, y = rays[..., :1], rays[..., 1:]
-    r2 = x * x + y * y
+    x, y = rays
+    xx, yy, xy = x * x, y * y, x * y
+    r2 = xx + yy
     factor = (1 + r2 * (k[0] + r2 * (k[1] + r2 * k[4]))) / (
         1 + r2 * (k[5] + r2 * (k[6] + r2 * k[7])))
-    shift = np.concatenate([2 * k[2] * x * y + k[3] * (r2 + 2 * x * x),
-                            k[2] * (r2 + 2 * y * y) + 2 * k[3] * x * y], axis=-1)
+    shift = np.stack([2 * k[2] * xy + k[3] * (r2 + 2 * xx), k[2] * (r2 + 2 * yy) + 2 * k[3] * xy])
     return factor, shift
 
 
 def _distort_by_angle(rays: Float64Array, k: Float64Array) -> Float64Array:
     """Distort as equidistant does: by the angle to the optical axis, k1 k2 k3 k4."""
-    radius = np.linalg.norm(rays, axis=-1, keepdims=True)
+    radius: Float64Array = np.linalg.norm(rays, axis=0)
     angle = np.arctan(radius)
     return rays * np.where(radius > 0, _polynomial(angle, k) / radius, 1.0)
 
 
 def _undistort_by_angle(distorted: Float64Array, k: Float64Array) -> Float64Array:
     """Undo that, by Newton's method for the angle."""
-    radius = np.linalg.norm(distorted, axis=-1, keepdims=True)
+    radius: Float64Array = np.linalg.norm(distorted, axis=0)
     angle = radius.copy()
     for _ in range(_STEPS):
         a2 = angle * angle
         slope = 1 + a2 * (3 * k[0] + a2 * (5 * k[1] + a2 * (7 * k[2] + a2 * 9 * k[3])))
-        angle -= (_polynomial(angle, k) - radius) / slope
+        change = (_polynomial(angle, k) - radius) / slope
+        angle -= change
+        if _has_settled(change):
+            break
     angle[~((angle >= 0) & (angle < np.pi / 2))] = np.nan
     return distorted * np.where(radius > 0, np.tan(angle) / radius, 1.0)
 

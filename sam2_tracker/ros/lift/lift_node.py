@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+import re
 import time
 from types import ModuleType
 
@@ -225,8 +226,11 @@ class Lifter:
 
     def _warn(self, kind: str, text: str) -> None:
         """Say what is wrong, but each kind only now and then: it is the same for each frame."""
-        now_s = time.monotonic()
-        if now_s - self._said_at_s.get(kind, -THROTTLE_S) >= THROTTLE_S:
+        # One kind of fault differs from frame to frame only in its numbers.
+        kind, now_s = re.sub(r'\d+', '0', kind), time.monotonic()
+        self._said_at_s = {said: at_s for said, at_s in self._said_at_s.items()
+                           if now_s - at_s < THROTTLE_S}
+        if kind not in self._said_at_s:
             self._said_at_s[kind] = now_s
             self._node.get_logger().warning(text)
 

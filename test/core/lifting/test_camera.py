@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 from sam2_tracker.core.errors import FrameError
+from sam2_tracker.core.lifting import camera as module
 from sam2_tracker.core.lifting.camera import Camera
 
 SIZE, FOCAL, CENTRE = (64, 48), (50.0, 52.0), (30.0, 25.0)
@@ -38,6 +41,20 @@ def test_each_ray_is_projected_to_its_own_pixel(model):
     rays = Camera(SIZE, FOCAL, CENTRE, model, LENSES[model]).rays()
     assert rays.shape == (48, 64, 2) and rays.dtype == np.float32
     assert np.abs(projected(rays.astype(float), model, LENSES[model]) - pixels()).max() < 0.01
+
+
+def test_a_large_picture_takes_no_more_steps_than_it_needs_and_little_memory(monkeypatch):
+    lens, counted = Camera((640, 480), (500.0, 500.0), (320.0, 240.0), 'plumb_bob',
+                           (-0.1, 0.02, 0.001, -0.001, 0.0)), []
+    step = module._radial_and_tangential
+    monkeypatch.setattr(module, '_radial_and_tangential',
+                        lambda rays, k: counted.append(rays.shape[1]) or step(rays, k))
+    tracemalloc.start()
+    rays = lens.rays()
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(counted) < 20 * 640 * 480 and max(counted) < 10_000
+    assert most_bytes < 2 * rays.nbytes
 
 
 def test_without_distortion_the_rays_are_a_pinhole_s():
@@ -79,7 +96,8 @@ def test_heights_may_be_rounded_and_another_view_is_refused():
 
 @pytest.mark.parametrize(('change', 'sentence'), [
     ({'focal_xy': (0.0, 0.0)}, 'camera of 64x48 pixels with focal lengths 0 and 0 is not calib'),
-    ({'focal_xy': (float('nan'), 1.0)}, 'focal lengths nan and 1 is not calibrated'),
+    ({'focal_xy': (float('nan'), 1.0)}, 'camera of 64x48 pixels has a calibration with nan in it'),
+    ({'distortion': (0.1, float('inf'))}, 'with inf in it: finite numbers are right'),
     ({'size': (0, 0)}, 'camera of 0x0 pixels'),
     ({'model': 'thin_prism', 'distortion': (0.1,)}, "distortion model 'thin_prism' is not known: "
                                                     'use one of plumb_bob, rational_polynomial'),

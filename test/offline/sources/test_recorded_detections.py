@@ -129,7 +129,8 @@ def test_whole_numbers_may_be_written_as_tables_write_them(tmp_path: Path) -> No
 
 @pytest.mark.parametrize('name', ['1700000000.125', '1700000000.125.png', 'in/1700000000.125.JPG'])
 def test_a_pictures_name_may_have_dots_with_and_without_its_suffix(
-        tmp_path: Path, name: str) -> None:
+    tmp_path: Path, name: str
+) -> None:
     recorded = read(tmp_path, json.dumps([
         {'image_id': name, 'category_id': 1, 'bbox': [1, 2, 3, 4]}]))
     assert list(recorded.by_number) == ['1700000000.125']

@@ -171,9 +171,13 @@ def test_two_frames_are_refused_with_what_would_be_right(rigs, ball):
     rig.show(*seen(ball), depth_msg(ball.depth_m), CameraInfo())
     rig.wait_for_line('refused: camera of 0x0 pixels with focal lengths 0 and 0 is not calibr')
     rig.values({'refused': 3})
+    for height in (101, 102, 103):
+        rig.show(*seen(ball), depth_msg(ball.depth_m[:height]), info)
+        rig.values({'refused': 3 + height - 100})
+    assert rig.log.count('depth is 320x1') == 1
     stamp_ns = rig.show(*seen(ball), depth_msg(ball.depth_m), info)
     assert len(rig.detections(stamp_ns)['detections']) == 1
-    rig.values({'refused': 3, 'objects': 1, 'objects with too little depth': 0})
+    rig.values({'refused': 6, 'objects': 1, 'objects with too little depth': 0})
 
 
 def test_a_calibration_latched_once_and_best_effort_depth_are_heard(rigs, ball):
