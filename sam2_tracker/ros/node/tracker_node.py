@@ -61,7 +61,10 @@ class TrackerNode(LifecycleNodeMixin, Node):
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model."""
-        return self._attempt(self._system.configure, 'configuring', 'unconfigured', 'inactive')
+        outcome = self._attempt(self._system.configure, 'configuring', 'unconfigured', 'inactive')
+        # By now others have been found: loading takes longer.
+        self._warn_of_namesakes()
+        return outcome
 
     def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and track."""
@@ -130,6 +133,14 @@ class TrackerNode(LifecycleNodeMixin, Node):
         if state in steps:
             _goes_well(steps[state])
         return state == 'finalized'
+
+    def _warn_of_namesakes(self) -> None:
+        own = self.get_name(), self.get_namespace()
+        if self.get_node_names_and_namespaces().count(own) > 1:
+            self.get_logger().warning(
+                f'another node {self.get_fully_qualified_name()} is in the graph: requests reach '
+                'both and results of both are mixed; stop one, or start it in a namespace of its '
+                'own (-r __ns:=/NAME). One that was killed is listed for 20 s more')
 
     def _attempt(self, step: Callable[[], None], during: str, back_in: str,
                  then_in: str) -> TransitionCallbackReturn:

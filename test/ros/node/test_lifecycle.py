@@ -15,6 +15,7 @@ import pytest
 from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sam2_tracker.ros.messages import stamp_to_msg
 from sam2_tracker.ros.node.tracker_node import TrackerNode
@@ -56,6 +57,26 @@ def test_every_service_says_why_while_unconfigured(rig):
     assert state(rig) == 'unconfigured'
     assert_all_refused(rig, 'the tracker is unconfigured: ros2 lifecycle set '
                             f'{rig.prefix} configure')
+
+
+def test_another_node_of_the_same_full_name_is_warned_of_when_it_is_configured(rig):
+    own = rig.node.get_name(), rig.node.get_namespace()
+
+    def count() -> int:
+        return rig.node.get_node_names_and_namespaces().count(own)
+
+    others = [Node(own[0], namespace=f'{own[1]}/deeper', context=rig.graph.context),
+              Node('another', namespace=own[1], context=rig.graph.context)]
+    wait_until(lambda: (others[0].get_name(), others[0].get_namespace())
+               in rig.node.get_node_names_and_namespaces())
+    assert count() == 1 and change(rig, 'configure') and change(rig, 'cleanup')
+    others.append(Node(own[0], namespace=own[1], context=rig.graph.context))
+    wait_until(lambda: count() == 2, what='the other one to be found')
+    assert change(rig, 'configure')
+    rig.wait_for_line(f'another node {rig.prefix} is in the graph: requests reach both')
+    assert len(rig.lines('is in the graph')) == 1
+    for other in others:
+        other.destroy_node()
 
 
 def test_every_service_says_why_while_inactive(rig):
