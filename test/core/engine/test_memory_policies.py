@@ -22,6 +22,7 @@ from sam2_tracker.core.engine.memory.transfer import state_of
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.protocols import TrackStep
+from sam2_tracker.core.types import Wanted
 from stock import CLIP_HW, differing, disc_mask, disc_xy, points, read_clip, Stream
 import torch
 
@@ -87,6 +88,20 @@ def test_a_bounded_policy_equals_itself_with_the_network_too(lived, memory):
 def test_what_is_learnt_does_not_depend_on_what_is_published_or_asked_for(lived, memory):
     assert are_equal(*(lived(memory, Keeps.WHAT_IT_SAYS, 100, with_forks=asked)
                        for asked in (False, True)))
+
+
+@pytest.mark.parametrize('memory', POLICIES)
+def test_nothing_is_learnt_before_a_result_is_published(pictures, memory):
+    predictor, asked = Recorder(small_model(), memory), []
+    features = predictor.encode(pictures[0])
+    own = predictor.new_memory(CLIP_HW)
+    own.policy = taught(own.policy, lambda index: asked.append(index) or made_up())
+    predictor.prompt(own, 0, features, disc_mask(0, 0), False)
+    predictor.track([TrackStep(own, 1, features)])
+    predictor.summarise([own.output(1)], [1], CLIP_HW, Wanted())
+    assert own.believes(1) and asked == []
+    predictor.track([TrackStep(own, 2, features)])
+    assert asked == [1]
 
 
 @pytest.mark.parametrize('memory', POLICIES)

@@ -257,6 +257,9 @@ class ObjectMemory:
 
     def believes(self, frame_index: int) -> bool:
         """Return whether the result on a frame may be called the object."""
+        if self.beliefs.rule is None:
+            # What the newest frame taught can wait until it was published.
+            return True
         self.take_in()
         return self.beliefs.after(frame_index).is_believed
 
