@@ -125,6 +125,7 @@ class Pairing(Generic[Labels, Objects, Depth, Info]):
 
     def __init__(self, tolerance_s: float, keep_s: float) -> None:
         self._tolerance_ns = round(tolerance_s * NS_PER_S)
+        self._keep_ns = round(keep_s * NS_PER_S)
         self.objects: Stamped[Objects] = Stamped(keep_s)
         self.depth: Stamped[Depth] = Stamped(keep_s)
         self.info: Stamped[Info] = Stamped(keep_s)
@@ -161,8 +162,10 @@ class Pairing(Generic[Labels, Objects, Depth, Info]):
         objects = self.objects.nearest(stamp_ns)
         depth, info = self.depth.nearest(stamp_ns), self.info.nearest(stamp_ns)
         has_objects = objects is not None and objects[0] == 0
-        # The nearest depth is known when a newer one, or the very one, has come.
-        has_newest = self.depth.newest_ns is not None and self.depth.newest_ns >= stamp_ns
+        # The nearest depth is known when a newer one, or the very one, has come; one that is newer
+        # by far is from before the stamps went back, as a looped bag's do.
+        newest_ns = self.depth.newest_ns
+        has_newest = newest_ns is not None and 0 <= newest_ns - stamp_ns <= self._keep_ns
         has_info = info is not None and not self.info.may_have_nearer(stamp_ns)
         if not is_last_call and not (has_objects and has_newest and has_info):
             return None

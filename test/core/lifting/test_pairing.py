@@ -88,6 +88,15 @@ def test_a_calibration_that_comes_with_each_picture_is_waited_for(pairing):
     assert [each.info for each in decided(pairing)] == ['its own']
 
 
+def test_after_the_stamps_went_back_depth_of_before_is_not_taken_for_the_newest(pairing):
+    pairing.depth.add(100 * S, 'of before')
+    pairing.objects.add(10 * S, 'objects')
+    pairing.add_labels(10 * S, 'labels', 0.0)
+    assert decided(pairing) == []
+    pairing.depth.add(10 * S, 'depth')
+    assert [each.depth for each in decided(pairing)] == ['depth']
+
+
 def test_objects_of_another_frame_are_not_taken(pairing):
     pairing.objects.add(10 * S - 1, 'before')
     pairing.depth.add(10 * S, 'depth')
