@@ -51,7 +51,8 @@ class Detector(Node):
         stamp, tracked = self.result.header.stamp, [item.box for item in self.result.objects]
         # The very image that the result is of: people move.
         image = next((each for each in self.images if each.header.stamp == stamp), None)
-        if image is None or self.reply:
+        # OpenCV writes beyond its memory where a picture is smaller than what it looks for.
+        if image is None or self.reply or image.width < 64 or image.height < 128:
             return
         boxes, scores = self.people.detectMultiScale(CvBridge().imgmsg_to_cv2(image, 'bgr8'))
         for box, score in zip(boxes, scores, strict=True):

@@ -33,6 +33,9 @@ class PeopleDetector(Node):
         self.create_subscription(Image, 'image', self.on_image, qos_profile_sensor_data)
 
     def on_image(self, image: Image) -> None:
+        # OpenCV writes beyond its memory where a picture is smaller than what it looks for.
+        if image.width < 64 or image.height < 128:
+            return
         boxes, scores = self.people.detectMultiScale(CvBridge().imgmsg_to_cv2(image, 'bgr8'))
         # The picture's own header: by its stamp the tracker knows where everything was then.
         found = Detection2DArray(header=image.header)

@@ -165,6 +165,27 @@ def test_people_of_a_detector_node_become_objects_each_once(
     assert count > 10
 
 
+def test_a_picture_in_which_no_person_has_room_does_not_end_the_people_detector(
+    graph: Any, start: Any, environment: dict[str, str]
+) -> None:
+    from sensor_msgs.msg import Image
+    from waiting import wait_until
+
+    small = Image(width=60, height=60, encoding='bgr8', step=180, data=bytes(60 * 180))
+    publisher = graph.publisher(Image, '/image', 10)
+    detector = start('people_detector.py', environment=environment)
+    wait_until(publisher.get_subscription_count, what=detector.output)
+    sent = []
+
+    def is_enough() -> bool:
+        publisher.publish(small)
+        sent.append(detector.process.poll())
+        return len(sent) >= 200
+
+    wait_until(is_enough)
+    detector.assert_ends_cleanly()
+
+
 def test_a_person_whom_a_detector_finds_is_tracked_and_is_not_prompted_twice(
     graph: Any, start: Any, data_dir: Path
 ) -> None:
