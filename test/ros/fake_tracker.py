@@ -39,6 +39,8 @@ if __name__ == '__main__':
             self.predictor = HeldPredictor()
 
         def load(self, config, cancelled):
+            sys.stdout.write('the model is being loaded\n')
+            sys.stdout.flush()
             time.sleep(float(os.environ.get('FAKE_LOAD_S', '0')))
             self.predictor.slow_s = float(os.environ.get('FAKE_STEP_S', '0'))
             return self.predictor

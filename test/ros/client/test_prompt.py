@@ -204,7 +204,7 @@ def test_without_a_tracker_nothing_was_sent_and_that_is_said():
 
 def test_where_no_answer_comes_it_is_said_that_it_may_have_been_done(rig):
     rig.predictor.gate.clear()
-    code, _, errors = run('--point', '20,20', '--timeout', '2')
+    code, _, errors = run('--point', '20,20', '--timeout', '5')
     rig.predictor.gate.set()
     assert code == ExitCode.NO_ANSWER and 'may have been done, or not' in errors
 

@@ -124,7 +124,7 @@ def test_a_signal_while_finalized_ends_it_cleanly(start, graph):
 @pytest.mark.parametrize('load_s', ['2', '60'], ids=['that ends', 'that does not end in time'])
 def test_a_signal_during_a_configure_ends_it_cleanly(start, load_s):
     tracker = start(environment={'FAKE_LOAD_S': load_s})
-    tracker.wait_for('model nano is for demos and tests')
+    tracker.wait_for('the model is being loaded')
     assert stop_and_time(tracker) < PATIENCE_S
     assert 'failed' not in tracker.output
 
@@ -133,7 +133,7 @@ def test_a_signal_during_a_configure_by_a_manager_ends_it_cleanly(start, graph):
     tracker = start({'autostart': False}, {'FAKE_LOAD_S': '2'})
     graph.call_async(ChangeState, '/sam2_tracker/change_state', ChangeState.Request(
         transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
-    tracker.wait_for('model nano is for demos and tests')
+    tracker.wait_for('the model is being loaded')
     assert stop_and_time(tracker) < PATIENCE_S
 
 
