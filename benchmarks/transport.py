@@ -153,9 +153,9 @@ class Network:
         """Send all images; return how many of each cell, and the milliseconds of each."""
         with _running(self._receiver, 'subscriber') as subscriber, \
                 _running(self._sender, 'camera', str(seconds)) as camera:
-            sent = json.loads(camera.communicate()[0])
+            sent = _line('camera', camera, camera.communicate()[0])
             subscriber.send_signal(signal.SIGTERM)
-            came = json.loads(_printed(subscriber))
+            came = _line('subscriber', subscriber, _printed(subscriber))
         return sent, came
 
     def answers(self, calls: int) -> Iterator[tuple[str, float | None]]:
@@ -176,6 +176,18 @@ def _running(environment: Mapping[str, str], *role: str) -> Iterator[subprocess.
             yield process
         finally:
             process.kill()
+
+
+def _line(role: str, process: subprocess.Popen[str], printed: str) -> Any:
+    """
+    Return what a program has found.
+
+    :raises ValueError: if it ended without a word of it
+    """
+    try:
+        return json.loads(printed)
+    except ValueError as error:
+        raise ValueError(f'{role} ended with {process.poll()} and said {printed!r}') from error
 
 
 def _printed(process: subprocess.Popen[str]) -> str:
