@@ -132,7 +132,8 @@ class FrameBuffer:
             return self._held.waiting > 0
         oldest = self._held.oldest_waiting()
         return oldest is not None and (
-            self._held.payload(oldest) is not None or self._reader.is_at_hand(oldest))
+            self._held.payload(oldest) is not None or self._held.is_decoded(oldest)
+            or self._reader.is_at_hand(oldest))
 
     def _wait_s(self, end_s: float) -> float:
         left_s = end_s - time.monotonic()

@@ -383,6 +383,10 @@ class HeldFrames:
         """Return a frame's pixels if they are in memory."""
         return self._pictures.get(held.stored.key, held.pixels_rgb)
 
+    def is_decoded(self, held: HeldFrame) -> bool:
+        """Return whether the pixels of a frame's JPEG are in memory."""
+        return held.stored.key in self._pictures
+
     def keep_picture(self, key: FrameKey, picture_rgb: UInt8Array) -> None:
         """Keep a frame's pixels in memory, and those of a few others before it."""
         self._pictures[key] = picture_rgb
