@@ -153,9 +153,9 @@ class Network:
         """Send all images; return how many of each cell, and the milliseconds of each."""
         with _running(self._receiver, 'subscriber') as subscriber, \
                 _running(self._sender, 'camera', str(seconds)) as camera:
-            sent = _line('camera', camera, camera.communicate()[0])
+            sent = _found_by('camera', camera, camera.communicate()[0])
             subscriber.send_signal(signal.SIGTERM)
-            came = _line('subscriber', subscriber, _printed(subscriber))
+            came = _found_by('subscriber', subscriber, _printed(subscriber))
         return sent, came
 
     def answers(self, calls: int) -> Iterator[tuple[str, float | None]]:
@@ -178,7 +178,7 @@ def _running(environment: Mapping[str, str], *role: str) -> Iterator[subprocess.
             process.kill()
 
 
-def _line(role: str, process: subprocess.Popen[str], printed: str) -> Any:
+def _found_by(role: str, process: subprocess.Popen[str], printed: str) -> Any:
     """
     Return what a program has found.
 

@@ -23,7 +23,7 @@ from training.pool import load_pool, Pool, Source
 from training.prompts import prompt
 from training.refusals import refusing
 from training.tracking import Batch, Draws, Features, Outcome, picture_features, Practice, track
-from training.weights import MASKS, start
+from training.weights import load_start_into, MASKS
 
 KINDS = ('mask', 'box', 'click')
 FRAMES = 10
@@ -140,7 +140,7 @@ def main(line: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     with refusing(parser):
         model = build_nano(arguments.size)
-        start(model, arguments.checkpoint, arguments.sharpened)
+        load_start_into(model, arguments.checkpoint, arguments.sharpened)
         pool = load_pool(arguments.data, torch.device('cpu'), held_back=True)
         with plain_attention(), torch.autocast('cpu', torch.bfloat16):
             result = measure(model.eval(), pool, arguments.size)

@@ -33,7 +33,7 @@ from training.record import Recorder
 from training.report import Report
 from training.tracking import Batch, Draws, Outcome, picture_features, Practice, track
 from training.trainer import Chance, Pace, save, Trainer
-from training.weights import MASKS, read_saved, start
+from training.weights import load_start_into, MASKS, read_saved
 
 WARM_UP_STEPS = 20
 # What a run is like from its first step to its last; the paces of its parts are kept, too.
@@ -298,7 +298,7 @@ def prepare(arguments: argparse.Namespace) -> Run:
         held_back = None
     model = build_nano(arguments.size)
     if arguments.start:
-        start(model, arguments.start, arguments.sharpened)
+        load_start_into(model, arguments.start, arguments.sharpened)
     trainer = Trainer(model.to(device), Pace(arguments.trunk, arguments.matched,
                                              arguments.memory), arguments.average_steps)
     chance = Chance.seeded(arguments.seed, device)

@@ -150,7 +150,7 @@ def load_start(path: Path, sharpened: int) -> State:
     return scale_logits(load_exported(path), 1 / SHARPENING, sharpened)
 
 
-def start(model: nn.Module, path: Path, sharpened: int) -> None:
+def load_start_into(model: nn.Module, path: Path, sharpened: int) -> None:
     """
     Put weights that were read by :func:`load_start` into a nano.
 

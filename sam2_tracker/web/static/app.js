@@ -21,7 +21,7 @@ const byId = (id) => document.getElementById(id);
 const stage = new Stage(byId('stage'), byId('canvas'));
 const limits = new Limits();
 const rate = new ShownRate();
-const view = {isFrozen: false, isHeld: false, isHere: false, isLocked: false, waiting: null, drawnAt: 0, status: null};
+const view = {isHeld: false, isHere: false, isLocked: false, waiting: null, drawnAt: 0, status: null};
 
 const connection = new Connection({
   welcome(header) {
@@ -96,7 +96,7 @@ async function takeFrame(header, {jpeg, labels}) {
 /** Show the picture that waits, unless the one on the stage is to stay. */
 async function goOn() {
   const frame = view.waiting;
-  if (!frame || view.isFrozen || view.isHeld) return;
+  if (!frame || stage.isFrozen || view.isHeld) return;
   view.waiting = null;
   dropGhost(frame);
   await stage.show(frame);
@@ -157,7 +157,7 @@ function press(action, isPressed) { buttonOf(action).setAttribute('aria-pressed'
 
 function setFrozen(isFrozen) {
   if (isFrozen && !stage.frame) return;
-  view.isFrozen = stage.isFrozen = isFrozen;
+  stage.isFrozen = isFrozen;
   stage.redraw();
   press('freeze', isFrozen);
   byId('stage').classList.toggle('is-frozen', isFrozen);
@@ -199,7 +199,7 @@ async function askAnd(question, then) {
 }
 
 const run = {
-  freeze: () => setFrozen(!view.isFrozen),
+  freeze: () => setFrozen(!stage.isFrozen),
   add: () => prompting.select(0),
   negative: () => setNegative(!prompting.isNegative),
   undo: () => prompting.undo(),
@@ -237,9 +237,9 @@ const limitElements = {new: byId('left-new'), refine: byId('left-refine')};
 function showTime() {
   const now = performance.now();
   rate.show(now);
-  if (view.isFrozen) showLimits(limits, stage.frame.stamp, limitElements, now);
+  if (stage.isFrozen) showLimits(limits, stage.frame.stamp, limitElements, now);
   const notice = byId('notice');
-  const isStale = now - view.drawnAt > STALE_MS && !view.isFrozen && !view.isHeld;
+  const isStale = now - view.drawnAt > STALE_MS && !stage.isFrozen && !view.isHeld;
   notice.hidden = view.isHere && !isStale;
   if (view.isLocked) notice.textContent = 'Locked: the console asks for a token.';
   else if (!view.isHere) notice.textContent = `The console does not answer.${stage.frame ? ' What you see is old.' : ''}`;

@@ -10,7 +10,7 @@ const FILL_FAINT = 60;
 const EDGE = 255;
 const CROSSHAIR = 11;
 // A prompt's point: the disc's radius and half of the sign.
-const MARK = 7.5;
+const MARK_RADIUS = 7.5;
 const MARK_ARM = 4;
 const ADDED = '#12784a';
 const TAKEN_AWAY = '#c22f2f';
@@ -161,7 +161,7 @@ export class Stage {
   /** Draw a plus or a minus; light and dark lines around it are seen on every picture. */
   #drawMark(context, place, isPositive) {
     const {x, y} = this.viewport.pointOf(place);
-    for (const [radius, colour] of [[MARK + 2.5, '#000b'], [MARK + 1.5, '#fff'], [MARK, isPositive ? ADDED : TAKEN_AWAY]]) {
+    for (const [radius, colour] of [[MARK_RADIUS + 2.5, '#000b'], [MARK_RADIUS + 1.5, '#fff'], [MARK_RADIUS, isPositive ? ADDED : TAKEN_AWAY]]) {
       context.fillStyle = colour;
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);
