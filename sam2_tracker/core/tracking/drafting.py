@@ -102,7 +102,7 @@ class PromptDraft:
 
 @dataclass(frozen=True, eq=False)
 class _Prompted:
-    """A prompt's raw result; a new object has no id yet."""
+    """A prompt's raw result; a new object has no id yet, one that is renamed is known."""
 
     label: str
     place: int
@@ -112,6 +112,7 @@ class _Prompted:
     seen: tuple[MaskSummary, Visibility] | None = None
     given: GivenPrompt | None = None
     taking_back: TakingBack | None = None
+    renamed: TrackedObject | None = None
 
 
 class Drafter:
@@ -147,6 +148,7 @@ class Drafter:
         All objects that are tracked are in the first step, each new one is a step of its own:
         frames that are processed between two steps make no difference to it.
 
+        :param target: for renamings alone, the newest frame if not all results on it are known
         :param prompts: valid
         :param ids: asked in the last step for the ids that the prompted objects are to have
         :raises PromptError: if an object cannot be refined on that frame
@@ -212,8 +214,9 @@ class Drafter:
         label = label_after(prompt, track.shown.label if track is not None else '')
         history = (VisibilityHistory() if track is None else track.newest_history).fork()
         if track is not None and is_renaming(prompt):
-            return self._renamed(target, track, _Prompted(label, target.index, None, history),
-                                 config)
+            return self._renamed(
+                target, track,
+                _Prompted(label, target.index, None, history, renamed=track.shown), config)
         if track is not None and is_bare(prompt):
             return self._take_back(target, track, features, config)
         place, memory = self._fork(target, newest_index, track, features)
@@ -226,7 +229,7 @@ class Drafter:
     def _renamed(
         self, target: PromptTarget, track: Track, prompted: _Prompted, config: TrackingConfig
     ) -> _Prompted:
-        output = None if track.memory is None else track.memory.output(target.index)
+        output = track.output(target.index)
         if track.memory is None or output is None:
             return prompted
         seen = self._seen(
@@ -356,10 +359,14 @@ def _place_held(target: PromptTarget, track: Track) -> int | None:
 def _object_draft(prompted: _Prompted, object_id: int, newest_index: int) -> ObjectDraft:
     redone = prompted.taking_back is not None and prompted.taking_back.redoing.again > 0
     catching_up = redone or (prompted.memory is not None and prompted.place < newest_index)
-    if prompted.seen is None:
-        shown = nothing_shown(object_id, prompted.label, ObjectState.UNKNOWN, catching_up)
-    else:
+    if prompted.renamed is not None:
+        catching_up = prompted.renamed.catching_up
+    if prompted.seen is not None:
         shown = shown_object(object_id, prompted.label, *prompted.seen, catching_up)
+    elif prompted.renamed is not None:
+        shown = replace(prompted.renamed, label=prompted.label)
+    else:
+        shown = nothing_shown(object_id, prompted.label, ObjectState.UNKNOWN, catching_up)
     return ObjectDraft(
         prompted.place, prompted.memory, prompted.history, shown, prompted.given,
         prompted.taking_back

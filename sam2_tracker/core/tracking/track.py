@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.prompts.validation import known_objects
-from sam2_tracker.core.protocols import MaskSummary, Memory
+from sam2_tracker.core.protocols import MaskOutput, MaskSummary, Memory
 from sam2_tracker.core.tracking.given_prompts import GivenPrompt, pruned, Redoing
 from sam2_tracker.core.tracking.visibility import (
     next_visibility,
@@ -98,6 +98,10 @@ class Track:
     def newest_history(self) -> VisibilityHistory:
         """Return the states that go with `newest_memory`."""
         return self.replay.base_history if self.replay is not None else self.history
+
+    def output(self, index: int) -> MaskOutput | None:
+        """Return the raw result on a processed frame, None if it is not known (any more)."""
+        return None if self.memory is None else self.memory.output(index)
 
     def show(self, seen: Sighting, lost_after_s: float) -> None:
         """Take the result on the newest frame as what is shown."""

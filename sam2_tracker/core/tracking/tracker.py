@@ -11,7 +11,7 @@ from sam2_tracker.core.config import TrackingConfig
 from sam2_tracker.core.errors import PromptError
 from sam2_tracker.core.frames.source import FrameLookup
 from sam2_tracker.core.log import Log, silent
-from sam2_tracker.core.prompts.validation import check_room, validate_prompts
+from sam2_tracker.core.prompts.validation import check_room, is_renaming, validate_prompts
 from sam2_tracker.core.protocols import Memory, PredictorProtocol, StageTimer, TrackStep, untimed
 from sam2_tracker.core.tracking.carry_over import carry_over, take_up_carried
 from sam2_tracker.core.tracking.catch_up import CatchUp
@@ -218,9 +218,17 @@ class Tracker:
 
         ids()  # There must be as many left before the work begins.
         return (yield from self._drafter.steps(
-            target, self._next_index - 1, self._roster.by_id, valid, ids, clear_previous,
-            with_label_image, self._config
+            self._known(target, valid), self._next_index - 1, self._roster.by_id, valid, ids,
+            clear_previous, with_label_image, self._config
         ))
+
+    def _known(self, target: PromptTarget, prompts: Sequence[Prompt]) -> PromptTarget:
+        """Return the newest frame instead of one on which nothing is known of what is renamed."""
+        tracks = [self._roster.by_id[each.object_id] for each in prompts if is_renaming(each)]
+        is_known = all(track.output(target.index) is not None for track in tracks)
+        if self._newest is None or is_known or len(tracks) < len(prompts):
+            return target
+        return PromptTarget(self._newest.index, self._newest)
 
     def validate(
         self,

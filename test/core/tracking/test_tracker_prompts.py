@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fakes import click, frame
 import numpy as np
 import pytest
 from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.tracking.drafting import PromptTarget
 from sam2_tracker.core.types import ObjectState, Prompt
 from tracker_rig import Rig, token_of
 
@@ -119,21 +122,42 @@ def test_blanks_alone_take_a_label_away_and_an_empty_one_keeps_it(rig):
     assert rig.prompt(3, click(label='  ')).objects[0].label == ''
 
 
-def test_a_renaming_beyond_the_look_back_is_taken_without_a_mask():
+def test_a_renaming_beyond_the_look_back_is_answered_with_the_newest_state():
     rig = Rig(look_back_frames=4)
     rig.play(1)
     rig.add()
     rig.play(10)
+    known = rig.shown(1)
     result = rig.prompt(2, Prompt(1, 'mug'))
-    assert result.objects[0].state is ObjectState.UNKNOWN
-    assert rig.shown(1).label == 'mug'
+    assert result.objects == (replace(known, label='mug'),) == rig.tracker.objects()
+    assert known.state is ObjectState.VISIBLE and known.area_px
+    assert result.frame is rig.newest.frame
+    assert (result.label_image == 1).sum() == known.area_px
+
+
+def test_a_preview_of_a_renaming_on_a_frame_to_come_is_answered_with_the_newest_state(rig):
+    rig.prompt(2, click(label='cup'))
+    to_come = PromptTarget(rig.tracker.next_index, frame(rig.tracker.next_index))
+    result = rig.tracker.draft(to_come, [Prompt(1, 'mug')]).result
+    assert result.objects == (replace(rig.shown(1), label='mug'),)
+    assert result.frame is rig.newest.frame
+
+
+def test_a_renaming_beside_a_new_object_has_the_newest_state_where_that_frame_has_none():
+    rig = Rig(look_back_frames=4)
+    rig.play(1)
+    rig.add()
+    rig.play(10)
+    result = rig.prompt(2, Prompt(1, 'mug'), click(x=9))
+    assert result.objects[0] == replace(rig.newest.objects[0], label='mug')
+    assert result.objects[1].state is ObjectState.VISIBLE and result.frame.index == 2
 
 
 def test_renaming_keeps_a_running_catch_up(rig):
     rig.play(5)
     rig.add(3)
-    rig.prompt(7, Prompt(1, 'mug'))
-    assert rig.shown(1).catching_up
+    renamed, = rig.prompt(7, Prompt(1, 'mug')).objects
+    assert renamed == rig.shown(1) and renamed.catching_up
     rig.catch_up()
     assert rig.shown(1).label == 'mug'
     assert rig.shown(1).state is ObjectState.VISIBLE

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fakes import click
 import pytest
 from sam2_tracker.core.config import FramePolicy
@@ -213,7 +215,31 @@ def test_renaming_does_not_wait_for_the_newest_frame(rig):
     assert rig.predictor.entered.wait(PATIENCE_S)
     renamed = rig.prompt(Prompt(1, 'mug'))
     rig.predictor.gate.set()
-    assert answer(renamed).objects[0].label == 'mug'
+    result = answer(renamed)
+    mug, = result.objects
+    assert (mug.label, mug.state, mug.area_px) == ('mug', ObjectState.VISIBLE, 16)
+    assert result.frame.stamp_ns < rig.buffer.newest().stamp_ns
+
+
+def test_a_preview_of_a_renaming_is_answered_on_the_newest_tracked_frame(rig):
+    rig.play(2)
+    answer(rig.prompt(click()))
+    answer(rig.worker.set_paused(True))
+    rig.send(2)
+    known = rig.listed()
+    result = answer(rig.prompt(Prompt(1, 'mug'), preview=True))
+    assert result.objects == (replace(known.objects[0], label='mug'),)
+    assert known.objects[0].state is ObjectState.VISIBLE
+    assert result.frame.header == known.header
+
+
+def test_a_lost_object_is_lost_in_the_answer_to_its_renaming(rig):
+    rig.play(2)
+    answer(rig.prompt(click()))
+    rig.send(2, hw=(64, 64))
+    rig.wait_until(lambda: len(rig.results) > 2 and len(rig.results[-1].frame.image_rgb) == 64)
+    assert answer(rig.prompt(Prompt(1, 'mug'))).objects == rig.listed().objects
+    assert rig.shown(1).state is ObjectState.LOST
 
 
 def test_under_latest_a_skipped_frame_stands_in_for_the_nearest_processed_one(tmp_path):

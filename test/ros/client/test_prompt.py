@@ -15,7 +15,7 @@ import threading
 from node_rig import NodeRig
 import numpy as np
 from PIL import Image
-from prompt_rig import HEIGHT, listed, short_memory, start_over, WIDTH
+from prompt_rig import HEIGHT, listed, LOOK_BACK, short_memory, start_over, WIDTH
 import pytest
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.ros.client.prompt import main
@@ -97,6 +97,17 @@ def test_a_script_refines_takes_back_renames_lists_and_removes(rig):
     assert [each['id'] for each in asked('--list')['objects']] == [int(number)]
     assert asked('--remove', number)['message'] == f'object {number} is removed'
     assert asked('--list')['objects'] == []
+
+
+def test_a_renaming_on_a_frame_too_long_ago_shows_the_newest_state(rig):
+    asked('--point', '20,20', '--at', format_stamp(rig.stamp_ns(rig.sent - 1)))
+    rig.track(LOOK_BACK + 2)
+    known = asked('--list')
+    cup, = known['objects']
+    renamed = asked('--object', str(cup['id']), '--label', 'mug',
+                    '--at', format_stamp(rig.stamp_ns(rig.sent - LOOK_BACK - 3)))
+    assert cup['state'] == 'VISIBLE'
+    assert renamed == {**known, 'objects': [{**cup, 'label': 'mug'}]}
 
 
 def test_a_box_and_a_mask_make_objects_and_their_masks_are_written(rig, tmp_path):
