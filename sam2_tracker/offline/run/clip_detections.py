@@ -15,7 +15,8 @@ from sam2_tracker.core.tracking.tracker import Tracker
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.core.worker.detection_prompts import remove_outstayed, scene_on, take_in
 from sam2_tracker.offline.run.clip_prompts import STAMP_TOLERANCE_NS
-from sam2_tracker.offline.sources.detections import name_without_suffix, RecordedDetections
+from sam2_tracker.offline.sources.coco import name_without_suffix
+from sam2_tracker.offline.sources.detections import RecordedDetections
 from sam2_tracker.offline.sources.timeline import TimedFrame
 
 _NUMBERS_ONLY = Wanted(label_image=False, masks=False)

@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What a detector found in a recording: COCO results, MOT text files, or a topic of the bag itself.
+What a detector found in a recording: COCO files, MOT text files, or a topic of the bag itself.
 
 All is read before the run: which classes there are has to be known when outputs begin.
 """
@@ -9,7 +9,7 @@ All is read before the run: which classes there are has to be known when outputs
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 import hashlib
@@ -33,8 +33,8 @@ from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.text import shown
 from sam2_tracker.offline.errors import SourceError
 from sam2_tracker.offline.sources.bag import make_typestore, open_bag, readable
+from sam2_tracker.offline.sources.coco import coco_rows, UnclearVideoError
 from sam2_tracker.offline.sources.open_source import is_bag
-from sam2_tracker.offline.sources.video import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from rosbags.interfaces import Connection
@@ -88,7 +88,7 @@ def load_detections(
     """
     refusals = Refusals(log)
     if Path(what).is_file():
-        by_number = _of_file(Path(what), config, refusals)
+        by_number = _of_file(Path(what), recording, config, refusals, log)
         recorded = RecordedDetections(what, by_number, (), _fingerprint(by_number, config))
     else:
         by_stamp = _of_topic(what, recording, config, refusals)
@@ -112,7 +112,7 @@ def _fingerprint(content: object, config: DetectionsConfig) -> str:
 
 
 def _of_file(
-    path: Path, config: DetectionsConfig, refusals: Refusals
+    path: Path, recording: Path, config: DetectionsConfig, refusals: Refusals, log: Log
 ) -> dict[int | str, tuple[Detection, ...]]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -124,10 +124,12 @@ def _of_file(
         raise SourceError(f'detections {path} cannot be read: {error}') from error
     try:
         is_json = text.lstrip()[:1] in ('[', '{')
-        rows = _coco_rows(json.loads(text)) if is_json else _mot_rows(text)
+        rows = coco_rows(json.loads(text), recording, log) if is_json else _mot_rows(text)
         found: dict[int | str, list[Detection]] = defaultdict(list)
         for frame, detection in rows:
             found[frame].append(detection)
+    except UnclearVideoError as error:
+        raise SourceError(f'detections {path} are not of one video: {error}') from error
     except KeyError as error:
         raise SourceError(f'detections {path} are damaged: {error} is missing; expected are '
                           f'{_EXPECTED}') from error
@@ -135,71 +137,6 @@ def _of_file(
         raise SourceError(f'detections {path} are damaged: {error}; expected are {_EXPECTED}'
                           ) from error
     return {frame: sifted(each, config, refusals) for frame, each in found.items()}
-
-
-def _coco_rows(content: Any) -> Iterator[tuple[int | str, Detection]]:
-    """
-    Yield frames and what was found there.
-
-    A list names frames by their numbers from 0 or their pictures' names, and has no class names.
-    """
-    names: dict[Any, str] = {}
-    frames: Callable[[Any], int | str] = _frame_key
-    rows = content
-    if isinstance(content, dict):
-        rows = content['annotations']
-        names = {each['id']: str(each['name']) for each in content.get('categories', ())}
-        numbers = {
-            each['id']: int(each.get('frame_index', place))
-            for place, each in enumerate(content['images'])
-        }
-        frames = numbers.__getitem__
-    for place, row in enumerate(rows):
-        try:
-            left, top, width, height = _four(row['bbox'])
-            class_id = _class_key(row['category_id'])
-            yield frames(row['image_id']), Detection(
-                (left, top, left + width, top + height), float(row.get('score', 1.0)),
-                names.get(class_id, str(class_id)))
-        except KeyError as error:
-            raise ValueError(f'entry {place}, {shown(row)}: {error} is missing') from error
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f'entry {place}, {shown(row)}: {error}') from error
-
-
-def _four(bbox: Any) -> Iterable[float]:
-    if not isinstance(bbox, list) or len(bbox) != 4:
-        raise ValueError(f'bbox {shown(bbox)} is not [x, y, width, height]')
-    return map(float, bbox)
-
-
-def _frame_key(image_id: Any) -> int | str:
-    if isinstance(image_id, str) and Path(image_id).name:
-        return name_without_suffix(Path(image_id).name)
-    number = _whole(image_id)
-    if isinstance(number, int) and number >= 0:
-        return number
-    raise ValueError(f'image_id {image_id!r} is neither a frame number from 0 nor a name')
-
-
-def _class_key(category_id: Any) -> int | str:
-    key = _whole(category_id)
-    if isinstance(key, int | str):
-        return key
-    raise ValueError(f'category_id {category_id!r} is neither a whole number nor a name')
-
-
-def _whole(number: Any) -> Any:
-    """Return a float that is a whole number as such, as tables write those; no truth is one."""
-    if isinstance(number, bool):
-        return None
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def name_without_suffix(name: str) -> str:
-    """Return a picture's name without `.png` and its like: other dots are of the name itself."""
-    path = Path(name)
-    return path.stem if path.suffix.lower() in PICTURE_SUFFIXES else name
 
 
 def _mot_rows(text: str) -> Iterator[tuple[int, Detection]]:

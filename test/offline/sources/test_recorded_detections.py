@@ -40,7 +40,7 @@ def test_coco_results_name_frames_by_numbers_from_0_and_classes_by_numbers(tmp_p
 
 
 def test_coco_results_may_name_pictures(tmp_path: Path) -> None:
-    found = {'folder/shot_7.jpg': FOUND[0], 'shot_8': FOUND[3]}
+    found = {'folder/shot_7.jpg': FOUND[0], 'shot_8': FOUND[3]}     # of one folder, as known
     assert set(read(tmp_path, coco_results(found, CLASSES)).by_number) == {'shot_7', 'shot_8'}
 
 
@@ -52,6 +52,114 @@ def test_a_coco_data_set_has_names_and_frames_of_its_own(tmp_path: Path) -> None
     recorded = read(tmp_path, json.dumps(content), DetectionsConfig())
     one = (Detection((10, 20, 30, 60), 1.0, 'hen'),)
     assert recorded.by_number == {4: one, 1: one}
+
+
+ROW = {'category_id': 5, 'bbox': [10, 20, 20, 40]}
+# (id, file_name, video_id) of two videos' pictures, as data sets of videos mix them.
+OF_TWO = [(1, 'a/000.jpg', 70), (2, 'b/000.jpg', 71), (3, 'a/001.jpg', 70), (4, 'b/001.jpg', 71)]
+
+
+def several_videos(images: list[dict[str, object]], **parts: object) -> str:
+    """Return a data set with one box in each picture, as far right as its id says."""
+    return json.dumps({
+        'images': images, 'categories': [{'id': 5, 'name': 'hen'}], **parts,
+        'annotations': [{**ROW, 'image_id': each['id'], 'bbox': [each['id'], 20, 20, 40]}
+                        for each in images]})
+
+
+def lefts(recorded: RecordedDetections) -> dict[int | str, list[float]]:
+    """Return where the boxes of each frame begin."""
+    return {frame: [each.box_xyxy[0] for each in found]
+            for frame, found in recorded.by_number.items()}
+
+
+def read_for(tmp_path: Path, recording: str, text: str,
+             lines: list[tuple[Level, str]] | None = None) -> RecordedDetections:
+    path = tmp_path / 'found.json'
+    path.write_text(text)
+    said = [] if lines is None else lines
+    return load_detections(str(path), tmp_path / recording, DetectionsConfig(),
+                           lambda level, line: said.append((level, line)))
+
+
+@pytest.mark.parametrize('recording', ['b', 'b.mp4', 'elsewhere/b.mcap'])
+@pytest.mark.parametrize('told_by', ['folder', 'video name', 'video file'])
+def test_of_a_data_set_of_several_videos_that_of_the_recording_s_name_is_read(
+    tmp_path: Path, recording: str, told_by: str
+) -> None:
+    parts: dict[str, object] = {}
+    images: list[dict[str, object]] = [
+        {'id': image_id, 'file_name': name} for image_id, name, _ in OF_TWO]
+    if told_by != 'folder':
+        images = [{'id': image_id, 'video_id': video} for image_id, _, video in OF_TWO]
+        key, names = ('name', 'ab') if told_by == 'video name' else (
+            'file_name', ('in/a.avi', 'in/b.avi'))
+        parts['videos'] = [{'id': 70, key: names[0]}, {'id': 71, key: names[1]}]
+    lines: list[tuple[Level, str]] = []
+    recorded = read_for(tmp_path, recording, several_videos(images, **parts), lines)
+    assert lefts(recorded) == {0: [2], 1: [4]}
+    assert [level for level, line in lines if 'of the 2 videos' in line] == [Level.INFO]
+
+
+def test_a_recording_may_be_called_as_the_folder_around_its_video_s_pictures(
+    tmp_path: Path,
+) -> None:
+    images: list[dict[str, object]] = [
+        {'id': image_id, 'file_name': f'MOT17-{name[0]}/img1/{name[2:]}'}
+        for image_id, name, _ in OF_TWO]
+    for recording in ('MOT17-b/img1', 'MOT17-b', 'MOT17-b.mp4'):
+        assert lefts(read_for(tmp_path, recording, several_videos(images))) == {0: [2], 1: [4]}
+    with pytest.raises(SourceError, match=r"may be any of 2: 'MOT17-a/img1', 'MOT17-b/img1'"):
+        read_for(tmp_path, 'img1', several_videos(images))
+
+
+def test_which_of_several_videos_a_recording_is_has_to_be_told_by_its_name(
+    tmp_path: Path,
+) -> None:
+    images: list[dict[str, object]] = [
+        {'id': image_id, 'video_id': video} for image_id, _, video in OF_TWO]
+    with pytest.raises(SourceError, match=(
+            r'are not of one video: its pictures are of 2 videos, and by its name '
+            r".*clip\.mp4 may be any of 2: '70', '71'; call it")):
+        read_for(tmp_path, 'clip.mp4', several_videos(images))
+    assert lefts(read_for(tmp_path, '71.mp4', several_videos(images))) == {0: [2], 1: [4]}
+    many: list[dict[str, object]] = [
+        {'id': number, 'file_name': f'{number:02}/0.jpg'} for number in range(20)]
+    with pytest.raises(SourceError, match=r"any of 20: '00', '01', '02', '03', '04', \.\.\.;"):
+        read_for(tmp_path, 'clip.mp4', several_videos(many))
+
+
+def test_a_data_set_of_one_video_is_any_recording_s(tmp_path: Path) -> None:
+    images: list[dict[str, object]] = [
+        {'id': 1, 'file_name': 'a/0.jpg', 'video_id': 7}, {'id': 2, 'video_id': 7}]
+    lines: list[tuple[Level, str]] = []
+    text = several_videos(images, videos=[{'id': 7, 'name': 'a'}, {'id': 8, 'name': 'b'}])
+    assert lefts(read_for(tmp_path, 'clip.mp4', text, lines)) == {0: [1], 1: [2]}
+    assert lines == []
+
+
+def test_results_that_name_pictures_of_several_folders_are_read_by_the_recording_s_name(
+    tmp_path: Path,
+) -> None:
+    text = json.dumps([
+        {**ROW, 'image_id': name, 'bbox': [number, 20, 20, 40]}
+        for number, name in enumerate(('a/0.jpg', 'b/0.jpg', 'b/1.jpg', '2.jpg'))])
+    assert lefts(read_for(tmp_path, 'b', text)) == {'0': [1], '1': [2], '2': [3]}
+    with pytest.raises(SourceError, match="may be any of 2: 'a', 'b'"):
+        read_for(tmp_path, 'clip.mp4', text)
+
+
+@pytest.mark.parametrize(('images', 'sentence'), [
+    ([{'id': 1, 'frame_index': 4}, {'id': 3, 'frame_index': 4}],
+     r'ids 1 and 3 are both frame 4'),
+    ([{'id': 1, 'frame_index': 1}, {'id': 2}], r'ids 1 and 2 are both frame 1'),
+    ([{'id': 1}, {'id': 1}], 'two images have the id 1'),
+])
+def test_a_frame_that_a_data_set_has_twice_is_refused(
+    tmp_path: Path, images: list[dict[str, object]], sentence: str
+) -> None:
+    with pytest.raises(SourceError, match=sentence):
+        read_for(tmp_path, 'clip.mp4', several_videos(images))
 
 
 def test_mot_lines_count_frames_from_1(tmp_path: Path) -> None:
@@ -68,6 +176,8 @@ def test_mot_lines_count_frames_from_1(tmp_path: Path) -> None:
     ('[{"image_id": -1, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'neither a frame number from'),
     ('[{"image_id": 0, "category_id": 1, "bbox": "1234"}]', "bbox '1234' is not "),
     ('[{"image_id": true, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'image_id True is neither'),
+    ('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}, '
+     '{"image_id": true, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'image_id True is neither'),
     ('[{"image_id": "", "category_id": 1, "bbox": [1, 2, 3, 4]}]', "image_id '' is neither"),
     ('[{"image_id": 0, "category_id": null, "bbox": [1, 2, 3, 4]}]', 'category_id None is ne'),
     ('[7]', 'entry 0, 7: '),
