@@ -8,10 +8,15 @@ Every room may use it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from sam2_tracker.core.config import FramePolicy
 
 try:
@@ -29,8 +34,7 @@ except ImportError:  # Humble
 
 __all__ = [
     'has_arrived', 'image_qos', 'image_topic', 'LATCHED', 'OUTPUT', 'reliability_offered',
-    'SERVICE', 'SubscriptionEventCallbacks', 'UnsupportedEventTypeError',
-    'without_event_callbacks']
+    'SERVICE', 'subscribed', 'without_event_callbacks']
 
 _LATEST_DEPTH = 2
 _EVERY_DEPTH = 1000
@@ -79,6 +83,25 @@ def reliability_offered(node: Node, topic: str) -> ReliabilityPolicy:
                for found in node.get_publishers_info_by_topic(topic)]
     is_reliable = all(each == ReliabilityPolicy.RELIABLE for each in offered)
     return ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
+
+
+def subscribed(node: Node, kind: type, topic: str, callback: Callable[[Any], None],
+               qos: QoSProfile | int, **on_events: Callable[[Any], None]) -> Subscription:
+    """
+    Subscribe, and hear of what the middleware tells of it, where it does.
+
+    :param on_events: as of `SubscriptionEventCallbacks`, by name: message_lost, incompatible_qos
+    """
+    def create(events: SubscriptionEventCallbacks | None) -> Subscription:
+        # A group of its own: rclpy leaves that of an event occupied whose subscription has gone.
+        return node.create_subscription(
+            kind, topic, callback, qos, callback_group=MutuallyExclusiveCallbackGroup(),
+            event_callbacks=events)
+
+    try:
+        return create(SubscriptionEventCallbacks(**on_events))
+    except UnsupportedEventTypeError:
+        return create(None)
 
 
 def without_event_callbacks() -> PublisherEventCallbacks:

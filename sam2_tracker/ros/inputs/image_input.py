@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.errors import TrackerError
@@ -26,12 +26,7 @@ from sam2_tracker.core.frames.stored_frame import (
 )
 from sam2_tracker.core.types import FrameHeader
 from sam2_tracker.ros.messages import header_from_msg, image_from_msg, payload_from_msg
-from sam2_tracker.ros.qos import (
-    image_qos,
-    image_topic,
-    SubscriptionEventCallbacks,
-    UnsupportedEventTypeError,
-)
+from sam2_tracker.ros.qos import image_qos, image_topic, subscribed
 from sensor_msgs.msg import CompressedImage, Image
 
 # A publisher that appears later is fitted to after at most so long.
@@ -243,22 +238,9 @@ class _ImageSubscription:
             self._node.get_logger().warning(
                 f'{self.topic} is subscribed to best effort: frames can be lost, which '
                 'frame_policy every is meant to avoid; publish it reliably')
-        return self._create(qos)
-
-    def _create(self, qos: QoSProfile) -> Subscription:
-        events = SubscriptionEventCallbacks(
+        return subscribed(
+            self._node, self._kind, self.topic, self._on_image, qos,
             message_lost=self.on_message_lost, incompatible_qos=self.on_incompatible_qos)
-        try:
-            return self._subscribe_with(qos, events)
-        except UnsupportedEventTypeError:
-            return self._subscribe_with(qos, None)
-
-    def _subscribe_with(self, qos: QoSProfile,
-                        events: SubscriptionEventCallbacks | None) -> Subscription:
-        # A group of its own: rclpy leaves that of an event occupied whose subscription has gone.
-        return self._node.create_subscription(
-            self._kind, self.topic, self._on_image, qos,
-            callback_group=MutuallyExclusiveCallbackGroup(), event_callbacks=events)
 
     def on_message_lost(self, event: Any) -> None:
         """Count what the middleware lost."""

@@ -32,6 +32,7 @@ from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, REVIEW_PERIOD_S
 from sam2_tracker.ros.messages import stamp_from_msg
+from sam2_tracker.ros.qos import subscribed
 
 try:
     import vision_msgs.msg as installed_vision_msgs
@@ -90,7 +91,11 @@ class PromptTopic(ABC):
     :param kind: the type of its messages
     :param topic: its name
     :param what: one message in words, for the log
+    :ivar lost_messages: how many the middleware told that it had lost
+    :cvar counted: what they are, as `/diagnostics` counts them
     """
+
+    counted = 'clicks'
 
     def __init__(self, node: Node, kind: type, topic: str, what: str,
                  worker: Callable[[], Worker], qos: QoSProfile | int = 10) -> None:
@@ -100,12 +105,21 @@ class PromptTopic(ABC):
         self._worker = worker
         self._kind = kind
         self._topic = topic
+        self.lost_messages = 0
         self._subscription = self._subscribe(qos)
 
     def _subscribe(self, qos: QoSProfile | int) -> Subscription:
-        return self._node.create_subscription(
-            self._kind, self._topic, self.on_message, qos,
-            callback_group=MutuallyExclusiveCallbackGroup())
+        return subscribed(self._node, self._kind, self._topic, self.on_message, qos,
+                          message_lost=self.on_message_lost)
+
+    def on_message_lost(self, event: object) -> None:
+        """Count what the middleware lost, and say so the first time."""
+        is_first = not self.lost_messages
+        self.lost_messages += event.total_count_change
+        if is_first:
+            self._logger.warning(
+                f'{self.counted} of {self._node.resolve_topic_name(self._topic)} were lost on the '
+                f'way: {self.lost_messages}; further ones are counted only')
 
     @abstractmethod
     def on_message(self, msg: object) -> None:
@@ -211,6 +225,8 @@ class Detections(PromptTopic):
     The core says what cannot be used, and which objects it makes of them. Subscribed to reliably,
     as a message with many boxes is lost easily, unless a publisher offers best effort only.
     """
+
+    counted = 'detections'
 
     def __init__(self, node: Node, worker: Callable[[], Worker]) -> None:
         assert installed_vision_msgs is not None

@@ -10,6 +10,7 @@ from functools import lru_cache
 import re
 import time
 from types import ModuleType
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -35,7 +36,7 @@ from sam2_tracker.ros.lift.lift_messages import (
     points_to_msg,
 )
 from sam2_tracker.ros.messages import depth_from_msg, label_image_from_msg, stamp_from_msg
-from sam2_tracker.ros.qos import OUTPUT, reliability_offered
+from sam2_tracker.ros.qos import OUTPUT, reliability_offered, subscribed
 from sam2_tracker.ros.standing_node import configured_node, spin
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
@@ -71,9 +72,10 @@ def run(arguments: Sequence[str], stop: StopRequest) -> None:
 
 @dataclass
 class Counts:
-    """What became of label images, beside what `Pairing` counts."""
+    """What became of label images, beside what `Pairing` counts; lost messages of any topic."""
 
     refused: int = 0
+    lost: int = 0
     objects: int = 0
     without_depth: int = 0
 
@@ -143,11 +145,16 @@ class Lifter:
         depth, info = self._profiles
         # Where this is the slower one, label images are left out rather than lifted late.
         objects = QoSProfile(depth=INPUT_DEPTH)
-        self._subscriptions = [self._node.create_subscription(*each) for each in (
-            (Image, f'{self._tracker}/label_image', self.on_label_image, OUTPUT),
-            (TrackedObjects, f'{self._tracker}/objects', self.on_objects, objects),
-            (Image, 'depth', self.on_depth, depth),
-            (CameraInfo, 'camera_info', self.on_camera_info, info))]
+        self._subscriptions = [
+            subscribed(self._node, *each, message_lost=self.on_message_lost) for each in (
+                (Image, f'{self._tracker}/label_image', self.on_label_image, OUTPUT),
+                (TrackedObjects, f'{self._tracker}/objects', self.on_objects, objects),
+                (Image, 'depth', self.on_depth, depth),
+                (CameraInfo, 'camera_info', self.on_camera_info, info))]
+
+    def on_message_lost(self, event: Any) -> None:
+        """Count what the middleware lost, of whatever topic."""
+        self._counts.lost += event.total_count_change
 
     def on_label_image(self, msg: Image) -> None:
         """Take the masks of a frame."""
@@ -244,6 +251,7 @@ class Lifter:
             'without depth': unmatched[Missing.DEPTH],
             'without camera info': unmatched[Missing.CAMERA_INFO],
             'without objects': unmatched[Missing.OBJECTS],
+            'messages lost': self._counts.lost,
             'objects': self._counts.objects,
             'objects with too little depth': self._counts.without_depth}
         is_idle = self._profiles is None

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -117,16 +117,19 @@ class Diagnostics:
 
     :param engine: returns the engine, None while there is none
     :param image_input: returns the camera's subscription, None while not active
+    :param lost_prompts: returns how many messages of prompts were lost, by what they are
     :param publishing_fault: returns why the newest result was not published, '' if it was
     """
 
     def __init__(self, node: Node, readiness: Readiness, engine: Callable[[], Engine | None],
                  image_input: Callable[[], ImageInput | None],
+                 lost_prompts: Callable[[], Mapping[str, int]],
                  publishing_fault: Callable[[], str]) -> None:
         self._node = node
         self._readiness = readiness
         self._engine = engine
         self._input = image_input
+        self._lost_prompts = lost_prompts
         self._publishing_fault = publishing_fault
         self._alarms = Alarms(node)
         self._lost_before = self._refused_before = 0
@@ -156,6 +159,8 @@ class Diagnostics:
         lost_messages = camera.lost_messages if camera is not None else 0
         refused = camera.refused if camera is not None else 0
         figures = {**_stream_figures(report, buffered, lost_messages, refused),
+                   **{f'{what} lost': str(count)
+                      for what, count in self._lost_prompts().items()},
                    **_latency_figures(report.statistics.latencies)}
         status.values += [KeyValue(key=key, value=value) for key, value in figures.items()]
         lost = lost_messages + buffered.lost
