@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 import socket
 from xml.etree import ElementTree
 
@@ -69,6 +70,15 @@ def test_a_demo_takes_a_domain_that_nobody_has() -> None:
         second = int(own_network()['ROS_DOMAIN_ID'])
     assert second != first
     assert {first, second} <= set(DOMAINS)
+
+
+def test_each_module_of_tests_has_a_domain_that_no_other_and_no_demo_has() -> None:
+    sources = [path.read_text() for path in Path(__file__).parents[1].rglob('*.py')]
+    found = [int(number) for source in sources
+             for number in re.findall(r'^DOMAIN_ID = (\d+)$', source, re.MULTILINE)]
+    assert len({*found}) == len(found) > 30
+    # Above 101 a domain's ports are those that other programs are given at random.
+    assert max(DOMAINS) < min(found) and max(found) <= 101
 
 
 @pytest.mark.usefixtures('needs_ros')
