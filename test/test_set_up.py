@@ -147,6 +147,17 @@ def test_activated_shell_lets_cmake_find_the_wheels_once(tmp_path: Path) -> None
     assert output.strip() == f'{venv}:/elsewhere'
 
 
+def test_all_packages_are_compiled_and_one_that_cannot_be_is_no_failure(tmp_path: Path) -> None:
+    venv = tmp_path / '.venv'
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)
+    (venv / 'set_up').mkdir()
+    packages, = venv.glob('lib/python*/site-packages')
+    (packages / 'good.py').write_text('x = 1')
+    (packages / 'bad.py').write_text('print 1')
+    set_up.SetUp(tmp_path, WHEELS)._compile()
+    assert [path.name.partition('.')[0] for path in packages.rglob('*.pyc')] == ['good']
+
+
 def test_step_is_done_until_its_key_changes_or_its_result_is_gone(tmp_path: Path) -> None:
     result = tmp_path / 'setup.bash'
     step = set_up.Step('build', 'title', 'key', lambda: None, result)
