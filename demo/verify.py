@@ -17,7 +17,7 @@ from pathlib import Path
 import sys
 
 from demo.recording import Call, load, Recording
-from demo.stock import stock_masks
+from demo.stock import StockClip
 import numpy as np
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from sam2_tracker.core.config import ModelConfig
@@ -61,25 +61,22 @@ def compare(recording: Recording, frames: Path, predictor: SAM2VideoPredictor) -
     A mask is compared with what stock makes of the prompts that were in effect when the frame was
     published: those of a call take effect once the object is not catching up any more.
     """
+    clip = StockClip(predictor, frames)
     return [
-        _compare_object(recording, frames, predictor, object_id, label)
+        _compare_object(recording, clip, object_id, label)
         for object_id, label in sorted(recording.labels.items())
     ]
 
 
 def _compare_object(
-    recording: Recording,
-    frames: Path,
-    predictor: SAM2VideoPredictor,
-    object_id: int,
-    label: str,
+    recording: Recording, clip: StockClip, object_id: int, label: str
 ) -> Comparison:
     calls = [call for call in recording.calls if object_id in [p.object_id for p in call.prompts]]
     prompts = [
         (call.on_frame, next(p for p in call.prompts if p.object_id == object_id))
         for call in calls
     ]
-    versions = stock_masks(predictor, frames, prompts)
+    versions = clip.masks(prompts)
     published = [frame.masks.get(object_id) if frame.masks else None for frame in recording.frames]
     ious: list[float | None] = [None] * len(published)
     ends = [*(call.sent_after for call in calls[1:]), len(published)]
