@@ -32,35 +32,28 @@ pytestmark = pytest.mark.usefixtures('with_one_thread')
 
 
 @pytest.fixture(scope='module')
-def transformers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory.mktemp('transformers'), TRANSFORMERS)
-
-
-@pytest.fixture(scope='module')
-def names(transformers: Path, tmp_path_factory: pytest.TempPathFactory
-          ) -> dict[str, dict[str, list[int]]]:
-    path = tmp_path_factory.mktemp('names') / 'names.json'
-    run_reference('transformers_reference.py', 'names', transformers, path)
-    found: dict[str, dict[str, list[int]]] = json.loads(path.read_text())
-    return found
-
-
-@pytest.fixture(scope='module')
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[UInt8Array]:
     return write_pictures(tmp_path_factory.mktemp('pictures'), 18)
 
 
 @pytest.fixture(scope='module')
-def saved(transformers: Path, pictures: list[UInt8Array],
-          tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(pictures: list[UInt8Array], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder as Transformers saves a model, with its own masks of the pictures."""
+    transformers = installed(tmp_path_factory.mktemp('transformers'), TRANSFORMERS)
     folder = tmp_path_factory.mktemp('saved')
     scaled = [(picture.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
               for picture in pictures]
     np.save(folder / 'pictures.npy', np.stack(scaled).transpose(0, 3, 1, 2))
     np.save(folder / 'click.npy', np.array([CLICK_XY], np.float32))
-    run_reference('transformers_reference.py', 'track', transformers, folder)
+    run_reference('transformers_reference.py', transformers, folder)
     return folder
+
+
+@pytest.fixture(scope='module')
+def names(saved: Path) -> dict[str, dict[str, list[int]]]:
+    """Give the names and shapes of all weights of each of Transformers' models."""
+    found: dict[str, dict[str, list[int]]] = json.loads((saved / 'names.json').read_text())
+    return found
 
 
 def config_of(checkpoint: Path) -> ModelConfig:

@@ -3,9 +3,9 @@
 """
 Run in a process of its own: what Transformers makes of SAM 2.
 
-`transformers_reference.py names SITE OUT` writes the names and shapes of all its models.
-`transformers_reference.py track SITE FOLDER` saves a model with random weights in the folder and
-tracks with it through `pictures.npy`, already of the model's size, from the click in `click.npy`.
+`transformers_reference.py SITE FOLDER` writes the names and shapes of all its models into the
+folder, saves a model with random weights there and tracks with it through `pictures.npy`, already
+of the model's size, from the click in `click.npy`.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ def track(folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    sys.path.append(sys.argv[2])
+    sys.path.append(sys.argv[1])
     torch.set_num_threads(1)
-    {'names': write_names, 'track': track}[sys.argv[1]](Path(sys.argv[3]))
+    write_names(Path(sys.argv[2]) / 'names.json')
+    track(Path(sys.argv[2]))
