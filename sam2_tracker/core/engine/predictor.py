@@ -112,7 +112,7 @@ class Predictor:
         if batched is None:
             batched = self._device.type == 'cuda'
         kernels = AttentionKernels.of(self._device, self._dtype)
-        self._rule, learns = beliefs, self._policy.learns
+        self._rule, learns = beliefs, bool(self._policy.learnt)
         judges = learns or beliefs is not None
         # SAM 2's own code reads as stock does, so others go through batches, of one if need be.
         self._batches = (BatchTracker(model, max_batch if batched else 1, self._graphs.tracking,
@@ -255,7 +255,7 @@ class Predictor:
                              ) -> contextlib.AbstractContextManager[None]:
         """Let a prompt on a tracked frame read what the policy reads there."""
         batches = self._batches
-        if batches is None or not self._policy.learns:
+        if batches is None or not self._policy.learnt:
             return contextlib.nullcontext()
         return self._model.reading_by(
             lambda frame_index: batches.condition(Job(memory, frame_index, features)))

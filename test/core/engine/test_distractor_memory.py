@@ -183,16 +183,45 @@ def test_of_a_candidate_the_largest_region_outside_the_mask_counts():
 def test_frames_that_a_model_is_not_sure_of_are_not_read(recorder, tracked):
     """Without this a mask that is taken for a hidden object is read, and grows."""
     def lessons(index: int) -> MadeUp:
-        return made_up(iou=0.3 if index % 2 else 0.9, look_alike=False)
+        return made_up(iou=0.3 if index % 2 and index > 5 else 0.9, look_alike=False)
 
     sure_only = replace(recorder._policy, trust=Trust(read=0.5))
     found = tracked(60, lessons, policy=sure_only)
     ages = reading(recorder, found, 60).ages
     assert ages == [60, *(60 - index for index in range(58, 44, -2)), *[15] * 8]
-    assert all(entry['maskmem_features'] is None or index % 2 == 0 or index == 59
+    assert all(entry['maskmem_features'] is None or index % 2 == 0 or index in (5, 59)
                for index, entry in found.tracked.items())
     # Without a threshold all that are visible are.
     assert reading(recorder, tracked(60, lessons), 60).ages == [60, *range(1, 16)]
+
+
+def test_of_an_object_that_a_model_is_never_sure_of_the_surer_frames_are_read(recorder, tracked):
+    """Of a small thing nothing but the prompted frame would be read, while the thing turns."""
+    def lessons(index: int) -> MadeUp:
+        # From frame 40 on it is hidden, and something is taken for it.
+        iou = 0.3 if index < 40 else 0.1
+        return made_up(iou=iou, look_alike=False)
+
+    policy = replace(recorder._policy, trust=Trust(read=0.5))
+    found = tracked(60, lessons, policy=policy)
+    assert reading(recorder, found, 60).ages == [60, *[15] * 15]
+    assert max(index for index, entry in found.tracked.items() if entry['relied_on']) == 39
+
+
+@pytest.mark.parametrize(('ious', 'relied_on'), [
+    ([*[0.9] * 5, 0.46, 0.44], range(6)), ([*[0.2] * 5, 0.13, 0.11], range(6)),
+    ([0.1, 0.2, 0.1, 0.2, 0.01, 0.05], range(5)),
+    ([*[0.2] * 5, *[0.7] * 6, 0.41, 0.43], [*range(11), 12])],
+    ids=['sure', 'unsure', 'the first five', 'surer and surer'])
+def test_what_is_relied_on_is_told_from_what_was_usual(recorder, tracked, ious, relied_on):
+    policy = replace(recorder._policy, trust=Trust(read=0.45, read_share=0.6))
+
+    def lessons(index: int) -> MadeUp:
+        return made_up(score=20.0, iou=ious[index - 1], look_alike=False)
+
+    found = tracked(1 + len(ious), lessons, policy=policy, look_back=20)
+    assert [index - 1 for index, entry in found.tracked.items() if entry['relied_on']
+            ] == list(relied_on)
 
 
 @pytest.mark.parametrize('name', ['hiera-tiny', 'nano'])

@@ -96,6 +96,12 @@ def test_a_state_with_something_unknown_is_refused(predictor, state, name):
         predictor.restored(CLIP_HW, {**state, name: torch.zeros(1)})
 
 
+@pytest.mark.parametrize('flag', [1, 0.5, [True, False], []])
+def test_a_state_that_relies_on_a_frame_neither_nor_is_refused(predictor, state, flag):
+    with pytest.raises(ModelError, match='cannot be read'):
+        predictor.restored(CLIP_HW, {**state, 'tracked.0.3.relied_on': torch.tensor(flag)})
+
+
 @pytest.mark.parametrize('numbers', [[0.0] * 2 + [math.inf], [0.0] * 2 + [math.nan], 1.0])
 @pytest.mark.parametrize('kind', ['tracked.0.3.seen', 'standing.0.3.seen'])
 def test_a_state_whose_numbers_cannot_be_is_refused(predictor, state, kind, numbers):

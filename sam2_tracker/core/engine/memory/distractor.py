@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Memory that tells look-alikes apart: anchors, and recent frames on which the object was seen."""
+"""Memory that tells look-alikes apart: anchors, and recent frames that are relied on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from sam2_tracker.core.engine.memory.entry import (
     Entry,
     Lesson,
     owned,
+    RELIED_ON,
+    SEEN,
     Seen,
     Trust,
     without,
@@ -37,8 +39,12 @@ _STRIDE = 5
 _MOST_ANCHORS = 4
 # Smaller masks have boxes that say nothing.
 _LEAST_AREA = 16
-# An object's usual size: the median of so many masks, none of them older.
-_AREAS, _AREA_AGE = 10, 300
+# What is usual of an object is the median of so many frames that were relied on.
+_LATELY = 10
+# Older ones say nothing of its size.
+_AREA_AGE = 300
+# Fewer say nothing of how sure the model is of it: just after a prompt what is visible counts.
+_FEW = 5
 # A tracked frame becomes an anchor if its mask is taken for right: the model is sure of it, and
 # its area differs from the usual one by no more than this share of that.
 _AREA_CHANGE = 0.2
@@ -51,7 +57,7 @@ _BOX_OVERLAP = 0.7
 @dataclass(frozen=True)
 class DistractorMemory:
     """
-    Read anchors, and of the other frames recent ones on which the object was visible.
+    Read anchors, and of the other frames recent ones on which the object was surely visible.
 
     Anchors are the newest prompted frames, then the newest on which a look-alike was told apart:
     where the model was sure of its mask, and another candidate of its decoder was elsewhere.
@@ -82,14 +88,14 @@ class DistractorMemory:
                    StockMemory.of(model).longest, model.trust)
 
     @property
-    def learns(self) -> bool:
-        """Return True: what is read depends on what was seen."""
-        return True
+    def learnt(self) -> tuple[str, ...]:
+        """Return what decides what is read: how the object was seen, and whether that is right."""
+        return SEEN, RELIED_ON
 
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
         """Gather what is read to track an object onto a frame, or to correct it there."""
         anchors = self._anchors(memory, frame_index)
-        recent = [index for index in self._visible(memory, frame_index) if index not in anchors]
+        recent = [index for index in _relied_on(memory, frame_index) if index not in anchors]
         with_map = spaced(recent, _STRIDE)[:self.maps - len(anchors)]
         reading = reading_of_prompted(model, anchors)
         reading.maps.extend(memory.tracked[index]['maskmem_features'] for index in with_map)
@@ -121,10 +127,10 @@ class DistractorMemory:
 
         As many more are kept as there may be anchors, which are not read twice.
         """
-        visible = self._visible(memory, oldest_index)
-        spaced_out = [index for index in visible if index % _STRIDE == 0]
-        maps = {*visible[:1 + self.anchors], *spaced_out[:self.maps - 1 + self.anchors]}
-        pointers = visible[:max(self.pointers + self.anchors, _AREAS)]
+        relied_on = _relied_on(memory, oldest_index)
+        spaced_out = [index for index in relied_on if index % _STRIDE == 0]
+        maps = {*relied_on[:1 + self.anchors], *spaced_out[:self.maps - 1 + self.anchors]}
+        pointers = relied_on[:max(self.pointers + self.anchors, _LATELY)]
         forget_tracked(memory, oldest_index, maps, set(pointers))
         old = _newest(index for index in memory.anchors if index < oldest_index)
         for index in old[self.anchors:]:
@@ -135,7 +141,9 @@ class DistractorMemory:
 
     def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
         """Remember how the object was seen on a frame, as an anchor if a look-alike was too."""
-        entry = memory.tracked[frame_index] = {**memory.tracked[frame_index], 'seen': lesson.seen}
+        entry = memory.tracked[frame_index] = {
+            **memory.tracked[frame_index], SEEN: lesson.seen,
+            RELIED_ON: self._relies_on(memory, frame_index, lesson.seen)}
         if (self._is_sure(memory, frame_index, lesson.seen)
                 and box_overlap(lesson.masks()) <= _BOX_OVERLAP):
             memory.anchors[frame_index] = entry
@@ -146,17 +154,25 @@ class DistractorMemory:
             return False
         if frame_index - max(memory.anchors, default=-_APART - 1) <= _APART:
             return False
-        areas = [memory.tracked[index]['seen'].area
-                 for index in self._visible(memory, frame_index)[:_AREAS]
+        areas = [memory.tracked[index][SEEN].area
+                 for index in _relied_on(memory, frame_index)[:_LATELY]
                  if index >= frame_index - _AREA_AGE]
         usual = statistics.median(areas) if areas else 0
         return abs(seen.area - usual) <= _AREA_CHANGE * usual
 
-    def _visible(self, memory: ObjectMemory, frame_index: int) -> list[int]:
-        """Return the tracked frames before one that show the object, the newest first."""
-        return _newest(index for index, entry in memory.tracked.items()
-                       if index < frame_index and entry['seen'].visible
-                       and entry['seen'].certainty > self.trust.read)
+    def _relies_on(self, memory: ObjectMemory, frame_index: int, seen: Seen) -> bool:
+        """Return whether a frame's result is taken for the object, and may be read."""
+        lately = [memory.tracked[index][SEEN].certainty
+                  for index in _relied_on(memory, frame_index)[:_LATELY]]
+        usual = statistics.median(lately) if len(lately) >= _FEW else 0.0
+        return seen.visible and seen.certainty > min(self.trust.read,
+                                                     self.trust.read_share * usual)
+
+
+def _relied_on(memory: ObjectMemory, frame_index: int) -> list[int]:
+    """Return the tracked frames before one that are relied on, the newest first."""
+    return _newest(index for index, entry in memory.tracked.items()
+                   if index < frame_index and entry[RELIED_ON])
 
 
 def box_overlap(masks: BoolArray) -> float:

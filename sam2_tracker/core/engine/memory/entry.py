@@ -14,10 +14,12 @@ import numpy as np
 from sam2_tracker.core.types import BoolArray
 import torch
 
-# What the model remembers of one frame, as SAM 2 keeps it; 'seen' is ours.
+# What the model remembers of one frame, as SAM 2 keeps it; what policies learn is ours.
 Entry = dict[str, Any]
 # What later frames read of a frame; how its mask looked is not among it.
 READ_LATER = ('maskmem_features', 'obj_ptr', 'object_score_logits')
+# What policies add to the entry of a tracked frame: a `Seen`, and a bool.
+SEEN, RELIED_ON = 'seen', 'relied_on'
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,14 @@ class Trust:
 
     Models differ in how their scores and predicted IoUs are distributed, so each may have its own.
 
-    :param read: of its own frames `distractor` reads those on which `Seen.certainty` is above this
+    :param read: `distractor` relies on frames on which `Seen.certainty` is above this,
+    :param read_share: or, where less is usual, above this share of the usual certainty
     :param sure: the same of `selective`; .01 is SAM 3's threshold for the same product
     :param anchor_iou: a frame becomes an anchor if the predicted IoU is above this
     """
 
     read: float = 0.0
+    read_share: float = 0.6
     sure: float = 0.01
     anchor_iou: float = 0.8
 

@@ -81,8 +81,8 @@ class MemoryPolicy(Protocol):
         """Return how many frames back of a frame SAM 2 itself reads anything tracked."""
 
     @property
-    def learns(self) -> bool:
-        """Return whether results are learnt from; if not, `learn` is never called."""
+    def learnt(self) -> tuple[str, ...]:
+        """Return what `learn` adds to a tracked frame's entry; if nothing, it is never called."""
 
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
         """Gather what is read to track an object onto a frame, or to correct it there."""

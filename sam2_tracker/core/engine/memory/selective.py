@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam2.modeling.sam2_utils import select_closest_cond_frames
-from sam2_tracker.core.engine.memory.entry import Entry, Lesson, owned, without
+from sam2_tracker.core.engine.memory.entry import Entry, Lesson, owned, SEEN, without
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, Reading
 from sam2_tracker.core.engine.memory.stock import (
     forget_prompted,
@@ -56,9 +56,9 @@ class SelectiveMemory:
                    model.trust.sure)
 
     @property
-    def learns(self) -> bool:
-        """Return True: how surely an object is seen decides what is read."""
-        return True
+    def learnt(self) -> tuple[str, ...]:
+        """Return what decides what is read: how surely the object was seen."""
+        return (SEEN,)
 
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
         """Gather what is read to track an object onto a frame, or to correct it there."""
@@ -93,13 +93,13 @@ class SelectiveMemory:
 
     def learn(self, memory: ObjectMemory, frame_index: int, lesson: Lesson) -> None:
         """Remember how the object was seen on a frame."""
-        memory.tracked[frame_index] = {**memory.tracked[frame_index], 'seen': lesson.seen}
+        memory.tracked[frame_index] = {**memory.tracked[frame_index], SEEN: lesson.seen}
 
 
 def _sure(tracked: Mapping[int, Entry], frame_index: int, least: float) -> list[int]:
     """Return the frames before one that surely show the object, the newest first."""
     return sorted((index for index, entry in tracked.items() if index < frame_index
-                   and entry['seen'].certainty > least), reverse=True)
+                   and entry[SEEN].certainty > least), reverse=True)
 
 
 def spaced(newest_first: list[int], stride: int) -> list[int]:

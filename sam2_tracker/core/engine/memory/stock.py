@@ -47,9 +47,9 @@ class StockMemory:
         return max(self.maps, self.pointers)
 
     @property
-    def learns(self) -> bool:
-        """Return False: what is read depends on frame numbers only."""
-        return False
+    def learnt(self) -> tuple[str, ...]:
+        """Return nothing: SAM 2 reads whatever came before."""
+        return ()
 
     def read(self, model: SAM2Base, memory: ObjectMemory, frame_index: int) -> Reading:
         """Gather what stock SAM 2 would read to track an object forward onto a frame."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 import hashlib
 from pathlib import Path
@@ -12,7 +12,13 @@ import re
 from typing import Any, TYPE_CHECKING
 
 from sam2_tracker.core.engine.memory.belief import Standing
-from sam2_tracker.core.engine.memory.entry import Entry, READ_LATER, Seen
+from sam2_tracker.core.engine.memory.entry import (
+    Entry,
+    READ_LATER,
+    RELIED_ON,
+    SEEN,
+    Seen,
+)
 from sam2_tracker.core.engine.memory.object_memory import ObjectMemory, own_memory
 from sam2_tracker.core.errors import ModelError, PromptError
 from sam2_tracker.core.protocols import Memory
@@ -27,8 +33,6 @@ _BANK_FIELDS = ('maps', 'pointers', 'score_logits')
 _KINDS = ('cond', 'tracked', 'anchor')
 # What is believed of the newest frames.
 _STANDING = 'standing'
-# What was seen of the object on a tracked frame, as a tensor of numbers.
-_SEEN = 'seen'
 _DTYPES = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 # Measured with nano: what it learns is below 45, and scores are no numbers any more from about
 # 1e19 on, where a square is infinite in float32.
@@ -173,15 +177,27 @@ def state_of(memory: Memory) -> dict[str, torch.Tensor] | None:
             for field in READ_LATER:
                 if entry[field] is not None:
                     found[f'{kind}.{order}.{index}.{field}'] = entry[field].cpu().contiguous()
-            if _SEEN in entry:
-                found[f'{kind}.{order}.{index}.{_SEEN}'] = _plain(entry[_SEEN].numbers)
+            if SEEN in entry:
+                found[f'{kind}.{order}.{index}.{SEEN}'] = _plain(entry[SEEN].numbers)
+            if RELIED_ON in entry:
+                found[f'{kind}.{order}.{index}.{RELIED_ON}'] = torch.tensor(entry[RELIED_ON])
     for order, (index, standing) in enumerate(own.beliefs.standings.items()):
-        found[f'{_STANDING}.{order}.{index}.{_SEEN}'] = _plain(standing.numbers)
+        found[f'{_STANDING}.{order}.{index}.{SEEN}'] = _plain(standing.numbers)
     return found
 
 
 def _plain(numbers: Iterable[float]) -> torch.Tensor:
     return torch.tensor(tuple(numbers), dtype=torch.float64)
+
+
+def _flag(tensor: torch.Tensor) -> bool:
+    if tensor.dtype != torch.bool:
+        raise ValueError(f'{tensor.dtype} is neither true nor false')
+    return bool(tensor.item())
+
+
+# What policies learnt, and how it is read from a tensor.
+_LEARNT: dict[str, Callable[[torch.Tensor], Any]] = {SEEN: Seen.of_numbers, RELIED_ON: _flag}
 
 
 def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tensor) -> None:
@@ -197,9 +213,9 @@ def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tens
         standings = {name: tensor for name, tensor in state.items()
                      if name.startswith(f'{_STANDING}.')}
         entries = _entries({name: tensor for name, tensor in state.items()
-                            if name not in standings}, memory.policy.learns)
+                            if name not in standings}, memory.policy.learnt)
         memory.beliefs.standings.update(_standings(standings))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RuntimeError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
     targets = memory.cond, memory.tracked, memory.anchors
     for kind, target in zip(_KINDS, targets, strict=True):
@@ -207,25 +223,26 @@ def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tens
             target[index] = {**_on(position.device, entry), 'maskmem_pos_enc': [position]}
 
 
-def _entries(state: Mapping[str, Any], learns: bool) -> dict[str, dict[tuple[int, int], Entry]]:
+def _entries(state: Mapping[str, Any], learnt: Sequence[str]
+             ) -> dict[str, dict[tuple[int, int], Entry]]:
     """
     Return each kind's entries by order and frame.
 
-    :param learns: whether it must be known how the object was seen on tracked frames
+    :param learnt: what must be known of tracked frames beside what the model remembers
     """
     entries: dict[str, dict[tuple[int, int], Entry]] = {kind: {} for kind in _KINDS}
     for name, tensor in state.items():
         kind, order, frame, field = name.split('.')
-        if field not in (*READ_LATER, _SEEN):
+        if field not in (*READ_LATER, *_LEARNT):
             raise ValueError(f'{name} is unknown')
         key = int(order), int(frame)
         entry = entries[kind].setdefault(key, dict.fromkeys((*READ_LATER, 'pred_masks')))
-        entry[field] = Seen.of_numbers(tensor) if field == _SEEN else tensor
+        entry[field] = _LEARNT[field](tensor) if field in _LEARNT else tensor
     cond, tracked, anchors = (list(entries[kind].values()) for kind in _KINDS)
     # Maps of tracked frames are forgotten before their pointers.
     found = [entry[field] for entry in (*cond, *anchors) for field in READ_LATER]
     found += [entry['obj_ptr'] for entry in tracked]
-    found += [entry.get(_SEEN) for entry in tracked if learns]
+    found += [entry.get(field) for entry in tracked for field in learnt]
     if not cond or any(value is None for value in found):
         raise ValueError('something is missing')
     return entries
