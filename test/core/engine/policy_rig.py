@@ -77,7 +77,7 @@ def lessons_in_runs(seed: int, frames: int, longest: int = 60) -> list[MadeUp]:
     visible = True
     while len(lessons) < frames:
         for _ in range(rng.choice([1, 2, 3, 8, 20, longest])):
-            seen = Seen(3.0, rng.choice([0.5, 0.9]), rng.choice([95, 100, 105, 160]))
+            seen = Seen(3.0, rng.choice([0.3, 0.5, 0.9]), rng.choice([95, 100, 105, 160]))
             look_alike = rng.random() < 0.4
             lessons.append(MadeUp(seen, look_alike) if visible else MadeUp(_HIDDEN))
         visible = not visible
