@@ -33,13 +33,14 @@ from benchmarks.sequences import DAVIS, load_sequence, make_prompt, Mask, Pictur
 from benchmarks.speed_of_engine import measure_fps
 from benchmarks.tracking import read_rgb, run_engine, Track
 import numpy as np
+from sam2_tracker.core.command_line import positive_int, refusing
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
-from sam2_tracker.core.errors import TrackerError
 from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_tracking_predictor
 import torch
 
+PROG = 'python -m benchmarks.accuracy'
 KINDS = ('mask', 'box', 'click')
 EXTRA = ('dogs-jump', 'chair')
 LEAST_FRAMES = 3
@@ -146,13 +147,13 @@ def score_table(rows: list[Measured]) -> str:
 def parse_arguments(line: Several[str] | None = None) -> argparse.Namespace:
     """Read the command line, and refuse what would be found out after minutes, or never."""
     parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.accuracy', description=__doc__,
+        prog=PROG, description=__doc__,
         epilog='Example: python -m benchmarks.accuracy --sequences dog,libby --frames 40')
     parser.add_argument('--model', default='nano')
     parser.add_argument('--checkpoint', type=Path)
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
     parser.add_argument('--device', default='auto')
-    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--threads', type=positive_int, default=2)
     parser.add_argument('--sequences', default=','.join(DAVIS + EXTRA))
     parser.add_argument('--prompts', default=','.join(KINDS))
     parser.add_argument('--frames', type=int, help='only the first so many of each sequence')
@@ -166,8 +167,6 @@ def parse_arguments(line: Several[str] | None = None) -> argparse.Namespace:
     for kind in arguments.prompts.split(','):
         if kind not in KINDS:
             parser.error(f'--prompts takes some of {",".join(KINDS)}, not {kind!r}')
-    if arguments.threads < 1:
-        parser.error(f'--threads must be 1 or more, not {arguments.threads}')
     if arguments.frames is not None and arguments.frames < LEAST_FRAMES:
         parser.error(f'--frames must be {LEAST_FRAMES} or more, as the first and the last are not '
                      f'scored, not {arguments.frames}')
@@ -240,12 +239,10 @@ def main(line: Several[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     config = ModelConfig(name=arguments.model, checkpoint=arguments.checkpoint,
                          device=arguments.device, image_size=arguments.image_size)
-    try:
+    with refusing(PROG):
+        find_checkpoint(config)
         sequences = [load_sequence(name) for name in arguments.sequences.split(',')]
         predictor = build_tracking_predictor(config)
-    except (OSError, TrackerError) as error:
-        print(f'python -m benchmarks.accuracy: {error}', file=sys.stderr)
-        return 2
     if arguments.frames:
         sequences = [sequence.first(arguments.frames) for sequence in sequences]
     rows = list(measure_all(predictor, arguments, sequences))

@@ -28,6 +28,7 @@ from typing import Any
 from benchmarks.clips import boxes, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
+from sam2_tracker.core.command_line import positive_float
 from tools.transport import profile_variables
 
 NAMES = ('front', 'left', 'rear')
@@ -168,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_for(__doc__)
     parser.add_argument('--model', default='nano')
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
-    parser.add_argument('--seconds', type=float, default=30.0)
+    parser.add_argument('--seconds', type=positive_float, default=30.0)
     parser.add_argument('--domain-id', type=int, default=96)
     options = parser.parse_args(arguments)
     for name, value in profile_variables().items():

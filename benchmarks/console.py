@@ -37,6 +37,7 @@ import cv2
 from demo.console import served
 from demo.fetch_clip import VIDEO
 from demo.scene import LAST_FRAME
+from sam2_tracker.core.command_line import positive_float, positive_int
 from sam2_tracker.offline.sources.video import VideoSource
 from tools.transport import own_network
 
@@ -249,8 +250,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog='python -m benchmarks.console', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('what', choices=['clicks', 'viewer', 'memory'])
-    parser.add_argument('--count', type=int, default=40, help='clicks (default: 40)')
-    parser.add_argument('--minutes', type=float, default=10.0, help='of memory (default: 10)')
+    parser.add_argument('--count', type=positive_int, default=40, help='clicks (default: 40)')
+    parser.add_argument('--minutes', type=positive_float, default=10.0,
+                        help='of memory (default: 10)')
     options = parser.parse_args(arguments)
     print(_load())
     with running_console() as address:

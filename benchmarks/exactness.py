@@ -19,6 +19,7 @@ from benchmarks.clips import boxes, overlap, scene
 from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
 import numpy as np
+from sam2_tracker.core.command_line import positive_int
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.memory.object_memory import LowResMask, ObjectMemory
 from sam2_tracker.core.engine.predictor import Predictor
@@ -166,8 +167,8 @@ def remarks_of(rows: Sequence[Row]) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures."""
     parser = parser_for(__doc__)
-    parser.add_argument('--objects', type=int, nargs='+', default=[2, 5, 16])
-    parser.add_argument('--frames', type=int, default=32)
+    parser.add_argument('--objects', type=positive_int, nargs='+', default=[2, 5, 16])
+    parser.add_argument('--frames', type=positive_int, default=32)
     parser.add_argument('--image-size', type=int, default=0,
                         help="of both models; 0: nano's own, and 128 for the other")
     options = parser.parse_args(arguments)

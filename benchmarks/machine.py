@@ -12,8 +12,15 @@ import os
 from pathlib import Path
 import platform
 import subprocess
+from typing import Any
 
 import numpy as np
+from sam2_tracker.core.command_line import positive_int, refusing
+from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.errors import one_line
+from sam2_tracker.models.checkpoints import find_checkpoint
+from sam2_tracker.models.loader import check_image_size
+from sam2_tracker.models.zoo import model_spec
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,14 +101,49 @@ def _git(*arguments: str) -> str:
     return done.stdout.rstrip()
 
 
+class _TableParser(argparse.ArgumentParser):
+    """Refuses what would be found out after minutes, or end in a traceback."""
+
+    def parse_args(self, *given: Any, **named: Any) -> Any:
+        """Read the command line."""
+        options = super().parse_args(*given, **named)
+        with refusing(self.prog):
+            refuse_device(options.device)
+            model = ModelConfig(getattr(options, 'model', 'nano'),
+                                getattr(options, 'checkpoint', None),
+                                image_size=getattr(options, 'image_size', 0))
+            check_image_size(model.image_size)
+            model_spec(model.name)
+            if not getattr(options, 'random_weights', False):
+                find_checkpoint(model)
+        return options
+
+
+def refuse_device(device: str) -> None:
+    """
+    Make sure that torch can compute on a device.
+
+    :raises ValueError: if it cannot
+    """
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f'--device {device}: torch {torch.__version__} cannot use it: '
+                         f'{one_line(error)[:200]}') from error
+
+
 def parser_for(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser with what every table takes: device, threads, where results go."""
+    """
+    Return a parser with what every table takes: device, threads, where results go.
+
+    With these it also refuses a model or a size of its input, where a table has such options.
+    """
     lines = (doc or '').strip().splitlines()
-    parser = argparse.ArgumentParser(
+    parser = _TableParser(
         description=lines[0] if lines else '', epilog='\n'.join(lines[1:]),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N')
-    parser.add_argument('--threads', type=int, default=core_count(),
+    parser.add_argument('--threads', type=positive_int, default=core_count(),
                         help='threads of torch on the CPU; default: all cores')
     parser.add_argument('--results', type=Path, default=ROOT / 'benchmarks' / 'results',
                         help='folder for the JSON')

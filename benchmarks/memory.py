@@ -30,6 +30,7 @@ from benchmarks.machine import parser_for, prepare, ROOT
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import slope
 import numpy as np
+from sam2_tracker.core.command_line import positive_int
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, ModelConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import EncodedImage
@@ -202,10 +203,10 @@ def table(curves: Sequence[Curve], note: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures."""
     parser = parser_for(__doc__)
-    parser.add_argument('--frames', type=int, default=5000)
-    parser.add_argument('--stock-frames', type=int, default=150)
-    parser.add_argument('--warm-up', type=int, default=1000)
-    parser.add_argument('--objects', type=int, default=2)
+    parser.add_argument('--frames', type=positive_int, default=5000)
+    parser.add_argument('--stock-frames', type=positive_int, default=150)
+    parser.add_argument('--warm-up', type=positive_int, default=1000)
+    parser.add_argument('--objects', type=positive_int, default=2)
     parser.add_argument('--image-size', type=int, default=128)
     parser.add_argument('--only', choices=('ours', 'stock'), help='print one curve as JSON')
     options = parser.parse_args(arguments)

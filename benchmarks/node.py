@@ -29,6 +29,7 @@ from benchmarks.machine import parser_for, prepare, ROOT
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import Spread, spread
 import numpy as np
+from sam2_tracker.core.command_line import positive_float, positive_int
 from tools.transport import profile_variables
 
 _PATIENCE_S = 5.0
@@ -223,8 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_for(__doc__)
     parser.add_argument('--model', default='nano')
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
-    parser.add_argument('--frames', type=int, default=150)
-    parser.add_argument('--seconds', type=float, default=60.0)
+    parser.add_argument('--frames', type=positive_int, default=150)
+    parser.add_argument('--seconds', type=positive_float, default=60.0)
     parser.add_argument('--domain-id', type=int, default=97)
     options = parser.parse_args(arguments)
     for name, value in profile_variables().items():

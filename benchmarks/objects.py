@@ -34,6 +34,7 @@ from benchmarks.machine import parser_for, prepare
 from benchmarks.racing import Course, gain, Lap, race
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import spread
+from sam2_tracker.core.command_line import positive_int
 from sam2_tracker.core.config import ModelConfig
 
 # Batching changes the order of sums: single pixels on a border may differ. In bfloat16 the sums
@@ -208,8 +209,10 @@ def _cut(lap: Lap, course: Course) -> Lap:
 
 
 def _frame_size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition('x')
-    return int(height), int(width)
+    width, cross, height = text.partition('x')
+    if not cross:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a size as 640x480')
+    return positive_int(height), positive_int(width)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -219,10 +222,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
     parser.add_argument('--precision', choices=sorted(AGREED),
                         help='of stock (by autocast) and ours; float32 on a CPU, else bfloat16')
-    parser.add_argument('--objects', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32])
-    parser.add_argument('--warm-up', type=int, help='frames before the first that counts')
-    parser.add_argument('--frames', type=int, help='frames that count')
-    parser.add_argument('--rounds', type=int, help='how often all of it')
+    parser.add_argument('--objects', type=positive_int, nargs='+', default=[1, 2, 4, 8, 16, 32])
+    parser.add_argument('--warm-up', type=positive_int, help='frames before the first that counts')
+    parser.add_argument('--frames', type=positive_int, help='frames that count')
+    parser.add_argument('--rounds', type=positive_int, help='how often all of it')
     parser.add_argument('--frame-size', type=_frame_size, default=HW, metavar='WIDTHxHEIGHT')
     parser.add_argument('--random-weights', action='store_true',
                         help='speed does not depend on them, and no checkpoint is needed')

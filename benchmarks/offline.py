@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import get_typestore, Stores
+from sam2_tracker.core.command_line import positive_int
 
 HW = (480, 640)
 BOX = (200, 150, 400, 350)
@@ -180,9 +181,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures."""
     parser = parser_for(__doc__)
     parser.set_defaults(threads=max(1, core_count() - 1))
-    parser.add_argument('--frames', type=int, nargs='+', default=[200, 2000])
+    parser.add_argument('--frames', type=positive_int, nargs='+', default=[200, 2000])
     parser.add_argument('--model', default='nano')
-    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--repeats', type=positive_int, default=3)
     parser.add_argument('--engine-only', action='store_true')
     options = parser.parse_args(arguments)
     if options.engine_only:

@@ -24,6 +24,7 @@ from benchmarks.machine import parser_for, prepare
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import spread
 import numpy as np
+from sam2_tracker.core.command_line import positive_float, positive_int
 from sam2_tracker.core.config import BufferConfig, CoreConfig, FramePolicy, ModelConfig
 from sam2_tracker.core.frames.buffer import FrameBuffer
 from sam2_tracker.core.frames.stored_frame import RawImage
@@ -235,10 +236,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_for(__doc__)
     parser.add_argument('--model', default='nano')
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
-    parser.add_argument('--rate', type=float, default=30.0, help='of the camera, Hz')
-    parser.add_argument('--back', type=int, default=30, help='frames of the look-back row')
-    parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--quiet-frames', type=int, default=60)
+    parser.add_argument('--rate', type=positive_float, default=30.0, help='of the camera, Hz')
+    parser.add_argument('--back', type=positive_int, default=30,
+                        help='frames of the look-back row')
+    parser.add_argument('--repeats', type=positive_int, default=5)
+    parser.add_argument('--quiet-frames', type=positive_int, default=60)
     options = parser.parse_args(arguments)
     machine = prepare(options)
     config = ModelConfig(options.model, device=options.device, image_size=options.image_size)

@@ -18,6 +18,7 @@ import sys
 from benchmarks import targets
 from benchmarks.machine import parser_for, ROOT
 from benchmarks.results import load_all, Result
+from sam2_tracker.core.command_line import refusing
 
 PAGE = ROOT / 'docs' / 'performance.md'
 _PLACE = re.compile(r'(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)', re.DOTALL)
@@ -50,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--page', type=Path, default=PAGE)
     parser.add_argument('--check', action='store_true', help='write nothing; 1 if it is outdated')
     options = parser.parse_args(arguments)
-    before = options.page.read_text()
-    after = render(before, load_all(options.results))
+    with refusing(parser.prog):
+        before = options.page.read_text()
+        after = render(before, load_all(options.results))
     if options.check:
         if before != after:
             print(f'{options.page.name} is not what results/ says: run '

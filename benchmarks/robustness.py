@@ -333,7 +333,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--quick', action='store_true', help='one seed of three kinds')
     parser.add_argument('--no-run', action='store_true', help='tables of what was run before')
     parser.add_argument('--write', action='store_true', help=f'the tables into {PAGE.name}')
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.seeds[0] > options.seeds[1]:
+        parser.error(f'--seeds takes the first and the last, not {options.seeds}')
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,6 +27,7 @@ from benchmarks.machine import parser_for, prepare, synchronise
 from benchmarks.results import markdown, Result, save
 import numpy as np
 from sam2.sam2_video_predictor import SAM2VideoPredictor
+from sam2_tracker.core.command_line import positive_int
 from sam2_tracker.core.config import ModelConfig
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.engine.stream_predictor import StreamPredictor
@@ -225,9 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--image-size', type=int, default=0, help="0: the model's own")
     parser.add_argument('--precision', choices=sorted(_DTYPES), default='float32')
     parser.add_argument('--random-weights', action='store_true')
-    parser.add_argument('--warm-up', type=int, default=8)
-    parser.add_argument('--frames', type=int, default=10, help='frames that count')
-    parser.add_argument('--peak-side', type=int, help='of the matrix; 2048 on a CPU, else 8192')
+    parser.add_argument('--warm-up', type=positive_int, default=8)
+    parser.add_argument('--frames', type=positive_int, default=10, help='frames that count')
+    parser.add_argument('--peak-side', type=positive_int,
+                        help='of the matrix; 2048 on a CPU, else 8192')
     options = parser.parse_args(arguments)
     machine = prepare(options)
     setting = ways.Setting(ModelConfig(options.model, device=options.device,

@@ -18,6 +18,7 @@ import sys
 from benchmarks.figures import Target
 from benchmarks.machine import parser_for
 from benchmarks.results import load_all, markdown, Result
+from sam2_tracker.core.command_line import USAGE_EXIT_CODE
 
 _TINY = 'sam2.1_hiera_tiny'
 _CUDA = f'objects_{_TINY}_1024_bfloat16_cuda'
@@ -148,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = load_all(folder)
     if not results:
         print(f'there is no result in {folder}: run `make bench`', file=sys.stderr)
-        return 1
+        return USAGE_EXIT_CODE
     print('### Targets\n\n' + table(results))
     return 0
 

@@ -28,6 +28,7 @@ from benchmarks.machine import parser_for, prepare, ROOT
 from benchmarks.results import markdown, Result, save
 from benchmarks.spread import spread
 from benchmarks.transport_cells import Cell, CELLS, RELIABILITIES
+from sam2_tracker.core.command_line import positive_float, positive_int
 from sam2_tracker.core.text import counted
 from tools.transport import profile_variables
 
@@ -268,9 +269,11 @@ def _rounded(figures: Iterable[float]) -> list[float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables and keep the figures."""
     parser = parser_for(__doc__)
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--seconds', type=float, default=2.0, help='of each kind of image')
-    parser.add_argument('--calls', type=int, default=_CALLS, help='of each kind, in each round')
+    parser.add_argument('--rounds', type=positive_int, default=3)
+    parser.add_argument('--seconds', type=positive_float, default=2.0,
+                        help='of each kind of image')
+    parser.add_argument('--calls', type=positive_int, default=_CALLS,
+                        help='of each kind, in each round')
     parser.add_argument('--localhost', action='store_true', help=f'with {_RANGE}=LOCALHOST')
     parser.add_argument('--domain-id', type=int, default=90, help='and those that follow it')
     options = parser.parse_args(arguments)

@@ -23,6 +23,7 @@ import time
 from demo.fetch_clip import VIDEO
 from demo.processes import DemoError, RosProcess
 from demo.scene import FIRST_FRAME, LAST_FRAME, MASK_RULES
+from sam2_tracker.core.config import MODEL_NAMES
 from tools.transport import own_network
 
 RATE_HZ = 15.0
@@ -119,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--model', default='nano', help='model of the zoo (default: nano)')
+    parser.add_argument('--model', default='nano', choices=MODEL_NAMES, metavar='MODEL',
+                        help='model of the zoo (default: nano)')
     parser.add_argument(
         '--port', type=int, default=0, help='port of the console (default: a free one)'
     )

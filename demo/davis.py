@@ -27,8 +27,10 @@ from demo.scene import Step
 from demo.session import record, Show, THREADS
 from demo.verify import mask_iou
 import numpy as np
-from sam2_tracker.core.config import ModelConfig
+from sam2_tracker.core.command_line import positive_int, refusing
+from sam2_tracker.core.config import MODEL_NAMES, ModelConfig
 from sam2_tracker.core.types import BoolArray, Prompt
+from sam2_tracker.models.checkpoints import find_checkpoint
 from sam2_tracker.models.loader import build_tracking_predictor
 import torch
 
@@ -61,12 +63,11 @@ def mean_overlap(masks: Sequence[BoolArray], truth: Sequence[BoolArray]) -> floa
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if node and engine agree on every frame."""
-    options = _parser().parse_args(arguments)
-    try:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    with refusing(parser.prog):
         clip = load_sequence(options.sequence).first(options.frames)
-    except FileNotFoundError as error:
-        print(f'davis: {error}', file=sys.stderr)
-        return 1
+        find_checkpoint(ModelConfig(options.model))
     prompt = replace(make_prompt(clip.masks[0][0], 'box'), label=clip.name)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -101,8 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('sequence', help=f'one of {", ".join(DAVIS)}')
-    parser.add_argument('--model', default='nano', help='model of the zoo (default: nano)')
-    parser.add_argument('--frames', type=int, help='only so many frames (default: all)')
+    parser.add_argument('--model', default='nano', choices=MODEL_NAMES, metavar='MODEL',
+                        help='model of the zoo (default: nano)')
+    parser.add_argument('--frames', type=positive_int, help='only so many frames (default: all)')
     return parser
 
 

@@ -28,7 +28,7 @@ from demo.scene import (
     VIDEO_RATE_HZ,
 )
 from demo.session import make_empty, Outcome, record, Show
-from sam2_tracker.core.config import PARAMETERS
+from sam2_tracker.core.config import MODEL_NAMES, PARAMETERS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         default=Path('demo_output'),
         help='folder to write to (default: demo_output)',
     )
-    parser.add_argument('--model', default='nano', help='model of the zoo (default: nano)')
+    parser.add_argument('--model', default='nano', choices=MODEL_NAMES, metavar='MODEL',
+                        help='model of the zoo (default: nano)')
     parser.add_argument(
         '--memory',
         choices=PARAMETERS['tracking.memory'].choices,

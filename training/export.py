@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from sam2_tracker.core.command_line import refusing
 from training.model import CONFIG
-from training.refusals import refusing
 from training.tracking import SHARPENING
 from training.weights import (
     fit_memory_times,
@@ -40,7 +40,7 @@ def main(line: Sequence[str] | None = None) -> None:
     parser.add_argument('checkpoint', type=Path, help='last.pt or best.pt of a run')
     parser.add_argument('--output', type=Path, default=CONFIG.with_suffix('.pt'))
     arguments = parser.parse_args(line)
-    with refusing(parser):
+    with refusing(parser.prog):
         size = export(arguments.checkpoint, arguments.output)
     print(f'{arguments.output}: {size / 1e6:.1f} MB')
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
+from sam2_tracker.core.command_line import refusing
 import torch
 from training.attention import plain_attention
 from training.compose import normalise
 from training.model import build_nano, CONFIG
 from training.pool import load_pool, Pool, Source
 from training.prompts import prompt
-from training.refusals import refusing
 from training.tracking import Batch, Draws, Features, Outcome, picture_features, Practice, track
 from training.weights import load_start_into, MASKS
 
@@ -138,7 +138,7 @@ def main(line: Sequence[str] | None = None) -> None:
     if not 0 <= arguments.sharpened <= MASKS:
         parser.error(f'--sharpened must be from 0 to {MASKS}, not {arguments.sharpened}')
     torch.set_num_threads(1)
-    with refusing(parser):
+    with refusing(parser.prog):
         model = build_nano(arguments.size)
         load_start_into(model, arguments.checkpoint, arguments.sharpened)
         pool = load_pool(arguments.data, torch.device('cpu'), held_back=True)

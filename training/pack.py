@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from sam2_tracker.core.command_line import positive_float, positive_int, refusing
 
 UInt8 = NDArray[np.uint8]
 # They share their source videos with sequences kept for judging.
@@ -241,22 +242,20 @@ def main(line: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog='python -m training.pack', description=__doc__)
     parser.add_argument('--data', type=Path, default=Path('../shared/data/train'))
     parser.add_argument('--output', type=Path, required=True)
-    parser.add_argument('--mb', type=float, default=42.0, help='size of the file at most')
-    parser.add_argument('--side', type=int, default=384,
+    parser.add_argument('--mb', type=positive_float, default=42.0, help='size of the file at most')
+    parser.add_argument('--side', type=positive_int, default=384,
                         help="clips' short side in pixels at most")
-    parser.add_argument('--still-side', type=int, default=272)
+    parser.add_argument('--still-side', type=positive_int, default=272)
     arguments = parser.parse_args(line)
     if arguments.output.is_dir():
         parser.error(f'--output takes a file, and {arguments.output} is a folder')
     partial = arguments.output.with_suffix('.partial')
-    try:
+    with refusing(parser.prog):
         partial.parent.mkdir(parents=True, exist_ok=True)
         partial.touch()         # what can't be written is found out before minutes of reading
         partial.unlink()
         packer = Packer(arguments.data, arguments.side, arguments.still_side)
-    except OSError as error:
-        parser.error(str(error))
-    packer.write(arguments.output, round(arguments.mb * 1e6))
+        packer.write(arguments.output, round(arguments.mb * 1e6))
     print(f'{arguments.output}: {len(packer.folders)} clips, {len(packer.stills)} stills, '
           f'{len(held_back_clips())} clips named as held back')
 

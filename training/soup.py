@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import math
 from pathlib import Path
 
+from sam2_tracker.core.command_line import refusing
 import torch
-from training.refusals import refusing
 from training.tracking import SHARPENING
 from training.weights import load_exported, MASKS, save_exported, scale_logits, State
 
@@ -48,7 +48,7 @@ def main(line: Sequence[str] | None = None) -> None:
     if len(sharpened) != count or not all(0 <= masks <= MASKS for masks in sharpened):
         parser.error(f'--sharpened takes a number from 0 to {MASKS} for each of {count} files, '
                      f'not {sharpened}')
-    with refusing(parser):
+    with refusing(parser.prog):
         # masks that one file has sharpened and another has not must meet at one steepness
         states = [scale_logits(scale_logits(load_exported(path), 1 / SHARPENING, masks),
                                SHARPENING)

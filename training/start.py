@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+import io
 from pathlib import Path
 
 from sam2.modeling.sam2_base import SAM2Base
+from sam2_tracker.core.command_line import refusing
+from sam2_tracker.core.plain_file import refuse_irreplaceable, write_whole
 import torch
 from training.compose import normalise
 from training.matching import FeatureBasis, measure_basis, start_as_matcher
 from training.model import build_nano
 from training.pool import load_pool
 from training.pretrained import load_imagenet_weights
+from training.weights import read_saved
 
 SIZE = 256
 EVERY = 4            # of the pictures: enough for principal directions
@@ -23,15 +27,20 @@ EVERY = 4            # of the pictures: enough for principal directions
 FEATURE_SCALE = 5.0
 
 
-def take_over(model: SAM2Base, weights: dict[str, torch.Tensor]) -> list[str]:
+def take_over(model: SAM2Base, weights: Mapping[str, object]) -> list[str]:
     """
     Copy the weights of an earlier experiment that still fit, the trunk excepted.
 
     :returns: the names that were taken
+    :raises ValueError: if none fits
     """
     own = model.state_dict()
     fitting = {name: value.float() for name, value in weights.items()
-               if name in own and own[name].shape == value.shape and '.trunk.' not in name}
+               if isinstance(value, torch.Tensor) and name in own
+               and own[name].shape == value.shape and '.trunk.' not in name}
+    if not fitting:
+        raise ValueError(f'none of the {len(weights)} entries is a weight of neck, memory or '
+                         'decoder of nano: a state dict of an experiment with it is expected')
     model.load_state_dict(fitting, strict=False)
     with torch.no_grad():
         for level in model.image_encoder.neck.convs[:2]:
@@ -63,14 +72,19 @@ def main(line: Sequence[str] | None = None) -> None:
     parser.add_argument('--output', type=Path, required=True)
     arguments = parser.parse_args(line)
     torch.manual_seed(0)
-    pool = load_pool(arguments.data, torch.device('cpu'))
-    model = build_nano(SIZE)
-    load_imagenet_weights(model.image_encoder.trunk)
-    if arguments.experiment:
-        taken = take_over(model, torch.load(arguments.experiment, weights_only=True))
-        print(f'{len(taken)} tensors taken from {arguments.experiment}')
+    with refusing(parser.prog):
+        refuse_irreplaceable(arguments.output)
+        model = build_nano(SIZE)
+        load_imagenet_weights(model.image_encoder.trunk)
+        if arguments.experiment:
+            taken = take_over(model, read_saved(arguments.experiment))
+            print(f'{len(taken)} tensors taken from {arguments.experiment}')
+        pool = load_pool(arguments.data, torch.device('cpu'))
     start_as_matcher(model, basis_of(model, pool.stills.rgb))
-    torch.save(model.state_dict(), arguments.output)
+    saved = io.BytesIO()
+    torch.save(model.state_dict(), saved)
+    with refusing(parser.prog):
+        write_whole(arguments.output, saved.getvalue())
 
 
 if __name__ == '__main__':

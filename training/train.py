@@ -20,7 +20,7 @@ import signal
 import time
 from typing import Any
 
-from sam2_tracker.core.errors import TrackerError
+from sam2_tracker.core.command_line import refusing
 import torch
 from training.attention import plain_attention
 from training.compose import Composer, Recipe
@@ -35,6 +35,7 @@ from training.tracking import Batch, Draws, Outcome, picture_features, Practice,
 from training.trainer import Chance, Pace, save, Trainer
 from training.weights import load_start_into, MASKS, read_saved
 
+PROG = 'python -m training.train'
 WARM_UP_STEPS = 20
 # What a run is like from its first step to its last; the paces of its parts are kept, too.
 KEPT = ('seed', 'size', 'clips', 'gather', 'objects', 'singles', 'real', 'whole', 'rate',
@@ -182,7 +183,7 @@ class Run:
 
 def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog='python -m training.train', description=__doc__)
+    parser = argparse.ArgumentParser(prog=PROG, description=__doc__)
     add = parser.add_argument
     add('--data', type=Path, required=True, help='what training.pack wrote')
     add('--output', type=Path, required=True,
@@ -317,15 +318,13 @@ def main(line: Sequence[str] | None = None) -> None:
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
     torch.backends.cudnn.benchmark = False      # its search takes longer than it saves here
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    try:
+    with refusing(PROG):
         arguments.output.mkdir(parents=True, exist_ok=True)
         run = prepare(arguments)
         if arguments.resume:
             last = read_checkpoint(arguments.output / 'last.pt')
             check_options(arguments, last.get('options', {}))
             run.load(last)
-    except (OSError, ValueError, TrackerError) as error:
-        raise SystemExit(f'training.train: {error}') from error
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:      # nohup's and the shell's own
             signal.signal(number, run.stop)

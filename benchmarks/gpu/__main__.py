@@ -25,6 +25,7 @@ import tempfile
 from benchmarks.gpu import parts, speed
 from benchmarks.gpu.notes import Notes, Plan, plan_for
 from benchmarks.machine import conditions, flush_denormals, ROOT
+from sam2_tracker.core.command_line import positive_float, positive_int
 import torch
 
 Part = Callable[[Plan, Notes, Path], None]
@@ -76,11 +77,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog='python -m benchmarks.gpu', description=lines[0], epilog='\n'.join(lines[1:]),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--device', default='cuda', help='cuda, cuda:N or cpu (%(default)s)')
-    parser.add_argument('--minutes', type=float, default=4.0, help='for all of it (%(default)s)')
+    parser.add_argument('--minutes', type=positive_float, default=4.0,
+                        help='for all of it (%(default)s)')
     parser.add_argument('--only', nargs='+', choices=tuple(PARTS), metavar='PART',
                         default=[name for name in PARTS if name not in _ALONE],
                         help=f'some of: {", ".join(PARTS)}')
-    parser.add_argument('--exact-frames', type=int, metavar='N',
+    parser.add_argument('--exact-frames', type=positive_int, metavar='N',
                         help="of the real clip, at the model's own size")
     parser.add_argument('--out', type=Path, default=ROOT / 'benchmarks' / 'results',
                         help='folder of gpu.jsonl (%(default)s)')

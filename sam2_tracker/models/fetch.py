@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 import sys
 
+from sam2_tracker.core.command_line import refusing
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.models.checkpoints import cache_directory, check_published
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run the command.
 
     :returns: 0 when all are there, 1 when one could not be fetched, 130 when interrupted; wrong
-        arguments exit with 2
+        arguments, unknown models among them, exit with 2
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.url and len(options.models) > 1:
         parser.error('--url is for one model')
+    with refusing(parser.prog):
+        for name in options.models:
+            model_spec(name)
+        if options.url:
+            check_url(options.url)
     try:
         for name in options.models:
             _fetch_one(name, options.directory or cache_directory(), options.url)
@@ -92,7 +98,6 @@ def _fetch_one(name: str, directory: Path, url: str | None) -> None:
         print(f'{name} comes with this package; there is nothing to fetch')
         return
     if url:
-        check_url(url)
         spec = replace(spec, url=url)
     path = directory / spec.checkpoint
     print(f'{name}: {_size_of(spec) or "a file"} from {spec.url}')

@@ -117,6 +117,19 @@ def build_predictor(
     return model
 
 
+def check_image_size(image_size: int) -> None:
+    """
+    Make sure that a model can have pictures of that side, in pixels.
+
+    :raises ModelError: if not
+    """
+    if image_size % IMAGE_SIZE_STEP or image_size < 0:
+        raise ModelError(
+            f'image_size {image_size} is not a multiple of {IMAGE_SIZE_STEP} '
+            "(0 means the model's own)"
+        )
+
+
 def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int) -> DictConfig:
     """
     Read a model's config and set what differs from it here.
@@ -124,11 +137,7 @@ def load_model_config(spec: ModelSpec, config: ModelConfig, max_cond_frames: int
     :returns: the ``model`` node, for ``hydra.utils.instantiate``
     :raises ModelError: image size or number of conditioning frames cannot work
     """
-    if config.image_size % IMAGE_SIZE_STEP or config.image_size < 0:
-        raise ModelError(
-            f'image_size {config.image_size} is not a multiple of {IMAGE_SIZE_STEP} '
-            "(0 means the model's own)"
-        )
+    check_image_size(config.image_size)
     if max_cond_frames < 2:
         raise ModelError(f'max_cond_frames {max_cond_frames} is too small: SAM 2 needs 2 or more')
     model_config = OmegaConf.load(spec.config_file).model

@@ -289,7 +289,7 @@ def test_the_table_names_every_frame_and_object(capsys):
 
 
 def test_a_folder_without_a_demo_is_refused(tmp_path, capsys):
-    assert verify.main([str(tmp_path)]) == 1
+    assert verify.main([str(tmp_path)]) == 2
     assert 'run `make demo` first' in capsys.readouterr().err
 
 

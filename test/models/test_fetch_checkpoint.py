@@ -230,9 +230,10 @@ def test_an_answer_that_is_none_is_one_sentence(run, site, tmp_path, raw, senten
 @pytest.mark.parametrize(
     'url', ['nonsense', 'http://[::bad', 'http:///x', 'ftp://host/x', 'data:,x', 'http://a b/']
 )
-def test_what_is_no_address_is_refused_with_what_is(run, tmp_path, url):
-    code, text = run('--url', url)
-    assert code == 1
+def test_what_is_no_address_is_refused_with_what_is(run, tmp_path, url, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        run('--url', url)
+    text = capsys.readouterr().err
     assert f'{url!r} is no address of a file: http://HOST/FILE, https://HOST/FILE' in text
     assert list(tmp_path.iterdir()) == []
 
@@ -305,7 +306,8 @@ def test_a_mirror_can_be_named(run, site, tmp_path):
 
 
 def test_an_unknown_model_ends_with_the_list(capsys):
-    assert fetch.main(['sam9']) == 1
+    with pytest.raises(SystemExit, match='2'):
+        fetch.main(['sam9'])
     assert "unknown model 'sam9'; there are: nano, " in capsys.readouterr().err
 
 

@@ -128,8 +128,8 @@ def test_an_earlier_run_is_gone_on_from_as_it_was_or_left_alone(
     with pytest.raises(SystemExit):
         command(train, *run)
     assert 'go on with it by --resume, or name another folder' in capsys.readouterr().err
-    with pytest.raises(SystemExit, match='--trunk, --matched and --memory as they were'):
-        command(train, *run, '--resume', '--matched', 0.5)
+    assert '--trunk, --matched and --memory as they were' in refused(
+        capsys, train, *run, '--resume', '--matched', 0.5)
     assert (tmp_path / 'last.pt').read_bytes() == last
 
     # better weights that were written after the last checkpoint, before a power cut, are kept
@@ -142,18 +142,19 @@ def test_an_earlier_run_is_gone_on_from_as_it_was_or_left_alone(
     assert "is a run's checkpoint" in refused(
         capsys, soup, tmp_path / 'best.pt', '--output', tmp_path / 'soup.pt')
     (tmp_path / 'last.pt').write_bytes(last[:len(last) // 2])
-    with pytest.raises(SystemExit, match='is damaged, or no file of weights: put a copy'):
-        command(train, *run, '--resume')
+    assert 'is damaged, or no file of weights: put a copy' in refused(
+        capsys, train, *run, '--resume')
 
 
 @pytest.mark.parametrize('option, before, now', [
     ('--size', 64, 96), ('--clips', 1, 2), ('--seed', 3, 4), ('--rate', 5e-05, 0.001)])
 def test_a_run_is_not_gone_on_with_as_another_one(
-        begun: Path, packed: Path, option: str, before: float, now: float) -> None:
+        begun: Path, packed: Path, option: str, before: float, now: float,
+        capsys: pytest.CaptureFixture[str]) -> None:
     last = (begun / 'last.pt').read_bytes()
-    with pytest.raises(SystemExit, match=f'has {option} {before}, not {now}: give {option}'):
-        command(train, '--data', packed, '--output', begun, '--steps', 2, *SMALL, '--resume',
-                option, now)
+    assert f'has {option} {before}, not {now}: give {option}' in refused(
+        capsys, train, '--data', packed, '--output', begun, '--steps', 2, *SMALL, '--resume',
+        option, now)
     assert (begun / 'last.pt').read_bytes() == last
 
 
@@ -276,10 +277,11 @@ def test_a_data_file_that_cannot_be_written_is_refused_before_anything_is_read(
         assert str(tmp_path) in capsys.readouterr().err
 
 
-def test_a_damaged_data_file_is_said_to_be_one(packed: Path, tmp_path: Path) -> None:
+def test_a_damaged_data_file_is_said_to_be_one(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / 'cut.zip').write_bytes(packed.read_bytes()[:-200])
-    with pytest.raises(SystemExit, match='is damaged, or was not written by'):
-        command(train, '--data', tmp_path / 'cut.zip', '--output', tmp_path / 'run')
+    assert 'is damaged, or was not written by' in refused(
+        capsys, train, '--data', tmp_path / 'cut.zip', '--output', tmp_path / 'run')
 
 
 def test_a_file_that_would_be_too_large_takes_the_place_of_none(tmp_path: Path) -> None:

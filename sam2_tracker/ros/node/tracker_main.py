@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Sequence
 import sys
 
+from sam2_tracker.core.command_line import USAGE_EXIT_CODE
 from sam2_tracker.core.errors import one_line
 from sam2_tracker.ros.stop_request import StopRequest
 
@@ -42,7 +43,6 @@ MISSING_MESSAGES = (
     'inside another package by itself, so put it beside this one with `ln -s '
     'sam2_tracker/sam2_tracker_msgs src/sam2_tracker_msgs`, run `colcon build` and source '
     'install/setup.bash')
-USAGE_EXIT_CODE = 2
 
 
 def missing_messages(name: str) -> str:

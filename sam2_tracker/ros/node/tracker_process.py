@@ -19,6 +19,7 @@ import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from sam2_tracker.core.command_line import USAGE_EXIT_CODE
 from sam2_tracker.core.errors import ConfigError, one_line
 from sam2_tracker.core.process import keep_freed_memory, spin_briefly, take_short_turns
 from sam2_tracker.ros.node.engine import ModelLoader
@@ -32,7 +33,6 @@ from sam2_tracker.ros.stop_request import StopRequest
 STOP_TIMEOUT_S = 4.0
 # Whatever hangs then, the process ends: what it left is removed by the next start.
 LAST_RESORT_S = 4.8
-USAGE_EXIT_CODE = 2
 
 
 def run(arguments: Sequence[str], stop: StopRequest,
