@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import numpy as np
+from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.text import text_fault
 from sam2_tracker.core.tracking.visibility import Visibility
@@ -122,12 +123,21 @@ class SavedProgress:
             if timed.frame.index <= self.resumed.index:
                 clip.pass_over(timed)
                 if timed.frame.index == self.resumed.index:
-                    clip.restore(self.resumed, timed.frame.source_hw)
+                    self._restore(clip, timed.frame.source_hw)
                 yield results.result(timed)
                 continue
             clip.step(timed)
             yield result_of(timed, clip.tracker.result(wanted))
         clip.finish()
+
+    def _restore(self, clip: Clip, source_hw: tuple[int, int]) -> None:
+        assert self.resumed is not None
+        try:
+            clip.restore(self.resumed, source_hw)
+        except ModelError as error:
+            raise OutputError(
+                f'{self._folder / _STATE} is damaged or of another version, the run cannot be '
+                f'resumed; start it without --resume: {error}') from error
 
     def clear(self) -> None:
         """Forget everything: the recording is complete."""

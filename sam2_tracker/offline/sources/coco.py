@@ -17,8 +17,12 @@ from typing import Any
 from sam2_tracker.core.detections.detection import Detection
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.text import shown
+from sam2_tracker.offline.sources.open_source import BAG_SUFFIXES
 from sam2_tracker.offline.sources.video import PICTURE_SUFFIXES
 
+# Other dots are of the name itself, as in run.2 or 2026.05.02.
+_VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts',
+                   '.m2ts', '.wmv', '.flv', '.ogv', '.3gp', '.gif', '.y4m')
 # As many videos as a sentence names.
 _SHOWN_VIDEOS = 5
 
@@ -163,9 +167,11 @@ def _video_of(videos: Collection[str], recording: Path) -> str:
 
 
 def _spellings(parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return a path's parts with the suffix of its name and without."""
+    """Return a path's parts with the suffix of its name and without, if that is a recording's."""
     *folders, name = parts
-    return (parts, (*folders, Path(name).stem))
+    path = Path(name)
+    is_file = path.suffix.lower() in (*BAG_SUFFIXES, *_VIDEO_SUFFIXES)
+    return (parts, (*folders, path.stem)) if is_file else (parts,)
 
 
 def _common_end(these: tuple[str, ...], those: tuple[str, ...]) -> int:

@@ -153,7 +153,7 @@ def test_a_state_names_what_was_seen_and_tracking_goes_on_from_it(stream_of, mem
     expected = {key: logits for key, logits in stream.results.items() if key[0] >= 40}
     assert differing(resumed.results, expected) == []
     for learnt in stream.predictor._policy.learnt:
-        with pytest.raises(ModelError, match='something is missing'):
+        with pytest.raises(ModelError, match=rf'something is missing: tracked.* has no {learnt}'):
             stream.predictor.restored(CLIP_HW, {
                 name: tensor for name, tensor in state.items() if not name.endswith(learnt)})
 

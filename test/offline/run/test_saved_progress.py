@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.tracking.visibility import Visibility
 from sam2_tracker.core.types import (
     Frame,
@@ -84,6 +85,20 @@ def test_a_state_with_a_label_that_nobody_could_have_given_is_refused(tmp_path, 
     SavedProgress(tmp_path, 1).keep(ClipState(7, (known,)))
     with pytest.raises(OutputError, match=r'state\.safetensors is damaged, .*: a label .*has'):
         SavedProgress(tmp_path, 1)
+
+
+def test_a_state_that_this_version_cannot_read_says_what_to_do(tmp_path):
+    def restore(state: ClipState, source_hw: tuple[int, int]) -> None:
+        raise ModelError('tracked.0.3 has no relied_on')
+
+    resumed = SavedProgress(tmp_path, 1)
+    resumed.resumed = ClipState(0, ())
+    frame = Frame(0, 0, FrameHeader(0, 'camera'), np.zeros((8, 8, 3), np.uint8), (8, 8))
+    clip = SimpleNamespace(pass_over=lambda timed: None, restore=restore)
+    timed = TimedFrame(frame, SourceFrame(0, 0, 'camera', frame.image_rgb), None)
+    with pytest.raises(OutputError, match=r'state\.safetensors is damaged or of another version, '
+                       r'.* start it without --resume: tracked\.0\.3 has no relied_on'):
+        next(iter(resumed.track_on(clip, [timed], Wanted())))
 
 
 def test_a_result_with_a_label_that_nobody_could_have_given_is_refused(tmp_path):

@@ -113,6 +113,17 @@ def test_a_recording_may_be_called_as_the_folder_around_its_video_s_pictures(
         read_for(tmp_path, 'img1', several_videos(images))
 
 
+def test_a_dot_in_a_video_s_name_is_a_part_of_it(tmp_path: Path) -> None:
+    images: list[dict[str, object]] = [
+        {'id': image_id, 'file_name': f'run.{"12"[name[0] == "b"]}/{name[2:]}'}
+        for image_id, name, _ in OF_TWO]
+    for recording in ('run.2', 'run.2.mp4'):
+        assert lefts(read_for(tmp_path, recording, several_videos(images))) == {0: [2], 1: [4]}
+    for recording in ('run.3', 'run', 'run.mcap'):
+        with pytest.raises(SourceError, match=r"may be any of 2: 'run\.1', 'run\.2'"):
+            read_for(tmp_path, recording, several_videos(images))
+
+
 def test_which_of_several_videos_a_recording_is_has_to_be_told_by_its_name(
     tmp_path: Path,
 ) -> None:

@@ -43,7 +43,7 @@ _LEAST_AREA = 16
 _LATELY = 10
 # Older ones say nothing of its size.
 _AREA_AGE = 300
-# Fewer say nothing of how sure the model is of it: just after a prompt what is visible counts.
+# Fewer say nothing of how sure the model is of it: until then whatever is visible counts.
 _FEW = 5
 # A tracked frame becomes an anchor if its mask is taken for right: the model is sure of it, and
 # its area differs from the usual one by no more than this share of that.

@@ -238,13 +238,13 @@ def _entries(state: Mapping[str, Any], learnt: Sequence[str]
         key = int(order), int(frame)
         entry = entries[kind].setdefault(key, dict.fromkeys((*READ_LATER, 'pred_masks')))
         entry[field] = _LEARNT[field](tensor) if field in _LEARNT else tensor
-    cond, tracked, anchors = (list(entries[kind].values()) for kind in _KINDS)
     # Maps of tracked frames are forgotten before their pointers.
-    found = [entry[field] for entry in (*cond, *anchors) for field in READ_LATER]
-    found += [entry['obj_ptr'] for entry in tracked]
-    found += [entry.get(field) for entry in tracked for field in learnt]
-    if not cond or any(value is None for value in found):
-        raise ValueError('something is missing')
+    needed = {'cond': READ_LATER, 'tracked': ('obj_ptr', *learnt), 'anchor': READ_LATER}
+    missing = [f'{kind}.{order}.{frame} has no {field}' for kind, fields in needed.items()
+               for (order, frame), entry in entries[kind].items() for field in fields
+               if entry.get(field) is None]
+    if missing or not entries['cond']:
+        raise ValueError(f'something is missing: {[*missing, "prompted frames"][0]}')
     return entries
 
 
