@@ -76,7 +76,8 @@ def together() -> Together:
 
 @pytest.fixture
 def joint(together: Together) -> Iterator[Turns[int, int]]:
-    made = Turns[int, int](together)
+    # A thread that is slow to follow up is waited for all the same.
+    made = Turns[int, int](together, clock=Clock())
     yield made
     assert made.close('the test is over', PATIENCE_S)
 
