@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from sam2_tracker.core.command_line import refusing
+from sam2_tracker.core.command_line import refusing, writing
 from training.model import CONFIG
 from training.tracking import SHARPENING
 from training.weights import (
@@ -17,21 +17,20 @@ from training.weights import (
     read_saved,
     save_exported,
     scale_logits,
+    State,
     weights_under,
 )
 
 
-def export(checkpoint: Path, output: Path) -> int:
+def averaged(checkpoint: Path) -> State:
     """
-    Write the averaged weights of a ``last.pt`` or ``best.pt`` as ``{'model': state}``.
+    Read the averaged weights of a ``last.pt`` or ``best.pt`` as the package has them.
 
-    :returns: size of the file in bytes
-    :raises ValueError: if it is larger than 15 MB, or the checkpoint is no run's
+    :raises ValueError: if the checkpoint is no run's
     """
     average = weights_under(read_saved(checkpoint), 'average', checkpoint)
-    state = fit_memory_times(scale_logits(average, SHARPENING),
-                             OmegaConf.load(CONFIG).model.num_maskmem)
-    return save_exported(output, state)
+    return fit_memory_times(scale_logits(average, SHARPENING),
+                            OmegaConf.load(CONFIG).model.num_maskmem)
 
 
 def main(line: Sequence[str] | None = None) -> None:
@@ -41,7 +40,9 @@ def main(line: Sequence[str] | None = None) -> None:
     parser.add_argument('--output', type=Path, default=CONFIG.with_suffix('.pt'))
     arguments = parser.parse_args(line)
     with refusing(parser.prog):
-        size = export(arguments.checkpoint, arguments.output)
+        state = averaged(arguments.checkpoint)
+        with writing(parser.prog):
+            size = save_exported(arguments.output, state)
     print(f'{arguments.output}: {size / 1e6:.1f} MB')
 
 

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sam2_tracker.core.command_line import positive_float, positive_int, refusing
+from sam2_tracker.core.command_line import positive_float, positive_int, refusing, writing
 
 UInt8 = NDArray[np.uint8]
 # They share their source videos with sequences kept for judging.
@@ -56,6 +56,10 @@ QUALITIES = ((None, 80), (27, 60), (29, 40), (29, 30), (32, 25), (34, 20))
 FINEST = 20             # rate factor of a clip that is as it was but for its size
 
 
+class PackError(ValueError):
+    """What is to be packed is damaged, or too large at every quality."""
+
+
 @dataclass(frozen=True)
 class Still:
     """A picture (H, W, 3) and its (H, W) object numbers, 0 = none of them."""
@@ -78,12 +82,15 @@ def read_clip(folder: Path) -> tuple[list[UInt8], UInt8]:
     """
     Read a clip's frames (H, W, 3) in RGB and its labels (T, H, W).
 
-    :raises ValueError: if it has not as many masks as frames
+    :raises PackError: if it is damaged, or has not as many masks as frames
     """
-    frames = list(decode(folder / 'video.mp4'))
-    labels = [np.asarray(Image.open(path)) for path in sorted(folder.glob('*.png'))]
+    try:
+        frames = list(decode(folder / 'video.mp4'))
+        labels = [np.asarray(Image.open(path)) for path in sorted(folder.glob('*.png'))]
+    except (av.FFmpegError, OSError) as error:
+        raise PackError(f'{folder} cannot be read: {error}') from error
     if len(frames) != len(labels) or not frames:
-        raise ValueError(f'{folder} has {len(frames)} frames and {len(labels)} masks')
+        raise PackError(f'{folder} has {len(frames)} frames and {len(labels)} masks')
     return frames, keep_largest(np.stack(labels))
 
 
@@ -183,21 +190,24 @@ class Packer:
         Write the file at the best quality that fits, never leaving half a file.
 
         :returns: its size in bytes
-        :raises ValueError: if it is too large at every quality
+        :raises PackError: if a clip is damaged, or all is too large at every quality
+        :raises OSError: if it cannot be written
         """
         partial = output.with_suffix('.partial')
         size = 0
-        for rate_factor, quality in QUALITIES:
-            self._write(partial, rate_factor, quality)
-            size = partial.stat().st_size
-            print(f'clips at {rate_factor or "their own"} rate, stills at WebP {quality}: '
-                  f'{size / 1e6:.1f} MB', flush=True)
-            if size <= most_bytes:
-                partial.replace(output)
-                return size
-        partial.unlink()
-        raise ValueError(f'{size / 1e6:.1f} MB at the lowest quality, more than '
-                         f'{most_bytes / 1e6:.1f}; try a smaller --side or --still-side')
+        try:
+            for rate_factor, quality in QUALITIES:
+                self._write(partial, rate_factor, quality)
+                size = partial.stat().st_size
+                print(f'clips at {rate_factor or "their own"} rate, stills at WebP {quality}: '
+                      f'{size / 1e6:.1f} MB', flush=True)
+                if size <= most_bytes:
+                    partial.replace(output)
+                    return size
+        finally:
+            partial.unlink(missing_ok=True)
+        raise PackError(f'{size / 1e6:.1f} MB at the lowest quality, more than '
+                        f'{most_bytes / 1e6:.1f}; try a smaller --side or --still-side')
 
     def _write(self, path: Path, rate_factor: int | None, quality: int) -> None:
         held = held_back_clips()
@@ -255,7 +265,11 @@ def main(line: Sequence[str] | None = None) -> None:
         partial.touch()         # what can't be written is found out before minutes of reading
         partial.unlink()
         packer = Packer(arguments.data, arguments.side, arguments.still_side)
-        packer.write(arguments.output, round(arguments.mb * 1e6))
+    try:
+        with writing(parser.prog):
+            packer.write(arguments.output, round(arguments.mb * 1e6))
+    except PackError as error:
+        parser.error(str(error))
     print(f'{arguments.output}: {len(packer.folders)} clips, {len(packer.stills)} stills, '
           f'{len(held_back_clips())} clips named as held back')
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import math
 from pathlib import Path
 
-from sam2_tracker.core.command_line import refusing
+from sam2_tracker.core.command_line import refusing, writing
 import torch
 from training.tracking import SHARPENING
 from training.weights import load_exported, MASKS, save_exported, scale_logits, State
@@ -54,7 +54,8 @@ def main(line: Sequence[str] | None = None) -> None:
                                SHARPENING)
                   for path, masks in zip(arguments.files, sharpened, strict=True)]
         mixed = soup(states, arguments.weights or [1.0] * count)
-        size = save_exported(arguments.output, mixed)
+        with writing(parser.prog):
+            size = save_exported(arguments.output, mixed)
     print(f'{arguments.output}: {size / 1e6:.1f} MB')
 
 

@@ -10,7 +10,7 @@ import io
 from pathlib import Path
 
 from sam2.modeling.sam2_base import SAM2Base
-from sam2_tracker.core.command_line import refusing
+from sam2_tracker.core.command_line import refusing, writing
 from sam2_tracker.core.plain_file import refuse_irreplaceable, write_whole
 import torch
 from training.compose import normalise
@@ -83,7 +83,7 @@ def main(line: Sequence[str] | None = None) -> None:
     start_as_matcher(model, basis_of(model, pool.stills.rgb))
     saved = io.BytesIO()
     torch.save(model.state_dict(), saved)
-    with refusing(parser.prog):
+    with writing(parser.prog):
         write_whole(arguments.output, saved.getvalue())
 
 

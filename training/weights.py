@@ -69,7 +69,8 @@ def save_exported(path: Path, state: State) -> int:
     Write a file of the package's form, in half precision; what was there stays if that fails.
 
     :returns: size of the file in bytes
-    :raises ValueError: if it is larger than 15 MB, a value does not fit, or it cannot be written
+    :raises ValueError: if it is larger than 15 MB, or a value does not fit
+    :raises OSError: if it cannot be written
     """
     packed = io.BytesIO()
     torch.save({'model': half_precision(state)}, packed)
@@ -82,7 +83,7 @@ def save_exported(path: Path, state: State) -> int:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise ValueError(f'{path} cannot be written: {error.strerror}') from error
+        raise OSError(f'{path} cannot be written: {error.strerror}') from error
     return size
 
 

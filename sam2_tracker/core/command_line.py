@@ -17,22 +17,41 @@ import sys
 
 from sam2_tracker.core.errors import one_line, TrackerError
 
+WORK_EXIT_CODE = 1
 USAGE_EXIT_CODE = 2
 
 
 @contextmanager
 def refusing(prog: str) -> Iterator[None]:
     """
-    End the command with the sentence of what is raised within.
+    End the command with the sentence of what is raised within, where it looks at what it is given.
 
     :param prog: the command, as its parser calls it
     :raises SystemExit: with 2, for errors of files and of what is in them
     """
+    with _ending(prog, USAGE_EXIT_CODE, OSError, ValueError, TrackerError):
+        yield
+
+
+@contextmanager
+def writing(prog: str) -> Iterator[None]:
+    """
+    End the command with the sentence of what is raised within, where it writes what it has made.
+
+    :param prog: the command, as its parser calls it
+    :raises SystemExit: with 1, for errors of files
+    """
+    with _ending(prog, WORK_EXIT_CODE, OSError):
+        yield
+
+
+@contextmanager
+def _ending(prog: str, code: int, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, TrackerError) as error:
+    except kinds as error:
         sys.stderr.write(f'{prog}: {one_line(error)}\n')
-        raise SystemExit(USAGE_EXIT_CODE) from error
+        raise SystemExit(code) from error
 
 
 def positive_int(text: str) -> int:

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import os
 from pathlib import Path
 import re
+import resource
+import shutil
 import signal
 from types import ModuleType
 
+import numpy as np
 import pytest
 from small_data import HELD, write_data
 import torch
@@ -175,12 +178,13 @@ def begun(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def refused(capsys: pytest.CaptureFixture[str], module: ModuleType, *line: object) -> str:
-    """Run a command that ends with exit code 2; return the last line that it said."""
+def refused(capsys: pytest.CaptureFixture[str], module: ModuleType, *line: object,
+            code: int = 2) -> str:
+    """Run a command that ends with an exit code; return the last line that it said."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         command(module, *line)
-    assert ended.value.code == 2
+    assert ended.value.code == code
     return capsys.readouterr().err.splitlines()[-1]
 
 
@@ -220,9 +224,11 @@ def test_wrong_options_and_places_of_these_commands_are_refused_in_a_sentence(
         begun: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nano = tmp_path / 'nano.pt'
     assert 'cannot be written' in refused(
-        capsys, export, begun / 'last.pt', '--output', tmp_path / 'nowhere' / 'nano.pt')
+        capsys, export, begun / 'last.pt', '--output', tmp_path / 'nowhere' / 'nano.pt', code=1)
     command(export, begun / 'last.pt', '--output', nano)
     assert "has no 'average' weights" in refused(capsys, export, nano, '--output', nano)
+    assert 'cannot be written' in refused(
+        capsys, soup, nano, '--output', tmp_path / 'nowhere' / 'soup.pt', code=1)
     output = ('--output', tmp_path / 'soup.pt')
     assert '2 files need as many shares' in refused(
         capsys, soup, nano, nano, *output, '--weights', 1)
@@ -275,6 +281,41 @@ def test_a_data_file_that_cannot_be_written_is_refused_before_anything_is_read(
         with pytest.raises(SystemExit):
             command(pack, '--data', tmp_path, '--output', output)
         assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let no file grow beyond 10 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures('full_disk')
+def test_a_disk_that_is_full_ends_packing_with_a_sentence_and_code_1(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 'File too large' in refused(
+        capsys, pack, '--data', packed.parent / 'data', '--output', tmp_path / 'pack.zip', code=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistake_in_packing_is_no_refusal(
+        packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack, 'pack_labels', lambda _: np.zeros(2) + np.zeros(3))
+    with pytest.raises(ValueError, match='broadcast'):
+        command(pack, '--data', packed.parent / 'data', '--output', tmp_path / 'pack.zip')
+
+
+def test_what_cannot_be_packed_is_refused_in_a_sentence(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = shutil.copytree(packed.parent / 'data', tmp_path / 'data')
+    line = ('--data', data, '--output', tmp_path / 'pack.zip')
+    assert 'MB at the lowest quality' in refused(capsys, pack, *line, '--mb', 0.001)
+    damaged = next(data.glob('video/*'))
+    (damaged / 'video.mp4').write_bytes(b'no film')
+    assert f'{damaged} cannot be read' in refused(capsys, pack, *line)
+    assert [path.name for path in tmp_path.iterdir()] == ['data']
 
 
 def test_a_damaged_data_file_is_said_to_be_one(
