@@ -17,7 +17,7 @@ import sys
 
 from benchmarks import targets
 from benchmarks.machine import parser_for, ROOT
-from benchmarks.results import load_all, Result
+from benchmarks.results import load_some, Result
 from sam2_tracker.core.command_line import refusing
 
 PAGE = ROOT / 'docs' / 'performance.md'
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with refusing(parser.prog):
         before = options.page.read_text()
-        after = render(before, load_all(options.results))
+        after = render(before, load_some(options.results))
     if options.check:
         if before != after:
             print(f'{options.page.name} is not what results/ says: run '

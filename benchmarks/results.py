@@ -75,6 +75,18 @@ def load_all(folder: Path) -> list[Result]:
     return found
 
 
+def load_some(folder: Path) -> list[Result]:
+    """
+    Read every table of a folder that has to have some.
+
+    :raises FileNotFoundError: if it has none
+    """
+    found = load_all(folder)
+    if not found:
+        raise FileNotFoundError(f'there is no result in {folder}: run `make bench`')
+    return found
+
+
 def load(path: Path) -> Result:
     """Read a table."""
     fields = json.loads(path.read_text())

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-import sys
 
 from benchmarks.figures import Target
 from benchmarks.machine import parser_for
-from benchmarks.results import load_all, markdown, Result
-from sam2_tracker.core.command_line import USAGE_EXIT_CODE
+from benchmarks.results import load_some, markdown, Result
+from sam2_tracker.core.command_line import refusing
 
 _TINY = 'sam2.1_hiera_tiny'
 _CUDA = f'objects_{_TINY}_1024_bfloat16_cuda'
@@ -144,12 +142,10 @@ def _short(figure: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
-    options = parser_for(__doc__).parse_args(arguments)
-    folder: Path = options.results
-    results = load_all(folder)
-    if not results:
-        print(f'there is no result in {folder}: run `make bench`', file=sys.stderr)
-        return USAGE_EXIT_CODE
+    parser = parser_for(__doc__)
+    options = parser.parse_args(arguments)
+    with refusing(parser.prog):
+        results = load_some(options.results)
     print('### Targets\n\n' + table(results))
     return 0
 

@@ -37,6 +37,8 @@ WRONG = [
     ('benchmarks.gpu.carry', '{file}/in', 'file'),
     ('benchmarks.objects', '--frame-size 640', "'640'"),
     ('benchmarks.report', '--page {nothing}', 'nothing'),
+    ('benchmarks.report', '--page {file} --results {nothing}', 'no result in'),
+    ('benchmarks.report', '--results {folder} --check', 'no result in'),
     ('benchmarks.robustness', '--seeds 3 1', '[3, 1]'),
     ('benchmarks.targets', '--results {nothing}', 'nothing'),
     ('demo.console', '--model sam9', 'sam9'),
