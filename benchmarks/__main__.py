@@ -26,7 +26,7 @@ _TINY = ('--model', 'sam2.1_hiera_tiny', '--random-weights')
 _TINY_512 = (*_TINY, '--image-size', '512')
 _OFFICIAL = tuple(f'sam2.1_hiera_{size}' for size in ('tiny', 'small', 'base_plus', 'large'))
 # Results of these are not of this device.
-_WITHOUT_DEVICE = {'offline', 'transport'}
+_WITHOUT_DEVICE = {'offline', 'targets', 'transport'}
 # Longer than any table takes, large models on a slow GPU included.
 _TIMEOUT_S = 2 * 3600.0
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from sam2_tracker.core.command_line import positive_int, refusing
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.errors import one_line
+from sam2_tracker.core.plain_file import is_folder, is_there
 from sam2_tracker.models.checkpoints import find_checkpoint
+from sam2_tracker.models.device import resolve_device
 from sam2_tracker.models.loader import check_image_size
 from sam2_tracker.models.zoo import model_spec
 import torch
@@ -108,28 +109,21 @@ class _TableParser(argparse.ArgumentParser):
         """Read the command line."""
         options = super().parse_args(*given, **named)
         with refusing(self.prog):
-            refuse_device(options.device)
-            model = ModelConfig(getattr(options, 'model', 'nano'),
-                                getattr(options, 'checkpoint', None),
-                                image_size=getattr(options, 'image_size', 0))
-            check_image_size(model.image_size)
-            model_spec(model.name)
-            if not getattr(options, 'random_weights', False):
-                find_checkpoint(model)
+            device = resolve_device(options.device)
+            if options.device == 'auto':
+                options.device = str(device)
+            if hasattr(options, 'model') or hasattr(options, 'image_size'):
+                _refuse_model(options)
         return options
 
 
-def refuse_device(device: str) -> None:
-    """
-    Make sure that torch can compute on a device.
-
-    :raises ValueError: if it cannot
-    """
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'--device {device}: torch {torch.__version__} cannot use it: '
-                         f'{one_line(error)[:200]}') from error
+def _refuse_model(options: argparse.Namespace) -> None:
+    model = ModelConfig(getattr(options, 'model', 'nano'), getattr(options, 'checkpoint', None),
+                        image_size=getattr(options, 'image_size', 0))
+    check_image_size(model.image_size)
+    model_spec(model.name)
+    if not getattr(options, 'random_weights', False):
+        find_checkpoint(model)
 
 
 def parser_for(doc: str | None) -> argparse.ArgumentParser:
@@ -138,16 +132,43 @@ def parser_for(doc: str | None) -> argparse.ArgumentParser:
 
     With these it also refuses a model or a size of its input, where a table has such options.
     """
-    lines = (doc or '').strip().splitlines()
-    parser = _TableParser(
-        description=lines[0] if lines else '', epilog='\n'.join(lines[1:]),
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:N')
-    parser.add_argument('--threads', type=positive_int, default=core_count(),
+    parser = _with_results(_TableParser, doc)
+    parser.add_argument('--device', default='cpu', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--threads', type=_threads, default=core_count(),
                         help='threads of torch on the CPU; default: all cores')
-    parser.add_argument('--results', type=Path, default=ROOT / 'benchmarks' / 'results',
-                        help='folder for the JSON')
     return parser
+
+
+def parser_of_results(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser for what measures nothing, but reads results: with their folder alone."""
+    return _with_results(argparse.ArgumentParser, doc)
+
+
+def _with_results(kind: type[argparse.ArgumentParser],
+                  doc: str | None) -> argparse.ArgumentParser:
+    lines = (doc or '').strip().splitlines()
+    parser = kind(description=lines[0] if lines else '', epilog='\n'.join(lines[1:]),
+                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--results', type=_folder, default=ROOT / 'benchmarks' / 'results',
+                        help='folder of the JSON')
+    return parser
+
+
+def _threads(text: str) -> int:
+    count = positive_int(text)
+    if count > core_count():
+        raise argparse.ArgumentTypeError(
+            f'{text} is more than the {core_count()} core(s) that there are')
+    return count
+
+
+def _folder(text: str) -> Path:
+    """Take a folder that is there, or can be made."""
+    folder = Path(text)
+    there = next(path for path in (folder, *folder.absolute().parents) if is_there(path))
+    if not is_folder(there):
+        raise argparse.ArgumentTypeError(f'{there} is a file: a folder is expected')
+    return folder
 
 
 def prepare(options: argparse.Namespace) -> Conditions:

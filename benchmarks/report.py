@@ -16,7 +16,7 @@ import re
 import sys
 
 from benchmarks import targets
-from benchmarks.machine import parser_for, ROOT
+from benchmarks.machine import parser_of_results, ROOT
 from benchmarks.results import load_some, Result
 from sam2_tracker.core.command_line import refusing
 
@@ -47,7 +47,7 @@ def _text(name: str, results: Sequence[Result]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; with --check only tell whether it is as the results are."""
-    parser = parser_for(__doc__)
+    parser = parser_of_results(__doc__)
     parser.add_argument('--page', type=Path, default=PAGE)
     parser.add_argument('--check', action='store_true', help='write nothing; 1 if it is outdated')
     options = parser.parse_args(arguments)

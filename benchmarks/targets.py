@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Target
-from benchmarks.machine import parser_for
+from benchmarks.machine import parser_of_results
 from benchmarks.results import load_some, markdown, Result
 from sam2_tracker.core.command_line import refusing
 
@@ -142,7 +142,7 @@ def _short(figure: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
-    parser = parser_for(__doc__)
+    parser = parser_of_results(__doc__)
     options = parser.parse_args(arguments)
     with refusing(parser.prog):
         results = load_some(options.results)

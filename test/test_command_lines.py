@@ -13,13 +13,18 @@ import pytest
 from test_structure import ROOT
 
 FOLDERS = ('benchmarks', 'demo', 'sam2_tracker', 'tools', 'training')
-TABLE = ['benchmarks.targets', 'benchmarks.report', 'benchmarks.exactness', 'benchmarks.transport']
+TABLE = ['benchmarks', 'benchmarks.exactness', 'benchmarks.memory', 'benchmarks.transport']
 WITH_MODELS = [f'benchmarks.{name}' for name in (
     'cameras', 'node', 'objects', 'offline', 'prompts', 'robustness', 'stages')]
 LARGEST = 'sam2.1_hiera_large'
 # Module, wrong arguments, and what of them the sentence names.
 WRONG = [
     *((name, '--device nonsense', 'nonsense') for name in TABLE + WITH_MODELS),
+    *((name, f'--device {device}', f"unknown device '{device}'") for name in TABLE
+      for device in ('hpu', 'meta', 'privateuseone')),
+    *((name, '--threads 1000000000000', '1000000000000 is more than') for name in TABLE),
+    *((name, f'--results {{file}}{inside}', 'file is a file') for name in TABLE + WITH_MODELS
+      for inside in ('', '/in')),
     *((name, '--threads 0', "'0' is not a whole number above 0") for name in TABLE),
     *((name, '--model sam9', 'sam9') for name in WITH_MODELS),
     *((name, f'--model {LARGEST}', f'no checkpoint of {LARGEST}') for name in WITH_MODELS),
@@ -39,7 +44,9 @@ WRONG = [
     ('benchmarks.report', '--page {nothing}', 'nothing'),
     ('benchmarks.report', '--page {file} --results {nothing}', 'no result in'),
     ('benchmarks.report', '--results {folder} --check', 'no result in'),
+    ('benchmarks.report', '--device cpu', 'unrecognized arguments'),
     ('benchmarks.robustness', '--seeds 3 1', '[3, 1]'),
+    ('benchmarks.targets', '--device cpu', 'unrecognized arguments'),
     ('benchmarks.targets', '--results {nothing}', 'nothing'),
     ('demo.console', '--model sam9', 'sam9'),
     ('demo.davis', 'nonsense', 'nonsense'),

@@ -11,13 +11,14 @@ from pathlib import Path
 import sys
 import time
 
-from benchmarks import report, targets
+from benchmarks import machine, report, targets
 from benchmarks.__main__ import ON_CPU, ON_CUDA, run, run_program, Table
 from benchmarks.machine import Conditions
 from benchmarks.machine import conditions as conditions_now
 from benchmarks.results import load_all, markdown, Result, save
 from benchmarks.spread import slope, spread
 import pytest
+import torch
 
 PAGE = '# Page\n<!-- figures: memory -->\nold\n<!-- end of figures -->\nrest\n'
 
@@ -68,6 +69,16 @@ def test_the_machine_is_described_as_it_is() -> None:
     found = conditions_now()
     assert 'torch' in found.versions and found.cores >= 1
     assert found.device in found.sentence and found.commit in found.sentence
+
+
+def test_a_table_without_models_asks_for_no_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, 'find_checkpoint', lambda _: pytest.fail('asked for'))
+    assert machine.parser_for('Measure.').parse_args([]).device == 'cpu'
+
+
+def test_a_device_that_is_chosen_by_itself_is_named() -> None:
+    options = machine.parser_for('Measure.').parse_args(['--device', 'auto'])
+    assert options.device == ('cuda:0' if torch.cuda.is_available() else 'cpu')
 
 
 def verdict(name: str, results: list[Result]) -> targets.Verdict:
