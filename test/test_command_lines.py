@@ -65,6 +65,9 @@ WRONG = [
     ('training.start', '--experiment {nothing} --data {file} --output {folder}/s.pt', 'nothing'),
     ('training.start', '--data {file} --output {folder}', 'a folder'),
     ('training.train', '--data {file} --output {folder}', 'file is damaged'),
+    ('training.train', '--data {file} --output {folder} --device nonsense', 'nonsense'),
+    ('training.train', f'--data {{file}} --output {{folder}} --seed {10 ** 24}', f'{10 ** 24}'),
+    ('training.train', '--data {file} --output {folder} --seed -1', "'-1' is not a whole number"),
     ('training.train', '--data {nothing} --output {folder}', 'nothing'),
     ('training.train', '--data {file} --output {file}', 'file'),
 ]

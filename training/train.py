@@ -10,8 +10,8 @@ as if it had not stopped.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 import math
 import os
@@ -21,6 +21,8 @@ import time
 from typing import Any
 
 from sam2_tracker.core.command_line import refusing
+from sam2_tracker.core.errors import ModelError
+from sam2_tracker.models.device import is_out_of_memory, resolve_device
 import torch
 from training.attention import plain_attention
 from training.compose import Composer, Recipe
@@ -37,6 +39,7 @@ from training.weights import load_start_into, MASKS, read_saved
 
 PROG = 'python -m training.train'
 WARM_UP_STEPS = 20
+LARGEST_SEED = 2 ** 64 - 1         # of torch's generators
 # What a run is like from its first step to its last; the paces of its parts are kept, too.
 KEPT = ('seed', 'size', 'clips', 'gather', 'objects', 'singles', 'real', 'whole', 'rate',
         'end_rate', 'average_steps', 'side', 'still_side')
@@ -103,7 +106,8 @@ class Run:
         self.best, self.began = saved['best'], time.monotonic() - saved['seconds']
         best = self.output / 'best.pt'
         if best.exists():       # it may be newer than the checkpoint that is gone on from
-            self.best = max(self.best, read_checkpoint(best)['best'])
+            with reading_checkpoint(best) as newer:
+                self.best = max(self.best, newer['best'])
 
     def seconds(self) -> float:
         """Tell for how long the run has gone on, earlier parts of it included."""
@@ -192,11 +196,11 @@ def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     add('--sharpened', type=int, default=4,
         help='masks that are sharpened in an exported start: 4, or 1 in older files')
     add('--resume', action='store_true', help="go on from the output folder's last.pt")
-    add('--device', default='cpu')
+    add('--device', type=_device, default='cpu', help='auto, cpu, cuda or cuda:N')
     add('--minutes', type=float, default=60.0, help='of the whole run, resumed parts together')
     add('--steps', type=int, help='end by steps instead of minutes')
     add('--stop-after', type=int, help='steps after which this part of the run ends')
-    add('--seed', type=int, default=0)
+    add('--seed', type=_seed, default=0)
     add('--size', type=int, default=384, help='side of the input in pixels')
     add('--clips', type=int, default=4, help='clips a micro batch; more fill a GPU better')
     add('--gather', type=int, default=4, help='micro batches a step')
@@ -223,6 +227,20 @@ def parse_arguments(line: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def _device(text: str) -> torch.device:
+    try:
+        return resolve_device(text)
+    except ModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a whole number from 0 to {LARGEST_SEED}')
+    return int(text)
+
+
 def refusal(arguments: argparse.Namespace) -> str | None:
     """Say in one sentence why a run can't be done as it is asked for, or None."""
     for name in ABOVE_ZERO:
@@ -244,28 +262,30 @@ def refusal(arguments: argparse.Namespace) -> str | None:
         return f'{last} is of another run: go on with it by --resume, or name another folder'
     if arguments.resume and not last.exists():
         return f'there is no {last} to resume: leave --resume out to begin'
-    if arguments.device.startswith('cuda') and not torch.cuda.is_available():
-        return f'--device {arguments.device}: torch {torch.__version__} finds no GPU here'
-    if arguments.record and not arguments.device.startswith('cuda'):
+    if arguments.record and arguments.device.type != 'cuda':
         return f'--record is for a GPU, not --device {arguments.device}'
     return None
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+@contextmanager
+def reading_checkpoint(path: Path) -> Iterator[dict[str, Any]]:
     """
-    Read what :func:`training.trainer.save` wrote.
+    Read what :func:`training.trainer.save` wrote, to go on from it within.
 
-    :raises ValueError: if it is damaged
+    :raises ValueError: if it is damaged, or something in it is missing or of another kind
     """
     try:
         saved = read_saved(path)
     except ValueError as error:
         raise ValueError(f'{error}: put a copy of it there, or begin in another '
                          'folder') from error
-    if 'optimizer' not in saved:
+    try:
+        yield saved
+    except (AttributeError, LookupError, RuntimeError, TypeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise ValueError(f'{path} is no checkpoint of a run: put a copy of one there, or begin in '
-                         'another folder')
-    return saved
+                         'another folder') from error
 
 
 def options_of_run(arguments: argparse.Namespace) -> dict[str, float]:
@@ -289,7 +309,7 @@ def check_options(arguments: argparse.Namespace, before: dict[str, float]) -> No
 
 def prepare(arguments: argparse.Namespace) -> Run:
     """Read data and weights and set everything up."""
-    device = torch.device(arguments.device)
+    device = arguments.device
     pool = load_pool(arguments.data, device, side=arguments.side,
                      still_side=arguments.still_side)
     try:
@@ -314,7 +334,7 @@ def main(line: Sequence[str] | None = None) -> None:
     """Train as the command line says."""
     arguments = parse_arguments(line)
     torch.manual_seed(arguments.seed)
-    if arguments.device == 'cpu':
+    if arguments.device.type == 'cpu':
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
     torch.backends.cudnn.benchmark = False      # its search takes longer than it saves here
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -322,9 +342,9 @@ def main(line: Sequence[str] | None = None) -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         run = prepare(arguments)
         if arguments.resume:
-            last = read_checkpoint(arguments.output / 'last.pt')
-            check_options(arguments, last.get('options', {}))
-            run.load(last)
+            with reading_checkpoint(arguments.output / 'last.pt') as last:
+                check_options(arguments, last.get('options', {}))
+                run.load(last)
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:      # nohup's and the shell's own
             signal.signal(number, run.stop)

@@ -161,6 +161,20 @@ def test_a_run_is_not_gone_on_with_as_another_one(
     assert (begun / 'last.pt').read_bytes() == last
 
 
+@pytest.mark.parametrize('part, value', [
+    ('optimizer', {}), ('model', {}), ('chance', None), ('seconds', 'many'), ('options', 3)])
+def test_a_checkpoint_that_lacks_something_is_refused_in_a_sentence(
+        begun: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+        part: str, value: object) -> None:
+    run = (capsys, train, '--data', packed, '--output', tmp_path, '--steps', 2, *SMALL, '--resume')
+    saved = torch.load(begun / 'last.pt', weights_only=True)
+    torch.save({**saved, part: value}, tmp_path / 'last.pt')
+    assert f'{tmp_path / "last.pt"} is no checkpoint of a run' in refused(*run)
+    torch.save(saved, tmp_path / 'last.pt')
+    torch.save({part: value}, tmp_path / 'best.pt')
+    assert f'{tmp_path / "best.pt"} is no checkpoint of a run' in refused(*run)
+
+
 def test_a_run_of_before_its_options_were_kept_and_a_longer_one_are_gone_on_with(
         begun: Path, packed: Path, tmp_path: Path) -> None:
     saved = torch.load(begun / 'last.pt', weights_only=True)
