@@ -13,6 +13,7 @@ it has mapped, as libraries, do not count.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 import gc
@@ -140,18 +141,18 @@ class Camera:
         self._buffer.close()
 
 
-def measure_ours(config: ModelConfig, objects: int, frames: int, every: int) -> list[Point]:
+def measure_ours(config: ModelConfig, objects: int, frames: int) -> list[Point]:
     """Track through the whole of what a stream goes through."""
     with tempfile.TemporaryDirectory() as folder:
         camera = Camera(config, Path(folder))
         camera.play(0)
         camera.prompt(objects)
-        points = _weigh(camera.play, frames, every, config.device)
+        points = _weigh(camera.play, frames, config.device)
         camera.close()
     return points
 
 
-def measure_stock(config: ModelConfig, objects: int, frames: int, every: int) -> list[Point]:
+def measure_stock(config: ModelConfig, objects: int, frames: int) -> list[Point]:
     """Track with stock on a stream: its state grows by every frame."""
     model = stock.build(config, random_weights=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -163,14 +164,25 @@ def measure_stock(config: ModelConfig, objects: int, frames: int, every: int) ->
         def play(index: int) -> None:
             place = index % (2 * _PICTURES - 2)
             stream.track(index, pictures[min(place, 2 * _PICTURES - 2 - place)])
-        return _weigh(play, frames, every, config.device)
+        return _weigh(play, frames, config.device)
 
 
-def _weigh(play: Callable[[int], None], frames: int, every: int, device: str) -> list[Point]:
+def weighed(frames: int) -> range:
+    """Return the frames after which memory is weighed, from 1: 100 of them or more, or all."""
+    every = max(1, frames // 100)
+    return range(every, frames + 1, every)
+
+
+def warm_up_of_stock(frames: int) -> int:
+    """Return how many of stock's frames its curve is not fitted to."""
+    return frames // 3
+
+
+def _weigh(play: Callable[[int], None], frames: int, device: str) -> list[Point]:
     points = []
     for index in range(1, frames + 1):
         play(index)
-        if index % every == 0:
+        if index in weighed(frames):
             gc.collect()
             points.append(now(index, device))
     return points
@@ -200,6 +212,18 @@ def table(curves: Sequence[Curve], note: str) -> str:
     return f'{markdown(head, lines)}\n\n**Slopes.** {slopes}.\n\n{note}'
 
 
+def refusal(options: argparse.Namespace) -> str | None:
+    """Say in one sentence why curves of so many frames can't be fitted, or None."""
+    for name, frames, warm_up in (('frames', options.frames, options.warm_up),
+                                  ('stock-frames', options.stock_frames,
+                                   warm_up_of_stock(options.stock_frames))):
+        places = [index for index in weighed(frames) if index >= warm_up]
+        if len(places) < 2:
+            return (f'--{name} {frames} leaves {len(places)} point(s) after a warm-up of '
+                    f'{warm_up}: a line needs two')
+    return None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and keep the figures."""
     parser = parser_for(__doc__)
@@ -210,17 +234,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--image-size', type=int, default=128)
     parser.add_argument('--only', choices=('ours', 'stock'), help='print one curve as JSON')
     options = parser.parse_args(arguments)
+    if not options.only and (wrong := refusal(options)):
+        parser.error(wrong)
     machine = prepare(options)
     config = ModelConfig('nano', device=options.device, image_size=options.image_size)
     if options.only:
         measure, frames = ((measure_ours, options.frames) if options.only == 'ours' else
                            (measure_stock, options.stock_frames))
-        points = measure(config, options.objects, frames, max(1, frames // 100))
+        points = measure(config, options.objects, frames)
         print(json.dumps([asdict(point) for point in points]))
         return 0
     passed = [f'--{name}={getattr(options, name.replace("-", "_"))}' for name in (
         'frames', 'stock-frames', 'objects', 'image-size', 'device', 'threads')]
-    stock_warm_up = options.stock_frames // 3
+    stock_warm_up = warm_up_of_stock(options.stock_frames)
     curves = [to_curve('ours', in_own_process('ours', passed), options.warm_up),
               to_curve('stock on a stream', in_own_process('stock', passed), stock_warm_up)]
     note = NOTE.format(objects=options.objects, hw=f'{HW[1]}x{HW[0]}', size=options.image_size,

@@ -40,6 +40,8 @@ WRONG = [
     ('benchmarks.console', 'clicks --count -1', "'-1'"),
     ('benchmarks.gpu', '--device cpu --minutes 0', "'0'"),
     ('benchmarks.gpu.carry', '{file}/in', 'file'),
+    ('benchmarks.memory', '--frames 100 --warm-up 100', '--frames 100 leaves 1 point'),
+    ('benchmarks.memory', '--stock-frames 1', '--stock-frames 1 leaves 1 point'),
     ('benchmarks.objects', '--frame-size 640', "'640'"),
     ('benchmarks.report', '--page {nothing}', 'nothing'),
     ('benchmarks.report', '--page {file} --results {nothing}', 'no result in'),
