@@ -118,7 +118,19 @@ def save(recording: Recording, folder: Path) -> None:
 
 
 def load(folder: Path) -> Recording:
-    """Read what `save` wrote, without the annotated pictures."""
+    """
+    Read what `save` wrote, without the annotated pictures.
+
+    :raises ValueError: if something of it is missing or damaged
+    """
+    try:
+        return _load(folder)
+    except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f'{folder} has no whole demo in it ({type(error).__name__}: {error}): '
+                         'run `make demo`') from error
+
+
+def _load(folder: Path) -> Recording:
     masks = folder / 'masks'
     results = json.loads((folder / 'results.json').read_text())
     frames = tuple(
@@ -128,7 +140,9 @@ def load(folder: Path) -> Recording:
         _call_from_json(call, masks, f'reply_{number}.png')
         for number, call in enumerate(json.loads((folder / 'prompts.json').read_text()))
     )
-    return Recording(results['model'], results['threads'], frames, calls)
+    if not isinstance(results['threads'], int) or results['threads'] < 1:
+        raise ValueError(f"threads {results['threads']!r}: a number above 0 is expected")
+    return Recording(str(results['model']), results['threads'], frames, calls)
 
 
 def _prompt_file(call: Call, prompt: Prompt) -> str:

@@ -20,9 +20,8 @@ from demo.recording import Call, load, Recording
 from demo.stock import StockClip
 import numpy as np
 from sam2.sam2_video_predictor import SAM2VideoPredictor
-from sam2_tracker.core.command_line import USAGE_EXIT_CODE
+from sam2_tracker.core.command_line import refusing
 from sam2_tracker.core.config import ModelConfig
-from sam2_tracker.core.errors import ModelError
 from sam2_tracker.core.types import BoolArray
 from sam2_tracker.models.loader import build_stock_predictor
 import torch
@@ -141,18 +140,12 @@ def print_table(comparisons: Sequence[Comparison]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if every mask is stock's, 1 if not, 2 if nothing can be compared."""
-    options = _parser().parse_args(arguments)
-    folder: Path = options.folder
-    if not (folder / 'results.json').is_file():
-        print(f'verify: {folder} has no demo in it; run `make demo` first', file=sys.stderr)
-        return USAGE_EXIT_CODE
-    recording = load(folder)
-    torch.set_num_threads(recording.threads)
-    try:
+    parser = _parser()
+    folder: Path = parser.parse_args(arguments).folder
+    with refusing(parser.prog):
+        recording = load(folder)
+        torch.set_num_threads(recording.threads)
         predictor = build_stock_predictor(ModelConfig(recording.model, device='cpu'))
-    except ModelError as error:
-        print(f'verify: {error}', file=sys.stderr)
-        return USAGE_EXIT_CODE
     print(
         f'stock {type(predictor).__name__} with {recording.model} on {folder / "frames"}, '
         f'{recording.threads} thread(s)'

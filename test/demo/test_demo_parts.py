@@ -288,9 +288,18 @@ def test_the_table_names_every_frame_and_object(capsys):
     assert '1 bag: IoU 1.0 with stock SAM 2 on 1 of 2 frames, lowest 0.500000' in text
 
 
-def test_a_folder_without_a_demo_is_refused(tmp_path, capsys):
-    assert verify.main([str(tmp_path)]) == 2
-    assert 'run `make demo` first' in capsys.readouterr().err
+@pytest.mark.parametrize('results', [
+    None, '', '{}', '[]', '{"frames": 3}', '{"frames": [{}]}',
+    '{"model": "nano", "threads": 0, "frames": []}', '{"model": "sam9", "threads": 1}',
+    '{"model": "sam9", "threads": 1, "frames": []}'])
+def test_a_folder_without_a_whole_demo_is_refused(tmp_path, capsys, results):
+    if results is not None:
+        (tmp_path / 'results.json').write_text(results)
+        (tmp_path / 'prompts.json').write_text('[]')
+    with pytest.raises(SystemExit, match=r'^2$'):
+        verify.main([str(tmp_path)])
+    said, = capsys.readouterr().err.splitlines()
+    assert 'run `make demo`' in said or "'sam9'" in said
 
 
 @pytest.mark.parametrize('module', ['run', 'verify', 'davis', 'fetch_clip'])
