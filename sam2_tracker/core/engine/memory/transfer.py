@@ -239,12 +239,13 @@ def _entries(state: Mapping[str, Any], learnt: Sequence[str]
         entry = entries[kind].setdefault(key, dict.fromkeys((*READ_LATER, 'pred_masks')))
         entry[field] = _LEARNT[field](tensor) if field in _LEARNT else tensor
     # Maps of tracked frames are forgotten before their pointers.
-    needed = {'cond': READ_LATER, 'tracked': ('obj_ptr', *learnt), 'anchor': READ_LATER}
-    missing = [f'{kind}.{order}.{frame} has no {field}' for kind, fields in needed.items()
+    needed = dict(zip(_KINDS, (READ_LATER, ('obj_ptr', *learnt), READ_LATER), strict=True))
+    missing = (f'{kind}.{order}.{frame} has no {field}' for kind, fields in needed.items()
                for (order, frame), entry in entries[kind].items() for field in fields
-               if entry.get(field) is None]
-    if missing or not entries['cond']:
-        raise ValueError(f'something is missing: {[*missing, "prompted frames"][0]}')
+               if entry.get(field) is None)
+    fault = next(missing, None) if entries['cond'] else 'it has no prompted frame'
+    if fault:
+        raise ValueError(f'something is missing: {fault}')
     return entries
 
 
