@@ -17,7 +17,7 @@ import numpy as np
 from sam2.modeling.sam2_base import SAM2Base
 from sam2_tracker.core.command_line import refusing
 import torch
-from training.attention import plain_attention
+from training.attention import arithmetic
 from training.compose import normalise
 from training.model import build_nano, CONFIG
 from training.pool import load_pool, Pool, Source
@@ -142,7 +142,7 @@ def main(line: Sequence[str] | None = None) -> None:
         model = build_nano(arguments.size)
         load_start_into(model, arguments.checkpoint, arguments.sharpened)
         pool = load_pool(arguments.data, torch.device('cpu'), held_back=True)
-        with plain_attention(), torch.autocast('cpu', torch.bfloat16):
+        with arithmetic(pool.device):
             result = measure(model.eval(), pool, arguments.size)
     print(result.line())
     print(result.table())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 import math
 import os
@@ -24,7 +24,7 @@ from sam2_tracker.core.command_line import refusing
 from sam2_tracker.core.errors import ModelError
 from sam2_tracker.models.device import is_out_of_memory, resolve_device
 import torch
-from training.attention import plain_attention
+from training.attention import arithmetic
 from training.compose import Composer, Recipe
 from training.heldback import measure
 from training.model import build_nano
@@ -161,9 +161,7 @@ class Run:
     def _backward(self, batch: Batch, points: Points | None, practice: Practice,
                   draws: Draws) -> Outcome:
         """Add a batch's gradients to those gathered."""
-        kind = self.device.type
-        with (torch.autocast(kind, torch.bfloat16),
-              plain_attention() if kind == 'cpu' else nullcontext()):
+        with arithmetic(self.device):
             features = picture_features(self.trainer.model, batch.images,
                                         self.trainer.trains_trunk)
             outcome = track(self.trainer.model, features, batch, points, practice, draws)
@@ -174,9 +172,7 @@ class Run:
         """Measure the averaged weights on held-back clips, and keep the best ones."""
         if self.held_back is None:
             return
-        kind = self.device.type
-        with (self.trainer.averaged() as model, torch.autocast(kind, torch.bfloat16),
-              plain_attention() if kind == 'cpu' else nullcontext()):
+        with self.trainer.averaged() as model, arithmetic(self.device):
             result = measure(model, self.held_back, self.plan.size)
         print(f'step {self.trainer.steps} {self.seconds():.0f} s {result.line()}', flush=True)
         print(result.table(), flush=True)

@@ -17,10 +17,11 @@ from sam2.modeling.sam2_base import SAM2Base
 import torch
 from training.weights import State
 
-# What is already right: the trunk's first stages are ImageNet's, and the mask downsampler's
-# output was fitted to what its first layers make of masks.
-FROZEN = re.compile(r'trunk\.(stem|stages\.[012]\.)|mask_downsampler\.encoder\.(?!12)|'
-                    r'\.pe_layer\.')
+# What is already right: the trunk's first stages are ImageNet's, as are its kernels by channel,
+# whose gradients take half of a step on a CPU; and the mask downsampler's output was fitted to
+# what its first layers make of masks.
+FROZEN = re.compile(r'trunk\.(stem|stages\.[012]\.|.*\.depthwise\.)|'
+                    r'mask_downsampler\.encoder\.(?!12)|\.pe_layer\.')
 # What places are compared by: these weights may only drift, or real video gets worse.
 MATCHED = re.compile(r'neck\.convs\.[01]\.|memory_encoder\.(pix|fuser|out_proj)|'
                      r'cross_attn_image\.[qk]_proj')

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from training.attention import plain_attention
+from training.attention import arithmetic, plain_attention
 from training.losses import frame_losses, mask_losses, overlaps
 from training.model import build_nano
 from training.practice import choose_practice, draw_chances, LONG, SHORT
@@ -85,6 +86,7 @@ def test_the_trunk_learns_above_stride_eight_or_not_at_all(trunk: float, learnin
     of_trunk = {name.split('stages.')[1][0] for name in changed if '.trunk.stages.' in name}
     assert of_trunk == (set('3456') if learning else set())
     assert not any('.trunk.stem' in name for name in changed)
+    assert not any('.trunk.' in name and '.depthwise.' in name for name in changed)
     assert any(name.startswith('sam_mask_decoder') for name in changed)
 
 
@@ -165,6 +167,18 @@ def test_plain_attention_gives_what_pytorchs_own_gives() -> None:
     with plain_attention():
         plain = run(model, 'box').loss
     torch.testing.assert_close(own, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(('device', 'precision'), [('cpu', torch.float32),
+                                                   ('cuda', torch.bfloat16)])
+def test_a_cpu_computes_in_float32_and_a_gpu_in_bfloat16(
+        device: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[tuple[str, torch.dtype]] = []
+    monkeypatch.setattr(torch, 'autocast', lambda *kind: kinds.append(kind) or nullcontext())
+    with arithmetic(torch.device(device)):
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert product.dtype is torch.float32
+    assert kinds == ([] if precision is torch.float32 else [(device, precision)])
 
 
 def test_a_right_mask_costs_less_than_a_shifted_one_and_an_inverted_one_most() -> None:
