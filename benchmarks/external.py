@@ -9,7 +9,7 @@ The command is run once for each number of objects, with a folder as its last ar
 finds `frames/00000.jpg` and so on, and `job.json`:
 
     {"frames": "frames", "masks": "masks", "height": 480, "width": 640, "warm_up": 17,
-     "model": "nano", "image_size": 384, "precision": "float32", "device": "cpu", "threads": 2,
+     "model": "nano", "image_size": 448, "precision": "float32", "device": "cpu", "threads": 2,
      "prompts": [{"object": 1, "frame": 0, "box": [213.3, 160.0, 341.3, 280.0]}]}
 
 It tracks all objects through all frames and writes each mask as an 8-bit PNG of the frames' size,

@@ -27,7 +27,7 @@ import torch
 Session = Iterator[list[Mask]]
 Start = Callable[[Clip, Sequence[Prompt]], Session]
 # Those of the models' configurations.
-OWN_SIZES = {'nano': 384}
+OWN_SIZES = {'nano': 448}
 CLIP = 'stock, finished clip'
 STREAM = 'stock on a stream'
 _COMPILED = {'encoder': 'encoder compiled', 'vos_optimized': 'vos_optimized'}
