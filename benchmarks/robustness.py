@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 import functools
 import json
 from pathlib import Path
@@ -37,6 +37,7 @@ from benchmarks.tracking import read_rgb
 import numpy as np
 from PIL import Image
 from sam2_tracker.core.config import ModelConfig, PARAMETERS
+from sam2_tracker.core.engine.memory.entry import Trust
 from sam2_tracker.core.engine.predictor import Predictor
 from sam2_tracker.core.types import Wanted
 from sam2_tracker.models.loader import build_predictor
@@ -64,7 +65,7 @@ class Row:
     """
     What became of one object in one clip.
 
-    :ivar key: clip, policy and weights
+    :ivar key: clip, policy and setting, as `setting_of` names it
     :ivar overlap: the mean IoU over the frames on which it can be seen
     :ivar swaps: how often the mask went over to the look-alike
     :ivar false_visible: frames on which it was called visible while it could not be seen
@@ -162,7 +163,7 @@ def _film(folder: Path) -> Iterator[Sequence[Shot]]:
 
 
 def run_case(case: Case, pictures: EncodedPictures, side_by_side: SideBySide,
-             predictor: Predictor, weights: str) -> dict[str, list[Row]]:
+             predictor: Predictor, setting: str) -> dict[str, list[Row]]:
     """
     Prompt every object of a clip on its first frame by its mask, and follow it to the end.
 
@@ -182,7 +183,7 @@ def run_case(case: Case, pictures: EncodedPictures, side_by_side: SideBySide,
         for shot, own, places in zip(shots, scores, found.places, strict=True):
             for name, place in places.items():
                 own[name].add(shot, shown.masks[place], shown.objects[place].visible)
-    return {name: [own[name].row(f'{case.name} {name} {weights}', case, name,
+    return {name: [own[name].row(f'{case.name} {name} {setting}', case, name,
                                  len(memories[name].anchors))
                    for own, memories in zip(scores, side_by_side.memories, strict=True)]
             for name in scores[0]}
@@ -228,22 +229,29 @@ class _Score:
                    self._hidden, self._found, self._returned, anchors)
 
 
-def run_all(cases: Iterable[Case], predictors: dict[str, Predictor], journal: Path,
+def setting_of(predictor: Predictor, trust: Trust) -> str:
+    """Name what a figure holds for: weights, the input's size and what policies rely on."""
+    relied_on = ' '.join(f'{value:g}' for value in astuple(trust))
+    return f'{predictor.fingerprint()[:12]} {predictor.image_size} px, trust {relied_on}'
+
+
+def run_all(cases: Iterable[Case], predictors: dict[str, Predictor], setting: str, journal: Path,
             run: bool = True) -> list[Row]:
     """
     Run what no earlier run has done, and return the rows of all.
 
+    :param setting: what :func:`setting_of` says of the predictors
     :param run: False: return what there is
     """
     known = _read(journal)
     first = next(iter(predictors.values()))
-    weights, pictures = first.fingerprint()[:12], EncodedPictures(first)
+    pictures = EncodedPictures(first)
     rows = []
     for case in cases:
-        keys = {policy: f'{case.name} {policy} {weights}' for policy in predictors}
+        keys = {policy: f'{case.name} {policy} {setting}' for policy in predictors}
         missing = {policy: predictors[policy] for policy, key in keys.items() if key not in known}
         if missing and run:
-            found = run_case(case, pictures, SideBySide(missing), first, weights)
+            found = run_case(case, pictures, SideBySide(missing), first, setting)
             with journal.open('a') as lines:
                 for policy, own in found.items():
                     known[keys[policy]] = own
@@ -292,9 +300,10 @@ def _cells(rows: Sequence[Row]) -> list[str]:
             f'{_mean(rows, "anchors"):.1f}']
 
 
-def report(rows: Sequence[Row], conditions: Conditions, taken: Mapping[str, float]) -> str:
+def report(rows: Sequence[Row], conditions: Conditions, taken: Mapping[str, float],
+           setting: str) -> str:
     """Return the tables, and what has to be said with them."""
-    return (f'{conditions.sentence}\n\n{table(rows)}\n\n'
+    return (f'{conditions.sentence} Weights {setting}.\n\n{table(rows)}\n\n'
             f'J: mean IoU where the object can be seen. Swaps: times that the mask went over to a '
             f'look-alike. False visible: share of the hidden frames, but for the first, on which '
             f'the object was called visible. Found again: IoU of {FOUND_OVERLAP} within '
@@ -357,8 +366,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = list(_cases(seeds[:1], _QUICK, False) if options.quick
                  else _cases(seeds, options.kinds, not options.no_real))
     options.results.mkdir(parents=True, exist_ok=True)
-    rows = run_all(cases, predictors, options.results / 'robustness.jsonl', not options.no_run)
-    text = report(rows, conditions, speeds(predictors))
+    setting = setting_of(next(iter(predictors.values())), model.trust)
+    rows = run_all(cases, predictors, setting, options.results / 'robustness.jsonl',
+                   not options.no_run)
+    text = report(rows, conditions, speeds(predictors), setting)
     print(text)
     if options.write:
         write(PAGE, text)

@@ -20,11 +20,12 @@ from benchmarks.hard_clips import (
     Shot,
 )
 from benchmarks.machine import Conditions
-from benchmarks.robustness import Case, report, Row, run_all, write
+from benchmarks.robustness import Case, report, Row, run_all, setting_of, write
 import cv2
 import numpy as np
 from PIL import Image
 import pytest
+from sam2_tracker.core.engine.memory.entry import Trust
 
 HW = (120, 160)
 
@@ -117,8 +118,26 @@ def row() -> Row:
 class Fingerprinted:
     """Stands for a predictor."""
 
+    def __init__(self, image_size: int = 384) -> None:
+        self.image_size = image_size
+
     def fingerprint(self) -> str:
         return 'w'
+
+
+@pytest.mark.parametrize('other', [setting_of(Fingerprinted(448), Trust()),
+                                   setting_of(Fingerprinted(), Trust(read=0.5))])
+def test_rows_of_another_input_size_or_trust_are_not_taken_for_ones_own(
+        tmp_path: Path, monkeypatch, other):
+    monkeypatch.setattr(robustness, 'run_case', lambda *of: {'stock': [Row(
+        f'c stock {of[-1]}', 'crosses', 'c', 'stock', 1.0, 0, 0, 0, None, False, 0)]})
+    journal = tmp_path / 'rows.jsonl'
+    cases = [Case('crosses', 'c', lambda: iter(()))]
+    predictors = {'stock': Fingerprinted()}
+    own = setting_of(predictors['stock'], Trust())
+    assert len(run_all(cases, predictors, own, journal)) == 1
+    assert len(run_all(cases, predictors, own, journal, run=False)) == 1
+    assert run_all(cases, predictors, other, journal, run=False) == []
 
 
 def test_a_run_goes_on_where_an_interrupted_one_was(tmp_path: Path, monkeypatch, row):
@@ -134,13 +153,13 @@ def test_a_run_goes_on_where_an_interrupted_one_was(tmp_path: Path, monkeypatch,
     monkeypatch.setattr(robustness, 'run_case', run_case)
     cases = [Case('crosses', name, lambda: iter(())) for name in ('c', 'd')]
     predictors = {'stock': Fingerprinted(), 'selective': Fingerprinted()}
-    assert [each.clip for each in run_all(cases, predictors, journal, run=False)] == ['c']
+    assert [each.clip for each in run_all(cases, predictors, 'w', journal, run=False)] == ['c']
     assert not done
-    rows = run_all(cases, predictors, journal)
+    rows = run_all(cases, predictors, 'w', journal)
     assert done == [('c', ['selective']), ('d', ['selective', 'stock'])]
     assert [(each.clip, each.policy) for each in rows] == [
         ('c', 'stock'), ('c', 'selective'), ('d', 'stock'), ('d', 'selective')]
-    assert run_all(cases, predictors, journal) == rows
+    assert run_all(cases, predictors, 'w', journal) == rows
     assert len(done) == 2
 
 
@@ -148,7 +167,7 @@ def test_the_tables_are_put_into_the_page_between_its_markers(
         tmp_path: Path, row: Row, conditions: Conditions):
     page = tmp_path / 'memory.md'
     page.write_text('a\n<!-- figures: robustness -->\nold\n<!-- end of figures -->\nb\n')
-    text = report([row], conditions, {'stock': 20.0, 'selective': 21.0})
+    text = report([row], conditions, {'stock': 20.0, 'selective': 21.0}, 'w 448 px')
     write(page, text)
     assert '| crosses | stock | 1 | 0.500 | 1 | 50% | 100% | 3 | 1.0 |' in page.read_text()
     assert '| selective | 21.0 | 105% |' in page.read_text()
