@@ -20,6 +20,7 @@ from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.plain_file import is_there, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
 from sam2_tracker.core.text import printable
+from sam2_tracker.models.zoo import model_spec, ModelSpec
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.job import Job, PROGRESS_SUFFIX, Settings, SourceJob
 from sam2_tracker.offline.run.saved_progress import has_saved_state
@@ -260,7 +261,11 @@ def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
 
     :param weights: the model's checkpoint
     """
-    found = {**_of_settings(job.settings), 'weights': _of_files(weights)}
+    found = {
+        **_of_settings(job.settings),
+        'weights': _of_files(weights),
+        'model configuration': _of_configuration(model_spec(job.settings.model.name)),
+    }
     for source in job.sources:
         found[f'{_SOURCE}{source.name}'] = _of_files(source.path)
         found[f'prompts of {source.name}'] = _hash(_of_prompt(each) for each in source.prompts)
@@ -283,6 +288,11 @@ def _of_settings(settings: Settings) -> dict[str, str]:
         'threads': str(settings.threads),
         'load_memory': _of_files(memory) if memory else '',
     }
+
+
+def _of_configuration(spec: ModelSpec) -> str:
+    """Return what the model is like by itself: the size of its input, what it remembers."""
+    return _hash([spec.config_file.read_bytes(), repr(dict(spec.overrides)).encode()])
 
 
 def _of_outputs(source: SourceJob) -> str:

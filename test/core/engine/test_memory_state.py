@@ -96,6 +96,13 @@ def test_a_state_with_something_unknown_is_refused(predictor, state, name):
         predictor.restored(CLIP_HW, {**state, name: torch.zeros(1)})
 
 
+def test_a_state_of_another_image_size_is_refused(predictor, state):
+    with pytest.raises(ModelError, match='another image size made it'):
+        predictor.restored(CLIP_HW, {
+            name: tensor[..., :-1, :-1] if name.endswith('maskmem_features') else tensor
+            for name, tensor in state.items()})
+
+
 @pytest.mark.parametrize('flag', [1, 0.5, [True, False], []])
 def test_a_state_that_relies_on_a_frame_neither_nor_is_refused(predictor, state, flag):
     with pytest.raises(ModelError, match='cannot be read'):

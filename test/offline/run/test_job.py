@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sam2_tracker.core.errors import ConfigError, PromptError
 from sam2_tracker.core.log import silent
+from sam2_tracker.models.zoo import model_spec
 from sam2_tracker.offline.arguments import parse
 from sam2_tracker.offline.errors import OutputError
+from sam2_tracker.offline.run import journal
 from sam2_tracker.offline.run.job import distinct_names, Job, plan_job
 from sam2_tracker.offline.run.journal import fingerprint_of
 from sam2_tracker.offline.sources.detections import load_detections
@@ -153,10 +156,22 @@ def test_the_fingerprint_names_what_changed(tmp_path: Path):
     ]
     assert found[0] == found[1]
     assert {key for key in found[0] if found[0][key] != found[2][key]} == {'prompts of a'}
-    assert {key for key in found[0] if found[0][key] != found[3][key]} == {'model'}
+    assert {key for key in found[0] if found[0][key] != found[3][key]} == {
+        'model',
+        'model configuration',
+    }
     clip.write_text('another video')
     changed = fingerprint_of(plan(*base, '--point', '1,1'), clip.parent)
     assert {key for key in changed if changed[key] != found[0][key]} == {'source a', 'weights'}
+
+
+def test_a_run_with_another_input_size_of_the_same_model_has_another_fingerprint(monkeypatch):
+    job = plan('a.mp4', '--point', '1,1', '--masks', 'out')
+    before = fingerprint_of(job, Path('weights'))
+    smaller = replace(model_spec('nano'), overrides={'image_size': 384})
+    monkeypatch.setattr(journal, 'model_spec', lambda name: smaller)
+    after = fingerprint_of(job, Path('weights'))
+    assert {key for key in before if before[key] != after[key]} == {'model configuration'}
 
 
 def plan_with(found: Path, *options: str) -> Job:

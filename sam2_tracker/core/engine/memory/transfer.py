@@ -214,6 +214,7 @@ def restore(memory: ObjectMemory, state: Mapping[str, Any], position: torch.Tens
                      if name.startswith(f'{_STANDING}.')}
         entries = _entries({name: tensor for name, tensor in state.items()
                             if name not in standings}, memory.policy.learnt)
+        _check_maps(entries, position)
         memory.beliefs.standings.update(_standings(standings))
     except (ValueError, KeyError, TypeError, OverflowError, RuntimeError) as error:
         raise ModelError(f'the state of an object cannot be read: {error!r}') from error
@@ -247,6 +248,22 @@ def _entries(state: Mapping[str, Any], learnt: Sequence[str]
     if fault:
         raise ValueError(f'something is missing: {fault}')
     return entries
+
+
+def _check_maps(entries: Mapping[str, Mapping[tuple[int, int], Entry]],
+                position: torch.Tensor) -> None:
+    """
+    Make sure that memory maps are of the size that the model has.
+
+    :param position: their position encoding, (1, mem_dim, h, w)
+    :raises ValueError: if they are not
+    """
+    needed = list(position.shape[1:])
+    for (_, frame), entry in (item for kind in entries.values() for item in kind.items()):
+        maps = entry.get('maskmem_features')
+        if maps is not None and list(maps.shape[1:]) != needed:
+            raise ValueError(f'the memory map of frame {frame} is {list(maps.shape[1:])}, this '
+                             f"model's are {needed}: another image size made it")
 
 
 def _standings(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[int, Standing]]:
