@@ -146,7 +146,11 @@ def _object_report(recording: Recording, object_id: int) -> dict[str, Any]:
         for index, item in enumerate(results)
         if item is not None and item.state is ObjectState.VISIBLE
     }
-    scores = [item.score for item in results if item is not None]
+    scores = [
+        item.score
+        for index, item in enumerate(results)
+        if item is not None and index in there
+    ]
     return {
         'id': object_id,
         'label': label,

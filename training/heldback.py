@@ -19,7 +19,7 @@ from sam2_tracker.core.command_line import refusing
 import torch
 from training.attention import arithmetic
 from training.compose import normalise
-from training.model import build_nano, CONFIG
+from training.model import build_nano, CONFIG, size_refusal
 from training.pool import load_pool, Pool, Source
 from training.prompts import prompt
 from training.tracking import Batch, Draws, Features, Outcome, picture_features, Practice, track
@@ -133,8 +133,8 @@ def main(line: Sequence[str] | None = None) -> None:
     parser.add_argument('--sharpened', type=int, default=4, help='masks that are sharpened in it')
     parser.add_argument('--size', type=int, default=384)
     arguments = parser.parse_args(line)
-    if arguments.size <= 0 or arguments.size % 32:
-        parser.error(f'--size must be a multiple of 32, not {arguments.size}')
+    if wrong := size_refusal(arguments.size):
+        parser.error(wrong)
     if not 0 <= arguments.sharpened <= MASKS:
         parser.error(f'--sharpened must be from 0 to {MASKS}, not {arguments.sharpened}')
     torch.set_num_threads(1)

@@ -12,8 +12,16 @@ from sam2.modeling.sam2_base import SAM2Base
 import sam2_tracker.models.nano
 
 CONFIG = Path(sam2_tracker.models.nano.__file__).with_name('nano.yaml')
+LARGEST_SIZE = 1024     # pixels; four clips would take tens of gigabytes there
 BASE = 'sam2.modeling.sam2_base.SAM2Base'
 PREDICTOR = 'sam2.sam2_video_predictor.SAM2VideoPredictor'
+
+
+def size_refusal(size: int) -> str | None:
+    """Say in a sentence why the input can't have a side of so many pixels, or None."""
+    if 0 < size <= LARGEST_SIZE and size % 32 == 0:
+        return None
+    return f'--size must be a multiple of 32 up to {LARGEST_SIZE}, not {size}'
 
 
 def build_nano(image_size: int, target: str = BASE) -> SAM2Base:

@@ -27,7 +27,7 @@ import torch
 from training.attention import arithmetic
 from training.compose import Composer, Recipe
 from training.heldback import measure
-from training.model import build_nano
+from training.model import build_nano, size_refusal
 from training.pool import load_pool, Pool, SIDE, STILL_SIDE
 from training.practice import choose_practice, draw_chances, micro_batch
 from training.prompts import Points, prompt
@@ -246,13 +246,15 @@ def refusal(arguments: argparse.Namespace) -> str | None:
     for name in ('singles', 'real', 'whole'):
         if not 0 <= getattr(arguments, name) <= 1:
             return f'--{name} must be from 0 to 1, not {getattr(arguments, name)}'
-    if arguments.size % 32:
-        return f'--size must be a multiple of 32, not {arguments.size}'
+    if wrong := size_refusal(arguments.size):
+        return wrong
     if not 0 <= arguments.sharpened <= MASKS:
         return f'--sharpened must be from 0 to {MASKS}, not {arguments.sharpened}'
     for path in (arguments.data, arguments.start):
         if path is not None and not path.is_file():
             return f'there is no file {path}'
+    if arguments.output.exists() and not arguments.output.is_dir():
+        return f'--output {arguments.output} is a file: name a folder'
     last = arguments.output / 'last.pt'
     if last.exists() and not arguments.resume:
         return f'{last} is of another run: go on with it by --resume, or name another folder'
@@ -304,8 +306,12 @@ def check_options(arguments: argparse.Namespace, before: dict[str, float]) -> No
 
 
 def prepare(arguments: argparse.Namespace) -> Run:
-    """Read data and weights and set everything up."""
+    """Read weights and data, which takes longest, and set everything up."""
     device = arguments.device
+    model = build_nano(arguments.size)
+    if arguments.start:
+        load_start_into(model, arguments.start, arguments.sharpened)
+    print(f'reading {arguments.data}', flush=True)
     pool = load_pool(arguments.data, device, side=arguments.side,
                      still_side=arguments.still_side)
     try:
@@ -313,9 +319,6 @@ def prepare(arguments: argparse.Namespace) -> Run:
     except ValueError as missing:
         print(f'nothing is measured on the way: {missing}', flush=True)
         held_back = None
-    model = build_nano(arguments.size)
-    if arguments.start:
-        load_start_into(model, arguments.start, arguments.sharpened)
     trainer = Trainer(model.to(device), Pace(arguments.trunk, arguments.matched,
                                              arguments.memory), arguments.average_steps)
     chance = Chance.seeded(arguments.seed, device)
@@ -336,11 +339,14 @@ def main(line: Sequence[str] | None = None) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     with refusing(PROG):
         arguments.output.mkdir(parents=True, exist_ok=True)
+        last = arguments.output / 'last.pt'
+        if arguments.resume:
+            with reading_checkpoint(last) as saved:
+                check_options(arguments, saved.get('options', {}))
         run = prepare(arguments)
         if arguments.resume:
-            with reading_checkpoint(arguments.output / 'last.pt') as last:
-                check_options(arguments, last.get('options', {}))
-                run.load(last)
+            with reading_checkpoint(last) as saved:
+                run.load(saved)
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:      # nohup's and the shell's own
             signal.signal(number, run.stop)

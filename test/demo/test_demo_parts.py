@@ -205,6 +205,20 @@ def test_frames_that_an_object_is_not_in_are_counted_apart(recording, monkeypatc
     assert found['frames_visible_when_gone'] == 5
 
 
+def test_the_mean_score_is_that_of_the_frames_which_an_object_is_in(recording, monkeypatch):
+    monkeypatch.setattr('demo.outputs.IN_PICTURE', {'bag': range(3)})
+    monkeypatch.setattr('demo.outputs.HAND_BOXES', {})
+    frames = tuple(
+        replace(frame, objects=tuple(
+            replace(item, score=0.9 if index < 3 else 0.1) for item in frame.objects))
+        for index, frame in enumerate(recording.frames)
+    )
+    figures = {f'frames {key}': '0' for key in ('dropped', 'skipped', 'lost', 'failed')}
+    figures |= {'latency p50 ms': '1', 'latency p95 ms': '1'}
+    (found,) = report(replace(recording, frames=frames), COUNT, 1.0, figures)['objects']
+    assert found['mean_score'] == 0.9
+
+
 def test_boxes_by_hand_are_compared_where_their_object_was_not_prompted(recording, monkeypatch):
     monkeypatch.setattr(
         'demo.outputs.HAND_BOXES',

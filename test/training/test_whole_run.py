@@ -251,7 +251,7 @@ def test_wrong_options_and_places_of_these_commands_are_refused_in_a_sentence(
     assert '--sharpened takes a number from 0 to 4' in refused(
         capsys, soup, nano, nano, *output, '--sharpened', 4)
     measure = ('--data', packed, '--checkpoint', nano)
-    assert '--size must be a multiple of 32, not 100' in refused(
+    assert '--size must be a multiple of 32 up to 1024, not 100' in refused(
         capsys, heldback, *measure, '--size', 100)
     assert '--sharpened must be from 0 to 4, not 9' in refused(
         capsys, heldback, *measure, '--sharpened', 9)
@@ -267,7 +267,8 @@ def test_wrong_options_and_places_of_these_commands_are_refused_in_a_sentence(
     ('--steps', 0, '--steps must be above 0, not 0'),
     ('--minutes', 'nan', '--minutes must be above 0, not nan'),
     ('--singles', 1.5, '--singles must be from 0 to 1, not 1.5'),
-    ('--size', 100, '--size must be a multiple of 32, not 100'),
+    ('--size', 100, '--size must be a multiple of 32 up to 1024, not 100'),
+    ('--size', 65536, '--size must be a multiple of 32 up to 1024, not 65536'),
     ('--device', 'cpu --record', '--record is for a GPU, not --device cpu'),
     ('--start', '/nowhere.pt', 'there is no file /nowhere.pt'),
 ])
@@ -279,6 +280,23 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(
                 *str(value).split())
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / 'run').exists()
+
+
+def test_bad_weights_to_start_from_are_refused_before_the_data_is_read(
+        packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(train, 'load_pool', lambda *_, **__: pytest.fail('data were read'))
+    (tmp_path / 'start.pt').write_text('no weights')
+    assert 'is damaged, or no file of weights' in refused(
+        capsys, train, '--data', packed, '--output', tmp_path / 'run', '--start',
+        tmp_path / 'start.pt')
+
+
+def test_a_file_is_no_folder_to_train_into(
+        packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'file').touch()
+    assert 'is a file: name a folder' in refused(
+        capsys, train, '--data', packed, '--output', tmp_path / 'file')
 
 
 def test_a_data_file_that_cannot_be_written_is_refused_before_anything_is_read(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields
 import fcntl
 import hashlib
 import json
@@ -15,6 +16,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.plain_file import is_there, real_path
@@ -35,6 +37,8 @@ _DAMAGE = 'damage.json'
 _LOCK = 'lock'
 # What a recording's files are called in the fingerprint, with its name behind it.
 _SOURCE = 'source '
+# What the model's own configuration is called there; earlier versions knew nothing of it.
+_CONFIGURATION = 'model configuration'
 
 
 class Journal:
@@ -132,6 +136,11 @@ class Journal:
                 f'{self._folder} is damaged ({error}): the run cannot be resumed; '
                 'start it without --resume'
             ) from error
+        if _CONFIGURATION not in before:
+            raise OutputError(
+                f'{self._folder} is of another version of this program: start the run without '
+                '--resume'
+            )
         changed = [
             name
             for name in sorted({*before, *self._fingerprint})
@@ -264,7 +273,7 @@ def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
     found = {
         **_of_settings(job.settings),
         'weights': _of_files(weights),
-        'model configuration': _of_configuration(model_spec(job.settings.model.name)),
+        _CONFIGURATION: _of_configuration(model_spec(job.settings.model.name)),
     }
     for source in job.sources:
         found[f'{_SOURCE}{source.name}'] = _of_files(source.path)
@@ -278,9 +287,8 @@ def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
 def _of_settings(settings: Settings) -> dict[str, str]:
     memory = settings.load_memory
     return {
-        'model': repr(settings.model),
-        'memory policy': settings.tracking.memory,
-        'tracking settings': repr(settings.tracking),
+        **_of_fields(settings.model, ''),
+        **_of_fields(settings.tracking, 'tracking.'),
         'topic or rate': repr(settings.source),
         'clock': settings.clock.value,
         'direction': settings.direction.value,
@@ -288,6 +296,12 @@ def _of_settings(settings: Settings) -> dict[str, str]:
         'threads': str(settings.threads),
         'load_memory': _of_files(memory) if memory else '',
     }
+
+
+def _of_fields(config: ModelConfig | TrackingConfig, prefix: str) -> dict[str, str]:
+    """Return each setting by its parameter's name."""
+    values = {field.name: repr(getattr(config, field.name)) for field in fields(config)}
+    return {'model' if name == 'name' else prefix + name: text for name, text in values.items()}
 
 
 def _of_configuration(spec: ModelSpec) -> str:

@@ -152,6 +152,7 @@ def test_the_fingerprint_names_what_changed(tmp_path: Path):
             ['--point', '1,1'],
             ['--point', '1,2'],
             ['--point', '1,1', '--model', 'sam2.1_hiera_tiny'],
+            ['--point', '1,1', '--image-size', '320', '--memory', 'selective'],
         )
     ]
     assert found[0] == found[1]
@@ -159,6 +160,10 @@ def test_the_fingerprint_names_what_changed(tmp_path: Path):
     assert {key for key in found[0] if found[0][key] != found[3][key]} == {
         'model',
         'model configuration',
+    }
+    assert {key for key in found[0] if found[0][key] != found[4][key]} == {
+        'image_size',
+        'tracking.memory',
     }
     clip.write_text('another video')
     changed = fingerprint_of(plan(*base, '--point', '1,1'), clip.parent)

@@ -10,7 +10,7 @@ import pytest
 from sam2_tracker.offline.errors import OutputError
 from sam2_tracker.offline.run.journal import damage_of_complete, Journal, was_interrupted
 
-SETTINGS = {'model': 'nano', 'prompts of a': 'x'}
+SETTINGS = {'model': 'nano', 'model configuration': 'c', 'prompts of a': 'x'}
 
 
 def journal(folder: Path, settings: dict[str, str] = SETTINGS, resume: bool = False) -> Journal:
@@ -57,7 +57,15 @@ def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path):
 def test_a_run_with_other_settings_is_not_resumed(tmp_path: Path):
     begun(tmp_path)
     with pytest.raises(OutputError, match=r'had another model, prompts of a: resume it with'):
-        journal(tmp_path, {'model': 'tiny', 'prompts of a': 'y'}, resume=True)
+        journal(tmp_path, {**SETTINGS, 'model': 'tiny', 'prompts of a': 'y'}, resume=True)
+
+
+def test_a_run_of_an_earlier_version_is_not_resumed(tmp_path: Path):
+    before = journal(tmp_path, {'model': 'nano'})
+    before.finish('a', (), 'nano')
+    before.close(is_complete=False)
+    with pytest.raises(OutputError, match='of another version of this program: start the run'):
+        journal(tmp_path, SETTINGS, resume=True)
 
 
 def test_a_recording_that_was_not_done_may_be_mended(tmp_path: Path):
