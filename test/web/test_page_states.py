@@ -22,11 +22,12 @@ RATE_HZ = 8.0
 
 @pytest.fixture(name='shown')
 def shown_fixture(look: Any) -> Any:
-    """Open a page with one object, which is selected."""
+    """Open a page with one object, which is selected, and is of an earlier picture."""
     shown = look(StandIn(RATE_HZ))
-    shown.click(320, 300)
+    number = shown.click(320, 300)
     shown.wait_for_message('new object 1')
     shown.wait_for_object(1)
+    shown.wait(f'seen.now > {number}')
     return shown
 
 
@@ -103,6 +104,24 @@ def test_other_prompts_of_the_picture_are_sent_again_after_undo(shown: Any) -> N
     assert not again.clear_previous
     assert again.prompt.points_xy.tolist() == shown.tracker.calls[1].prompt.points_xy.tolist()
     assert {each.stamp_ns for each in (cleared, again)} == {stamp_ns}
+
+
+def test_the_prompt_that_made_an_object_is_sent_again_where_it_is_of_the_same_picture(
+        look: Any) -> None:
+    shown = look(StandIn(RATE_HZ))
+    shown.press(' ')
+    shown.page.locator('#frozen').wait_for()
+    shown.click(320, 300)
+    shown.wait_for_message('new object 1')
+    shown.wait_for_object(1)
+    shown.click(330, 310)
+    shown.wait_for_message('refined object 1')
+    shown.press('z')
+    shown.wait_for_message('the click on object 1 is taken back')
+    made, _, again = shown.tracker.calls
+    assert again.clear_previous and again.prompt.object_id == 1
+    assert again.prompt.points_xy.tolist() == made.prompt.points_xy.tolist()
+    assert again.stamp_ns == made.stamp_ns
 
 
 def test_a_label_is_edited_in_place_and_drawn(shown: Any, keep_picture: Any) -> None:
