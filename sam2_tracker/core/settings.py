@@ -205,6 +205,16 @@ def from_values(config: type[Config], values: Mapping[str, Any], prefix: str = '
     return config(**made)
 
 
+def values_of(config: DataclassInstance, prefix: str = '') -> Iterator[tuple[str, object]]:
+    """Return each setting's parameter name and what the field holds, groups' among them."""
+    for name, _, found in _settings_of(type(config), prefix):
+        value = getattr(config, name)
+        if isinstance(found, _Group):
+            yield from values_of(value, found.prefix)
+        else:
+            yield found.name, value
+
+
 def _settings_of(
     config: type[DataclassInstance], prefix: str
 ) -> Iterator[tuple[str, object, ParameterSpec | _Group]]:

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 from sam2_tracker.core.config import CoreConfig, MODEL_NAMES, NodeConfig, PARAMETERS
 from sam2_tracker.core.errors import ConfigError
-from sam2_tracker.core.settings import from_values, group, ParameterSpec, setting, specs_of, When
+from sam2_tracker.core.settings import (
+    from_values,
+    group,
+    ParameterSpec,
+    setting,
+    specs_of,
+    values_of,
+    When,
+)
 from sam2_tracker.models.zoo import MODELS
 from tools import docs
 import yaml
@@ -119,6 +127,12 @@ def test_values_become_what_the_fields_hold():
     assert from_values(Pen, values) == Pen(
         Ink(Colour.BLUE), Ink(width=2.0), Path('~/pens').expanduser())
     assert from_values(Pen, {'case': ''}) == Pen()
+
+
+def test_what_the_fields_hold_is_told_by_the_parameters_names():
+    found = dict(values_of(NodeConfig()))
+    assert list(found) == [spec.name for spec in specs_of(NodeConfig)] == list(PARAMETERS)
+    assert (found['model'], found['checkpoint']) == ('nano', None)
 
 
 def test_the_values_of_an_enum_are_the_choices_and_no_path_is_an_empty_text():

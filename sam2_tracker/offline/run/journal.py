@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 import fcntl
 import hashlib
 import json
@@ -16,11 +15,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sam2_tracker.core.config import ModelConfig, TrackingConfig
 from sam2_tracker.core.errors import StorageError
 from sam2_tracker.core.log import Level, Log, silent
 from sam2_tracker.core.plain_file import is_there, real_path
 from sam2_tracker.core.prompts.file import FilePrompt
+from sam2_tracker.core.settings import values_of
 from sam2_tracker.core.text import printable
 from sam2_tracker.models.zoo import model_spec, ModelSpec
 from sam2_tracker.offline.errors import OutputError
@@ -287,8 +286,8 @@ def fingerprint_of(job: Job, weights: Path) -> dict[str, str]:
 def _of_settings(settings: Settings) -> dict[str, str]:
     memory = settings.load_memory
     return {
-        **_of_fields(settings.model, ''),
-        **_of_fields(settings.tracking, 'tracking.'),
+        **{name: repr(value) for name, value in values_of(settings.model)},
+        **{name: repr(value) for name, value in values_of(settings.tracking, 'tracking.')},
         'topic or rate': repr(settings.source),
         'clock': settings.clock.value,
         'direction': settings.direction.value,
@@ -296,12 +295,6 @@ def _of_settings(settings: Settings) -> dict[str, str]:
         'threads': str(settings.threads),
         'load_memory': _of_files(memory) if memory else '',
     }
-
-
-def _of_fields(config: ModelConfig | TrackingConfig, prefix: str) -> dict[str, str]:
-    """Return each setting by its parameter's name."""
-    values = {field.name: repr(getattr(config, field.name)) for field in fields(config)}
-    return {'model' if name == 'name' else prefix + name: text for name, text in values.items()}
 
 
 def _of_configuration(spec: ModelSpec) -> str:
