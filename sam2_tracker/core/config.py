@@ -99,7 +99,8 @@ class InputConfig:
 
     transport: str = setting(
         'raw',
-        'raw subscribes to sensor_msgs/Image, compressed to CompressedImage on image/compressed.',
+        'raw subscribes to sensor_msgs/Image, compressed to CompressedImage on image/compressed, '
+        'or on image where that is published there.',
         name='image_transport',
         choices=('raw', 'compressed'),
         launch=True,

@@ -1,7 +1,7 @@
 # Copyright 2026 The sam2_tracker authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What both ends of a topic agree on: the name for a transport, quality of service, arrival.
+What both ends of a topic agree on: the name for a transport, type, quality of service, arrival.
 
 Every room may use it.
 """
@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sam2_tracker.core.config import FramePolicy
 
 try:
@@ -33,8 +34,9 @@ except ImportError:  # Humble
     )
 
 __all__ = [
-    'has_arrived', 'image_qos', 'image_topic', 'LATCHED', 'OUTPUT', 'reliability_offered',
-    'SERVICE', 'subscribed', 'without_event_callbacks']
+    'has_arrived', 'image_qos', 'image_topic', 'LATCHED', 'OUTPUT', 'published_otherwise',
+    'publishers_of', 'reliability_offered', 'SERVICE', 'subscribed', 'type_name',
+    'without_event_callbacks']
 
 _LATEST_DEPTH = 2
 _EVERY_DEPTH = 1000
@@ -77,11 +79,28 @@ def image_qos(policy: FramePolicy, reliability: ReliabilityPolicy) -> QoSProfile
         durability=DurabilityPolicy.VOLATILE)
 
 
-def reliability_offered(node: Node, topic: str) -> ReliabilityPolicy:
+def type_name(kind: type) -> str:
+    """Return a message type's name, as in sensor_msgs/msg/Image."""
+    return f'{kind.__module__.partition(".")[0]}/msg/{kind.__name__}'
+
+
+def publishers_of(node: Node, topic: str, kind: type) -> list[TopicEndpointInfo]:
+    """Return who publishes a topic as this type: no others are heard by who subscribes to it."""
+    return [found for found in node.get_publishers_info_by_topic(topic)
+            if found.topic_type == type_name(kind)]
+
+
+def published_otherwise(node: Node, topic: str, kind: type) -> str:
+    """Say that a topic is published as other types than this, '' if it is not."""
+    others = sorted({found.topic_type for found in node.get_publishers_info_by_topic(topic)
+                     } - {type_name(kind)})
+    return f'{topic} is published as {", ".join(others)}, not {type_name(kind)}' if others else ''
+
+
+def reliability_offered(node: Node, topic: str, kind: type) -> ReliabilityPolicy:
     """Return how all publishers of a topic are heard: reliably, if each one found is reliable."""
-    offered = [found.qos_profile.reliability
-               for found in node.get_publishers_info_by_topic(topic)]
-    is_reliable = all(each == ReliabilityPolicy.RELIABLE for each in offered)
+    is_reliable = all(found.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+                      for found in publishers_of(node, topic, kind))
     return ReliabilityPolicy.RELIABLE if is_reliable else ReliabilityPolicy.BEST_EFFORT
 
 

@@ -9,7 +9,7 @@ All is read before the run: which classes there are has to be known when outputs
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 import hashlib
@@ -176,14 +176,16 @@ def _of_topic(
     return tuple(sorted(arrays, key=lambda each: each.stamp_ns))
 
 
-def _connections(topic: str, bag: Path, connections: Iterable[Connection]) -> list[Connection]:
-    of_kind = [each for each in connections if each.msgtype == KIND]
-    found = [each for each in of_kind if each.topic.strip('/') == topic.strip('/')]
+def _connections(topic: str, bag: Path, connections: Sequence[Connection]) -> list[Connection]:
+    named = [each for each in connections if each.topic.strip('/') == topic.strip('/')]
+    found = [each for each in named if each.msgtype == KIND]
     if not found:
-        names = ', '.join(sorted({each.topic for each in of_kind})) or 'none'
+        types = ', '.join(sorted({each.msgtype for each in named}))
+        otherwise = f' (there it has {types})' if named else ''
+        fitting = ', '.join(sorted({each.topic for each in connections if each.msgtype == KIND}))
         raise SourceError(
             f'--detections {topic}: no such file, and bag {bag} has no such topic with '
-            f'Detection2DArray; it has {names}')
+            f'{KIND}{otherwise}; it has {fitting or "none"}')
     return found
 
 

@@ -73,7 +73,7 @@ class CameraPictures:
         topics = [(self._image, kind) for kind in self._kinds_of(self._image)
                   ] if self._image else self._tracker_s_topics()
         for topic, kind in topics:
-            return topic, kind, reliability_offered(self._node, topic)
+            return topic, kind, reliability_offered(self._node, topic, KINDS[kind])
         return None
 
     def _kinds_of(self, topic: str) -> list[str]:

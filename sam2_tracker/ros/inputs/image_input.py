@@ -26,7 +26,14 @@ from sam2_tracker.core.frames.stored_frame import (
 )
 from sam2_tracker.core.types import FrameHeader
 from sam2_tracker.ros.messages import header_from_msg, image_from_msg, payload_from_msg
-from sam2_tracker.ros.qos import image_qos, image_topic, subscribed
+from sam2_tracker.ros.qos import (
+    image_qos,
+    image_topic,
+    published_otherwise,
+    publishers_of,
+    subscribed,
+    type_name,
+)
 from sensor_msgs.msg import CompressedImage, Image
 
 # A publisher that appears later is fitted to after at most so long.
@@ -71,8 +78,7 @@ class ImageInput:
         self._said_at_s: dict[str, float] = {}
         self._newest: StoredFrame | None = None
         self._heard_at_s = time.monotonic()
-        kind = CompressedImage if config.transport == 'compressed' else Image
-        self._subscription = _ImageSubscription(node, config, kind, self.on_image)
+        self._subscription = _ImageSubscription(node, config, self.on_image)
 
     @property
     def topic(self) -> str:
@@ -115,7 +121,9 @@ class ImageInput:
         return bool(self._subscription.offered())
 
     def nobody_publishes(self) -> str:
-        """Say that nobody does, and what others publish that could have been meant."""
+        """Say that nobody does, or as another type, and what else could have been meant."""
+        if otherwise := self._subscription.published_otherwise():
+            return otherwise
         others = self._subscription.others()
         instead = f'; of this type there are {", ".join(others)}' if others else ''
         return f'nobody publishes {self.topic}: start the camera or remap image{instead}'
@@ -177,23 +185,32 @@ class ImageInput:
 
 
 class _ImageSubscription:
-    """Subscribes; under `auto` it looks again whether the publishers changed."""
+    """
+    Subscribes; where publishers may ask for something else, it looks again whether they changed.
 
-    def __init__(self, node: Node, config: InputConfig, kind: type[Image | CompressedImage],
+    :ivar topic: where the images come from, or would: of a camera that publishes CompressedImage
+        under a name without /compressed, that name
+    """
+
+    def __init__(self, node: Node, config: InputConfig,
                  on_image: Callable[[Image | CompressedImage], None]) -> None:
         self._node = node
         self._config = config
-        self._kind = kind
+        self._kind, self._other_kind, self._other_transport = (
+            (CompressedImage, Image, 'raw') if config.transport == 'compressed'
+            else (Image, CompressedImage, 'compressed'))
         self._on_image = on_image
         self._lock = threading.Lock()
-        self.topic = image_topic(node.resolve_topic_name('image'), config.transport)
+        resolved = node.resolve_topic_name('image')
+        self._topics = tuple(dict.fromkeys((image_topic(resolved, config.transport), resolved)))
+        self.topic = self._fitting_topic()
         self.lost_messages = 0
         self._reliability = fitting_reliability(config.reliability, self.offered())
         self._subscription: Subscription | None = self._subscribe()
         self._review = node.create_timer(
             REVIEW_PERIOD_S, self.on_review, MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if config.reliability != 'auto':
+        if config.reliability != 'auto' and len(self._topics) == 1:
             self._review.cancel()
 
     def close(self) -> None:
@@ -205,28 +222,46 @@ class _ImageSubscription:
                 self._subscription = None
 
     def on_review(self) -> None:
-        """Subscribe anew if the publishers found ask for another reliability."""
-        offered = self.offered()
-        fitting = fitting_reliability(self._config.reliability, offered)
+        """Subscribe anew if the publishers found ask for another reliability or topic."""
+        topic = self._fitting_topic()
+        offered = self._offered_on(topic)
+        fitting = topic, fitting_reliability(self._config.reliability, offered)
         with self._lock:
-            if not offered or fitting == self._reliability or self._subscription is None:
+            if (not offered or fitting == (self.topic, self._reliability)
+                    or self._subscription is None):
                 return
             self._node.destroy_subscription(self._subscription)
-            self._reliability = fitting
+            self.topic, self._reliability = fitting
             self._subscription = self._subscribe()
+
+    def _fitting_topic(self) -> str:
+        """Return the first name under which somebody publishes what can be taken."""
+        return next(filter(self._offered_on, self._topics), self._topics[0])
 
     def offered(self) -> list[ReliabilityPolicy]:
         """Return what each publisher of the topic offers."""
+        return self._offered_on(self.topic)
+
+    def _offered_on(self, topic: str) -> list[ReliabilityPolicy]:
         return [found.qos_profile.reliability
-                for found in self._node.get_publishers_info_by_topic(self.topic)]
+                for found in publishers_of(self._node, topic, self._kind)]
+
+    def published_otherwise(self) -> str:
+        """Say that the topic is published as another type, and what would be right; else ''."""
+        for topic in self._topics:
+            if said := published_otherwise(self._node, topic, self._kind):
+                is_other = publishers_of(self._node, topic, self._other_kind)
+                cure = f'set image_transport to {self._other_transport} or ' if is_other else ''
+                return f'{said}: {cure}remap image'
+        return ''
 
     def others(self) -> list[str]:
-        """Name some topics of the same type that are not this node's own."""
+        """Name some topics that are published as the same type and are not this node's own."""
         own = f'{self._node.get_fully_qualified_name()}/'
-        name = f'sensor_msgs/msg/{self._kind.__name__}'
         return sorted(
             topic for topic, kinds in self._node.get_topic_names_and_types()
-            if name in kinds and topic != self.topic and not topic.startswith(own)
+            if type_name(self._kind) in kinds and topic != self.topic
+            and not topic.startswith(own) and publishers_of(self._node, topic, self._kind)
         )[:MAX_NAMED]
 
     def _subscribe(self) -> Subscription:

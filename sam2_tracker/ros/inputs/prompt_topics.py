@@ -32,7 +32,7 @@ from sam2_tracker.core.worker.requests import Ticket
 from sam2_tracker.core.worker.worker import Worker
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, REVIEW_PERIOD_S
 from sam2_tracker.ros.messages import stamp_from_msg
-from sam2_tracker.ros.qos import subscribed
+from sam2_tracker.ros.qos import published_otherwise, publishers_of, subscribed
 
 try:
     import vision_msgs.msg as installed_vision_msgs
@@ -91,6 +91,7 @@ class PromptTopic(ABC):
     :param kind: the type of its messages
     :param topic: its name
     :param what: one message in words, for the log
+    :ivar topic: its name in full
     :ivar lost_messages: how many the middleware told that it had lost
     :cvar counted: what they are, as `/diagnostics` counts them
     """
@@ -104,12 +105,12 @@ class PromptTopic(ABC):
         self._what = what
         self._worker = worker
         self._kind = kind
-        self._topic = topic
+        self.topic = node.resolve_topic_name(topic)
         self.lost_messages = 0
         self._subscription = self._subscribe(qos)
 
     def _subscribe(self, qos: QoSProfile | int) -> Subscription:
-        return subscribed(self._node, self._kind, self._topic, self.on_message, qos,
+        return subscribed(self._node, self._kind, self.topic, self.on_message, qos,
                           message_lost=self.on_message_lost)
 
     def on_message_lost(self, event: object) -> None:
@@ -118,8 +119,13 @@ class PromptTopic(ABC):
         self.lost_messages += event.total_count_change
         if is_first:
             self._logger.warning(
-                f'{self.counted} of {self._node.resolve_topic_name(self._topic)} were lost on the '
-                f'way: {self.lost_messages}; further ones are counted only')
+                f'{self.counted} of {self.topic} were lost on the way: {self.lost_messages}; '
+                'further ones are counted only')
+
+    def trouble(self) -> str:
+        """Say why messages that somebody publishes do not come, '' if nothing is wrong."""
+        otherwise = published_otherwise(self._node, self.topic, self._kind)
+        return otherwise and f'{otherwise}: none of it is heard'
 
     @abstractmethod
     def on_message(self, msg: object) -> None:
@@ -204,7 +210,7 @@ class MouseClicks(PromptTopic):
         """Prompt a new object, or the one that is set, where the operator clicked."""
         shown = self._shown()
         if shown is None:
-            self._refuse(f'no picture has been published yet on which {self._topic} could be')
+            self._refuse(f'no picture has been published yet on which {self.topic} could be')
             return
         height, width = shown.source_hw
         # The viewer rounds to whole pixels: at the right and the lower edge to one too many.
@@ -240,8 +246,8 @@ class Detections(PromptTopic):
 
     def on_review(self) -> None:
         """Subscribe anew if the publishers found ask for another reliability."""
-        offered = [found.qos_profile.reliability for found in
-                   self._node.get_publishers_info_by_topic(self._subscription.topic_name)]
+        offered = [found.qos_profile.reliability
+                   for found in publishers_of(self._node, self.topic, self._kind)]
         fitting = fitting_reliability('auto', offered)
         with self._lock:
             if not offered or fitting == self._reliability or self._review.is_canceled():

@@ -36,7 +36,13 @@ from sam2_tracker.ros.lift.lift_messages import (
     points_to_msg,
 )
 from sam2_tracker.ros.messages import depth_from_msg, label_image_from_msg, stamp_from_msg
-from sam2_tracker.ros.qos import OUTPUT, reliability_offered, subscribed
+from sam2_tracker.ros.qos import (
+    OUTPUT,
+    published_otherwise,
+    publishers_of,
+    reliability_offered,
+    subscribed,
+)
 from sam2_tracker.ros.standing_node import configured_node, spin
 from sam2_tracker.ros.stop_request import StopRequest
 from sam2_tracker_msgs.msg import TrackedObject, TrackedObjects
@@ -127,8 +133,8 @@ class Lifter:
         """Subscribe or unsubscribe, and decide what need not wait any longer."""
         is_wanted = any(publisher is not None and publisher.get_subscription_count() > 0
                         for publisher in (self._points, self._detections))
-        profiles = (profile_for(self._node, 'depth'), profile_for(self._node, 'camera_info')
-                    ) if is_wanted else None
+        profiles = (profile_for(self._node, 'depth', Image),
+                    profile_for(self._node, 'camera_info', CameraInfo)) if is_wanted else None
         if profiles != self._profiles:
             self._profiles = profiles
             self._subscribe()
@@ -217,19 +223,22 @@ class Lifter:
     def _say_unmatched(self, outcome: Unmatched) -> None:
         count, topic = self._pairing.unmatched[outcome.missing], self._depth_topic
         if outcome.missing is Missing.CAMERA_INFO:
-            topic = self._node.resolve_topic_name('camera_info')
-            said = f'{count} label images found no camera info: nothing comes on {topic}'
+            nothing = self._nothing_on(self._node.resolve_topic_name('camera_info'), CameraInfo)
+            said = f'{count} label images found no camera info: {nothing}'
         elif outcome.missing is Missing.OBJECTS:
             topic = f'{self._tracker}/objects'
             said = f'{count} label images found no objects of their stamp on {topic}'
         elif outcome.off_by_s is None:
-            said = f'{count} label images found no depth: nothing comes on {topic}'
+            said = f'{count} label images found no depth: {self._nothing_on(topic, Image)}'
         else:
             said = (f'{count} label images found no depth within '
                     f'{self._config.stamp_tolerance_s:g} s: the nearest on {topic} is '
                     f'{outcome.off_by_s:.3f} s away')
         self._trouble = said
         self._warn(outcome.missing.value, said)
+
+    def _nothing_on(self, topic: str, kind: type) -> str:
+        return published_otherwise(self._node, topic, kind) or f'nothing comes on {topic}'
 
     def _warn(self, kind: str, text: str) -> None:
         """Say what is wrong, but each kind only now and then: it is the same for each frame."""
@@ -264,14 +273,14 @@ class Lifter:
         self._diagnostics.publish(DiagnosticArray(header=Header(stamp=now), status=[status]))
 
 
-def profile_for(node: Node, topic: str) -> QoSProfile:
+def profile_for(node: Node, topic: str, kind: type) -> QoSProfile:
     """Return how a topic of the camera is heard whole, by what its publishers offer just now."""
     name = node.resolve_topic_name(topic)
-    publishers = node.get_publishers_info_by_topic(name)
+    publishers = publishers_of(node, name, kind)
     is_latched = publishers and all(
         each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in publishers)
     return QoSProfile(
-        depth=INPUT_DEPTH, reliability=reliability_offered(node, name),
+        depth=INPUT_DEPTH, reliability=reliability_offered(node, name, kind),
         durability=DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE)
 
 

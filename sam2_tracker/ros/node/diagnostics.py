@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -19,6 +20,7 @@ from sam2_tracker.core.worker.detection_prompts import DetectionCounts
 from sam2_tracker.core.worker.statistics import StageLatency
 from sam2_tracker.core.worker.worker import WorkerReport
 from sam2_tracker.ros.inputs.image_input import ImageInput
+from sam2_tracker.ros.inputs.prompt_topics import PromptTopic
 from sam2_tracker.ros.node.engine import Engine
 
 PERIOD_S = 1.0
@@ -117,19 +119,19 @@ class Diagnostics:
 
     :param engine: returns the engine, None while there is none
     :param image_input: returns the camera's subscription, None while not active
-    :param lost_prompts: returns how many messages of prompts were lost, by what they are
+    :param prompt_topics: returns the topics of prompts that are subscribed to
     :param publishing_fault: returns why the newest result was not published, '' if it was
     """
 
     def __init__(self, node: Node, readiness: Readiness, engine: Callable[[], Engine | None],
                  image_input: Callable[[], ImageInput | None],
-                 lost_prompts: Callable[[], Mapping[str, int]],
+                 prompt_topics: Callable[[], Sequence[PromptTopic]],
                  publishing_fault: Callable[[], str]) -> None:
         self._node = node
         self._readiness = readiness
         self._engine = engine
         self._input = image_input
-        self._lost_prompts = lost_prompts
+        self._prompt_topics = prompt_topics
         self._publishing_fault = publishing_fault
         self._alarms = Alarms(node)
         self._lost_before = self._refused_before = 0
@@ -159,8 +161,7 @@ class Diagnostics:
         lost_messages = camera.lost_messages if camera is not None else 0
         refused = camera.refused if camera is not None else 0
         figures = {**_stream_figures(report, buffered, lost_messages, refused),
-                   **{f'{what} lost': str(count)
-                      for what, count in self._lost_prompts().items()},
+                   **_prompt_figures(self._prompt_topics()),
                    **_latency_figures(report.statistics.latencies)}
         status.values += [KeyValue(key=key, value=value) for key, value in figures.items()]
         lost = lost_messages + buffered.lost
@@ -204,7 +205,18 @@ class Diagnostics:
         if not report.paused and not report.statistics.fps_in:
             return Verdict(warn, f'no images come in on {camera.topic}',
                            f'images come in on {camera.topic}')
+        for topic in self._prompt_topics():
+            if trouble := topic.trouble():
+                return Verdict(warn, trouble, f'{topic.topic} can be heard')
         return None
+
+
+def _prompt_figures(topics: Sequence[PromptTopic]) -> dict[str, str]:
+    """Return how many messages were lost, by what they are."""
+    lost: Counter[str] = Counter()
+    for topic in topics:
+        lost[topic.counted] += topic.lost_messages
+    return {f'{what} lost': str(count) for what, count in lost.items()}
 
 
 def _stream_figures(report: WorkerReport, buffered: BufferStatistics,

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 import threading
 import traceback
 
@@ -63,7 +62,7 @@ class TrackingSystem:
         self._memory_services = MemoryServices(node, self.replies, self._memories)
         self._diagnostics = Diagnostics(
             node, self.readiness, lambda: self._engine, lambda: self._input,
-            self._lost_prompts, lambda: self._outputs.fault)
+            lambda: tuple(self._prompt_topics), lambda: self._outputs.fault)
 
     def worker(self) -> Worker:
         """
@@ -76,12 +75,6 @@ class TrackingSystem:
     def _camera_trouble(self) -> str:
         camera = self._input
         return '' if camera is None else camera.trouble()
-
-    def _lost_prompts(self) -> Counter[str]:
-        lost: Counter[str] = Counter()
-        for topic in tuple(self._prompt_topics):
-            lost[topic.counted] += topic.lost_messages
-        return lost
 
     def _memories(self) -> ObjectMemories:
         return self._active_engine().memories

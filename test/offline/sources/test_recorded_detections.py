@@ -281,6 +281,9 @@ def test_what_is_neither_a_file_nor_a_topic_is_refused_with_the_topics_that_ther
     bag = bag_with(tmp_path)
     with pytest.raises(SourceError, match=r'/nothing: no such file.*it has /yolo/detections'):
         load_detections('/nothing', bag, DetectionsConfig(), silent)
+    with pytest.raises(SourceError, match=r'/camera/image: no such file.*has no such topic with '
+                       r'vision_msgs/msg/Detection2DArray \(there it has sensor_msgs/msg/'):
+        load_detections('/camera/image', bag, DetectionsConfig(), silent)
     (tmp_path / 'clip.mp4').touch()
     with pytest.raises(SourceError, match=r'no such file, and .*clip\.mp4 is no bag'):
         load_detections('found.json', tmp_path / 'clip.mp4', DetectionsConfig(), silent)

@@ -15,12 +15,13 @@ import numpy as np
 import PIL.Image
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_graph import graph_in
 from sam2_tracker.core.config import FramePolicy, InputConfig
 from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome, RawImage
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sam2_tracker.ros.qos import image_topic
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from waiting import wait_until
 
 DOMAIN_ID = 33
@@ -151,6 +152,36 @@ def test_compressed_images_come_in_on_their_own_topic(graph, camera):
     wait_until(lambda: len(here.images) == 2)
     assert here.images[0][0] == EncodedImage(bytes(jpeg.data))
     assert (here.images[1][0].image_rgb == (200, 10, 20)).all()
+
+
+def test_compressed_images_come_in_under_a_name_without_their_ending_too(graph, camera):
+    here = camera(transport='compressed').open()
+    assert here.input.topic == f'{here.topic}/compressed'
+    publisher = graph.publisher(CompressedImage, here.topic, qos(BEST_EFFORT))
+    wait_until(publisher.get_subscription_count)
+    assert here.input.topic == here.topic and here.input.has_publisher()
+    publisher.publish(compressed('JPEG'))
+    wait_until(lambda: here.images)
+    assert here.log.of('info')[-1] == f'subscribing to {here.topic} (best effort, depth 2)'
+
+
+@pytest.mark.parametrize('transport, other, published, cure', [
+    ('raw', CompressedImage, '', 'set image_transport to compressed or remap image'),
+    ('compressed', Image, '', 'set image_transport to raw or remap image'),
+    ('raw', PointCloud2, '', 'remap image'),
+    ('compressed', PointCloud2, '/compressed', 'remap image')])
+def test_a_camera_of_another_type_is_named_with_what_would_be_right(
+        graph, camera, transport, other, published, cure):
+    with graph_in(DOMAIN_ID) as stranger:
+        here = camera(transport=transport).open()
+        topic = f'{here.topic}{published}'
+        stranger.publisher(other, topic)
+        wait_until(lambda: graph.node.count_publishers(topic))
+        kind = 'CompressedImage' if transport == 'compressed' else 'Image'
+        assert wait_until(lambda: 'published as' in (said := here.input.trouble()) and said) == (
+            f'{topic} is published as sensor_msgs/msg/{other.__name__}, not '
+            f'sensor_msgs/msg/{kind}: {cure}')
+        assert not here.input.has_publisher()
 
 
 @pytest.mark.parametrize('policy, depth', [(FramePolicy.LATEST, 2), (FramePolicy.EVERY, 1000)])

@@ -17,6 +17,7 @@ from lift_rig import CAMERA, camera_info, depth_msg, DOMAIN_ID, Rig, seen
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros_graph import graph_in
 from sam2_tracker.core.lifting.camera import Camera
 from sam2_tracker.core.lifting.objects import LIFT_SPECS
 from sam2_tracker.ros.messages import stamp_to_msg
@@ -157,6 +158,22 @@ def test_what_has_no_partner_is_counted_and_said(rigs, ball):
     rig.show(*seen(ball), depth, camera_info(CAMERA), depth_off_ns=60_000_000)
     rig.wait_for_line('1 label images found no depth within 0.05 s: the nearest on '
                       '/alone_lift/depth is 0.060 s away')
+
+
+def test_a_calibration_of_another_type_is_said(rigs, ball):
+    rig = rigs('/typed', is_shown=False)
+    with graph_in(DOMAIN_ID) as stranger:
+        stranger.publisher(Image, '/typed_lift/camera_info')
+        said = ('label images found no camera info: /typed_lift/camera_info is published as '
+                'sensor_msgs/msg/Image, not sensor_msgs/msg/CameraInfo')
+
+        def is_said() -> bool:
+            # Each is said at most every 10 s: the first may come before lift has found both.
+            rig.show(*seen(ball), depth_msg(ball.depth_m), None)
+            time.sleep(0.5)
+            return said in rig.log
+
+        wait_until(is_said, what=said)
 
 
 def test_two_frames_are_refused_with_what_would_be_right(rigs, ball):

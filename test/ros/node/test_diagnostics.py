@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import Point
 from node_rig import ask, click, NodeRig
 import pytest
 from rcl_interfaces.msg import Log
+from ros_graph import graph_in
 from sam2_tracker.core.frames.stored_frame import format_stamp
 from sam2_tracker.core.protocols import GraphCounts
 from sam2_tracker.ros.messages import stamp_from_msg, stamp_to_msg
 from sam2_tracker_msgs.srv import AddPrompts
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 from waiting import TIMEOUT_S, wait_until
 
@@ -225,6 +227,24 @@ def test_topics_that_could_have_been_meant_are_named(watch):
     other = rig.graph.publisher(Image, '/beside/image_raw', 1)
     rig.wait_for_status(lambda status, _: '/beside/image_raw' in status.message)
     rig.graph.node.destroy_publisher(other)
+
+
+def test_a_camera_or_a_click_of_another_type_is_said_with_what_would_be_right(watch):
+    rig = watch('typed', 'prompt.clicked_point:=true')
+    rig.track()
+    with graph_in(DOMAIN_ID) as stranger:
+        stranger.publisher(Point, f'{rig.prefix}/clicked_point')
+        said = (f'{rig.prefix}/clicked_point is published as geometry_msgs/msg/Point, not '
+                'geometry_msgs/msg/PointStamped: none of it is heard')
+        rig.wait_for_status(lambda status, _: rig.send() and status.message == said)
+        rig.wait_for_line(said)
+    rig.wait_for_line(f'{rig.prefix}/clicked_point can be heard', Log.INFO)
+    rig.graph.node.destroy_publisher(rig.camera)
+    with graph_in(DOMAIN_ID) as stranger:
+        stranger.publisher(CompressedImage, '/typed/image')
+        said = ('/typed/image is published as sensor_msgs/msg/CompressedImage, not '
+                'sensor_msgs/msg/Image: set image_transport to compressed or remap image')
+        rig.wait_for_status(lambda status, _: status.message == said)
 
 
 def test_refused_images_are_counted_and_named_on_diagnostics_in_the_log_and_to_prompts(watch):
