@@ -98,7 +98,7 @@ def test_a_resumed_run_does_not_track_again_what_was_tracked(
 
     frames, bag = (FRAMES, bags[0]) if direction == 'forward' else (2 * FRAMES, bags[2])
     arguments = [str(bag), '--prompts', str(prompts), '--direction', direction,
-                 '--memory', memory, *beliefs]
+                 '--memory', memory, *beliefs, '--image-size', '128']
     for folder in ('calm', 'broken'):
         (tmp_path / folder).mkdir()
     assert main([*arguments, *outputs(tmp_path / 'calm')]) == 0

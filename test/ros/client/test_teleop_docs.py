@@ -103,14 +103,18 @@ def test_the_joystick_makes_an_object_and_corrects_it(graph, tracker, camera):
                 joystick.publish(Joy(axes=[0.1, -0.1], buttons=list(each)))
 
         def made() -> set[int]:
-            camera.publish()
-            press(1, 0)
             return {each.id for each in listed(graph)} - before
 
-        numbers = wait_until(made)
+        def press_until_made() -> set[int]:
+            camera.publish()
+            press(1, 0)
+            return made()
+
+        wait_until(press_until_made)
         press(0, 1)
+        # Pressed twice before the first reply it made two objects, and corrects either.
         wait_until(lambda: any(
-            f'object {number} is prompted again' in tracker.output for number in numbers))
+            f'object {number} is prompted again' in tracker.output for number in made()))
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
