@@ -181,7 +181,8 @@ def test_what_does_not_go_together_is_refused(
          '--save-memory does not go with --detections'),
         ([str(bag), str(tmp_path), '--detections', str(tmp_path / 'found.json')],
          'is of one recording and there are 2'),
-        ([str(bag), '--detections', '/other'], 'no such topic with vision_msgs/msg/Detection2DArray; it has'),
+        ([str(bag), '--detections', '/other'],
+         'no such topic with vision_msgs/msg/Detection2DArray; it has'),
     ):
         assert main([*options, '--csv', str(tmp_path / 'out.csv')]) in (2, 3)
         assert sentence in capsys.readouterr().err

@@ -25,8 +25,8 @@ from waiting import wait_until
 START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 15.0
 
-# What is tested with real processes is the node: at this size nano takes half the time that it does
-# at its own.
+# What is tested with real processes is the node: at this size nano takes half the time that it
+# does at its own.
 IMAGE_SIZE = 320
 MODEL_HOLDERS = ('tracker', 'trackers')
 
