@@ -12,12 +12,15 @@ waits in its buffer and to answer questions, until Ctrl-C.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
     LogInfo,
+    OpaqueFunction,
     RegisterEventHandler,
 )
 from launch.event_handlers import OnProcessExit
@@ -62,6 +65,7 @@ def generate_launch_description() -> LaunchDescription:
                 'use_sim_time', default_value='true', description='of the tracker'
             ),
             DeclareLaunchArgument('namespace', default_value='', description='of the tracker'),
+            OpaqueFunction(function=check_bag),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(
                     PathJoinSubstitution(
@@ -73,6 +77,17 @@ def generate_launch_description() -> LaunchDescription:
             wait,
         ]
     )
+
+
+def check_bag(context: LaunchContext) -> None:
+    """
+    Look for the bag before a model is loaded.
+
+    :raises FileNotFoundError: `bag` is not there
+    """
+    bag = Path(context.launch_configurations['bag'])
+    if not bag.expanduser().exists():
+        raise FileNotFoundError(f'there is no bag {bag}')
 
 
 def play_if_active(
@@ -89,5 +104,13 @@ def play_if_active(
         cmd=['ros2', 'bag', 'play', LaunchConfiguration('bag'), '--clock', *options],
         output='screen',
     )
-    done = LogInfo(msg='The bag has ended; the tracker goes on. Ctrl-C stops it.')
-    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[done]))]
+    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=say_end))]
+
+
+def say_end(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity] | None:
+    """Say that the bag has ended, or was not played to its end."""
+    if context.is_shutdown:
+        return None
+    end = 'has ended' if event.returncode == 0 else (
+        f'was not played to its end: ros2 bag play ended with code {event.returncode}, see above')
+    return [LogInfo(msg=f'The bag {end}; the tracker goes on. Ctrl-C stops it.')]

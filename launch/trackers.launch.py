@@ -58,13 +58,16 @@ def start_trackers(context: LaunchContext) -> list[Node]:
     """
     Make the action of the process with all cameras.
 
-    :raises ValueError: `cameras` is no list of names
+    :raises ValueError: `cameras` is no list of names, or `image` one topic for several
     :raises FileNotFoundError: `params_file` is not there
     """
     given = context.launch_configurations
     names = yaml.safe_load(given['cameras'])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f'cameras {given["cameras"]!r} is no list of names as "[front, left]"')
+    if len(names) > 1 and PLACE not in given['image']:
+        raise ValueError(f'image {given["image"]!r} is one topic for {len(names)} cameras: write '
+                         f'{PLACE} where the name of each stands')
     from_file, from_arguments = TRACKER.parameters_of(context)
     # Without a name of the node launch gives parameters to all nodes of the process.
     return [

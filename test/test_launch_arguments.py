@@ -134,6 +134,20 @@ def test_a_params_file_that_is_missing_is_said_and_nothing_is_started(described,
     assert len(start(context)) == 1
 
 
+def test_a_bag_that_is_missing_is_said_before_anything_is_started(described, tmp_path):
+    check = described('replay.launch.py').check_bag
+    with pytest.raises(FileNotFoundError, match=r'there is no bag .*/nope'):
+        check(SimpleNamespace(launch_configurations={'bag': str(tmp_path / 'nope')}))
+    check(SimpleNamespace(launch_configurations={'bag': str(tmp_path)}))
+
+
+@pytest.mark.parametrize('code, end', [(0, 'has ended'), (2, 'was not played to its end')])
+def test_a_bag_that_was_not_played_to_its_end_is_not_called_ended(described, code, end):
+    module = described('replay.launch.py')
+    line, = module.say_end(SimpleNamespace(returncode=code), SimpleNamespace(is_shutdown=False))
+    assert line.msg.startswith(f'The bag {end}') and 'the tracker goes on' in line.msg
+
+
 def trackers(module: ModuleType, **given: str) -> Described:
     named = {**dict.fromkeys(arguments(module), ''), 'image': '{camera}/image', **given}
     named.setdefault('params_file', '')
@@ -156,6 +170,14 @@ def test_parameters_of_trackers_are_given_to_all_nodes(described):
     _, cameras, overrides = node.parameters
     assert cameras == {'cameras': ['front', 'left']}
     assert list(overrides) == ['device']
+
+
+def test_one_topic_for_several_cameras_is_refused(described):
+    module = described('trackers.launch.py')
+    with pytest.raises(ValueError, match=r"image '/raw' is one topic for 2 cameras: write \{"):
+        trackers(module, cameras='[front, left]', image='/raw')
+    assert trackers(module, cameras='[front]', image='/raw').remappings == [
+        ('/front/image', '/raw')]
 
 
 @pytest.mark.parametrize('namespace, image, topic', [

@@ -16,6 +16,11 @@ from sam2_tracker.core.text import printable
 _ADDRESS = re.compile(r' ?<[^<>]* object at 0x[0-9a-f]+>')
 
 
+def reason(error: Exception) -> str:
+    """Say why a file could not be used, for a sentence that names it: OSError would again."""
+    return str(getattr(error, 'strerror', None) or error)
+
+
 class TrackerError(Exception):
     """
     Base of every refusal: the message is one sentence for the user.

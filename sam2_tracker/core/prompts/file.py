@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.errors import PromptError, reason
 from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import one_mask_in
 from sam2_tracker.core.prompts.yaml_file import LinedList, load_yaml
@@ -211,7 +211,7 @@ class _Entry:
         try:
             return one_mask_in(self._masks.read(self._folder / name))
         except OSError as error:
-            raise self._refusal(f'mask {name} cannot be read: {error}') from error
+            raise self._refusal(f'mask {name} cannot be read: {reason(error)}') from error
         except PromptError as error:
             raise self._refusal(f'mask {name} {error}') from error
 

@@ -11,7 +11,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from sam2_tracker.core.errors import PromptError
+from sam2_tracker.core.errors import PromptError, reason
 from sam2_tracker.core.prompts.mask_pictures import MaskPictures
 from sam2_tracker.core.prompts.mask_pixels import masks_in
 from sam2_tracker.core.text import text_fault
@@ -81,7 +81,7 @@ def _mask_prompts(path: Path, label: str) -> Iterator[tuple[str, Prompt]]:
     try:
         masks = masks_in(MaskPictures().read(path))
     except OSError as error:
-        raise PromptError(f'--mask {path} cannot be read: {error}') from error
+        raise PromptError(f'--mask {path} cannot be read: {reason(error)}') from error
     except PromptError as error:
         raise PromptError(f'--mask {path} {error}') from error
     for index, mask_hw in masks.items():

@@ -15,7 +15,7 @@ from pathlib import Path
 import re
 from typing import Any
 
-from sam2_tracker.core.errors import one_line, PromptError
+from sam2_tracker.core.errors import one_line, PromptError, reason
 from sam2_tracker.core.plain_file import read_whole
 from sam2_tracker.core.text import shown
 import yaml
@@ -65,7 +65,7 @@ def load_yaml(path: Path, text_keys: Collection[str] = ()) -> Any:
     try:
         text = read_whole(path, MOST_BYTES).decode('utf-8')
     except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f'{path}: cannot be read: {error}') from error
+        raise PromptError(f'{path}: cannot be read: {reason(error)}') from error
     if text.lstrip()[:1] in ('{', '['):
         text = _PAIR.sub(_character, text)
     reader = _Reader(path, text_keys)

@@ -100,21 +100,32 @@ class Statistics:
         self._in = _RateMeter()
         self._out = _RateMeter()
         self._failed = 0
+        self._results = 0
         self._waiting_since_s: float | None = None
         self._durations: dict[str, deque[float]] = {}
 
-    def received(self) -> None:
-        """Count a frame that came in."""
+    @property
+    def results(self) -> int:
+        """Count the frames that are done with, as `received` wants to know it."""
+        return self._results
+
+    def received(self, results_before: int) -> None:
+        """
+        Count a frame that came in.
+
+        :param results_before: `results` before the worker could have it: it may be done already
+        """
         with self._lock:
             now_s = self._clock()
             self._in.add(now_s)
-            if self._waiting_since_s is None:
+            if self._waiting_since_s is None and self._results == results_before:
                 self._waiting_since_s = now_s
 
     def published(self) -> None:
         """Count a frame's result."""
         with self._lock:
             self._out.add(self._clock())
+            self._results += 1
             self._waiting_since_s = None
 
     def progressed(self) -> None:
@@ -127,6 +138,7 @@ class Statistics:
         """Count a frame that was given up because of an error."""
         with self._lock:
             self._failed += 1
+            self._results += 1
             self._waiting_since_s = None
 
     def record(self, stage: str, duration_s: float) -> None:

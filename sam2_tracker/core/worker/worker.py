@@ -161,9 +161,10 @@ class Worker:
         :param arrival_stamp_ns: its arrival on the clock of the stamps, for headers without one
         :raises FrameError: if the image is empty, truncated or not a picture
         """
+        results_before = self.statistics.results
         arrival = self._buffer.append(image, header, received_ns, arrival_stamp_ns or None)
         if arrival.outcome is not Outcome.DROPPED:
-            self.statistics.received()
+            self.statistics.received(results_before)
         return arrival
 
     def add_prompts(self, request: PromptRequest) -> Ticket[TrackedFrame]:

@@ -68,6 +68,13 @@ def _file(option: str, path: Path, name: str, is_only_one: bool) -> Path:
     return Path(str(path).replace(PLACEHOLDER, name))
 
 
+def _mp4(option: str, path: Path, name: str, is_only_one: bool) -> Path:
+    if path.suffix.lower() != '.mp4':
+        raise ConfigError(f'{option} {path}: what is written is MP4, so name it '
+                          f'{path.with_suffix(".mp4")}')
+    return _file(option, path, name, is_only_one)
+
+
 def _bag(option: str, path: Path, name: str, is_only_one: bool) -> Path:
     if PLACEHOLDER in str(path):
         return _file(option, path, name, is_only_one)
@@ -116,7 +123,7 @@ OUTPUTS = (
     OutputKind(
         '--video', 'MP4', 'the frames with masks drawn',
         AnnotatedVideo,
-        lambda path, of: AnnotatedVideo(path, of.rate_hz or DEFAULT_RATE_HZ, of.log), _file,
+        lambda path, of: AnnotatedVideo(path, of.rate_hz or DEFAULT_RATE_HZ, of.log), _mp4,
     ),
     OutputKind(
         '--masks', 'FOLDER', 'palette PNGs in FOLDER/<source>, as DAVIS has them',

@@ -29,6 +29,7 @@ from sam2_tracker.core.detections.detection import (
     sifted,
     upright,
 )
+from sam2_tracker.core.errors import reason
 from sam2_tracker.core.log import Level, Log
 from sam2_tracker.core.text import shown
 from sam2_tracker.offline.errors import SourceError
@@ -121,7 +122,7 @@ def _of_file(
                 'are read')
         text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f'detections {path} cannot be read: {error}') from error
+        raise SourceError(f'detections {path} cannot be read: {reason(error)}') from error
     try:
         is_json = text.lstrip()[:1] in ('[', '{')
         rows = coco_rows(json.loads(text), recording, log) if is_json else _mot_rows(text)

@@ -105,14 +105,14 @@ class VideoSourceNode(Node):
 
         :raises FrameError: a frame is unreadable
         """
-        if self.value('wait_for_subscriber') and not self._wait_for_subscriber(stop):
+        if not self._wait_for_subscriber(stop):
             return
         began, count = time.monotonic(), 0
         for stamp_ns, frame in self._due_frames(stop):
             header = Header(stamp=stamp_to_msg(stamp_ns), frame_id=str(self.value('frame_id')))
             self._publisher.publish(self._to_msg(frame, header))
             count += 1
-            if count == 1 and self.value('hold_first') and not self._hold(stop):
+            if count == 1 and not self._hold(stop):
                 return
         self._drain(stop)
         self.get_logger().info(f'{count} frames in {time.monotonic() - began:.1f} s')
@@ -156,13 +156,24 @@ class VideoSourceNode(Node):
         return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
 
     def _wait_for_subscriber(self, stop: StopRequest) -> bool:
+        """Wait if that is asked for, or to hold a frame: somebody has to have it for prompts."""
+        is_patient, is_holding = self.value('wait_for_subscriber'), self.value('hold_first')
+        if not is_patient and not is_holding:
+            return True
         self.get_logger().info(f'waiting for a subscriber of {self._publisher.topic_name}')
         while not self._publisher.get_subscription_count():
+            if self._released.is_set() and not is_patient:
+                return True
             if stop.wait(POLL_S):
                 return False
         return not stop.wait(DISCOVERY_S)
 
     def _hold(self, stop: StopRequest) -> bool:
+        if not self.value('hold_first'):
+            return True
+        self.get_logger().info(
+            'holding the first frame; the rest is for: ros2 service call '
+            f'{self.resolve_service_name("~/play")} std_srvs/srv/Trigger')
         while not self._released.is_set():
             if stop.wait(POLL_S):
                 return False

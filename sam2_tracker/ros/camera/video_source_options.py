@@ -62,7 +62,8 @@ SPECS = (
         'hold_first',
         False,
         When.FIXED,
-        'Publish the first frame, and the rest when ~/play is called: time to prompt on it.',
+        'Publish the first frame when somebody subscribes, and the rest when ~/play is called: '
+        'time to prompt on it.',
     ),
     ParameterSpec('wait_for_subscriber', False, When.FIXED, 'Play only when somebody subscribes.'),
 )

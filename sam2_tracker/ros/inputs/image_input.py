@@ -34,6 +34,7 @@ from sam2_tracker.ros.qos import (
     subscribed,
     type_name,
 )
+from sam2_tracker_msgs.msg import TrackedObjects
 from sensor_msgs.msg import CompressedImage, Image
 
 # A publisher that appears later is fitted to after at most so long.
@@ -247,21 +248,27 @@ class _ImageSubscription:
                 for found in publishers_of(self._node, topic, self._kind)]
 
     def published_otherwise(self) -> str:
-        """Say that the topic is published as another type, and what would be right; else ''."""
+        """Say that the camera publishes another type, and what would be right; else ''."""
         for topic in self._topics:
             if said := published_otherwise(self._node, topic, self._kind):
                 is_other = publishers_of(self._node, topic, self._other_kind)
                 cure = f'set image_transport to {self._other_transport} or ' if is_other else ''
                 return f'{said}: {cure}remap image'
+        beside = image_topic(self.topic, self._other_transport)
+        if beside != self.topic and publishers_of(self._node, beside, self._other_kind):
+            return (f'nobody publishes {self.topic}, but {beside} is published: set '
+                    f'image_transport to {self._other_transport} or remap image')
         return ''
 
     def others(self) -> list[str]:
-        """Name some topics that are published as the same type and are not this node's own."""
-        own = f'{self._node.get_fully_qualified_name()}/'
+        """Name some topics that are published as the same type and are no tracker's."""
+        topics = self._node.get_topic_names_and_types()
+        trackers = tuple(topic.removesuffix('objects') for topic, kinds in topics
+                         if type_name(TrackedObjects) in kinds)
         return sorted(
-            topic for topic, kinds in self._node.get_topic_names_and_types()
+            topic for topic, kinds in topics
             if type_name(self._kind) in kinds and topic != self.topic
-            and not topic.startswith(own) and publishers_of(self._node, topic, self._kind)
+            and not topic.startswith(trackers) and publishers_of(self._node, topic, self._kind)
         )[:MAX_NAMED]
 
     def _subscribe(self) -> Subscription:

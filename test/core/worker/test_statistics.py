@@ -27,12 +27,12 @@ def test_the_rate_is_that_of_the_last_seconds(clock):
     statistics = Statistics(clock)
     for _ in range(300):
         clock.now_s += 0.1
-        statistics.received()
+        statistics.received(statistics.results)
     assert statistics.snapshot().fps_in == pytest.approx(10, rel=0.05)
     assert statistics.snapshot().frames_in == 300
     for _ in range(300):
         clock.now_s += 0.02
-        statistics.received()
+        statistics.received(statistics.results)
     assert statistics.snapshot().fps_in == pytest.approx(50, rel=0.05)
 
 
@@ -46,6 +46,21 @@ def test_the_rate_falls_when_the_stream_stops(clock):
     clock.now_s += 10
     assert statistics.snapshot().fps_out == 0
     assert statistics.snapshot().frames_out == 60
+
+
+@pytest.mark.parametrize('end', ['published', 'failed'])
+def test_a_frame_that_is_done_before_it_is_counted_waits_for_nothing(clock, end):
+    statistics = Statistics(clock)
+    before = statistics.results
+    getattr(statistics, end)()
+    statistics.received(before)
+    clock.now_s += 5
+    assert statistics.snapshot().waiting_s == 0
+    statistics.received(statistics.results)
+    clock.now_s += 5
+    assert statistics.snapshot().waiting_s == 5
+    getattr(statistics, end)()
+    assert statistics.snapshot().waiting_s == 0
 
 
 def test_percentiles_are_measured_values():

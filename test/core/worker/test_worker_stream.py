@@ -233,6 +233,20 @@ def test_the_report_has_rates_latencies_and_counts(rig):
         assert 0 <= latency.p50_ms <= latency.p95_ms
 
 
+def test_a_stream_that_ends_with_a_frame_that_was_done_at_once_is_no_stall(rig, monkeypatch):
+    append = rig.buffer.append
+
+    def slow_to_return(*given):
+        before = rig.worker.statistics.results
+        arrival = append(*given)
+        rig.wait_until(lambda: rig.worker.statistics.results > before)
+        return arrival
+
+    monkeypatch.setattr(rig.buffer, 'append', slow_to_return)
+    rig.play(3)
+    assert rig.worker.report().statistics.waiting_s == 0
+
+
 def test_the_report_has_the_bytes_held_within_a_second(rig):
     rig.play(1)
     assert rig.worker.report().state_bytes == 0

@@ -118,9 +118,15 @@ def test_one_file_for_several_sources_is_refused_with_what_to_write():
         plan(*CLIPS, '--point', '1,1', '--video', 'out.mp4')
 
 
+@pytest.mark.parametrize('name', ['out.avi', 'out.webm', 'out', '{source}.mkv'])
+def test_a_video_of_another_kind_than_is_written_is_refused(name: str):
+    with pytest.raises(ConfigError, match=f'--video {name}: what is written is MP4, so name it '):
+        plan('a.mp4', '--point', '1,1', '--video', name)
+
+
 def test_one_place_for_two_outputs_is_refused():
     with pytest.raises(ConfigError, match='named for two outputs'):
-        plan('a.mp4', '--point', '1,1', '--video', 'out', '--coco', './out')
+        plan('a.mp4', '--point', '1,1', '--csv', 'out', '--coco', './out')
 
 
 def test_topics_can_be_copied_from_bags_only():

@@ -232,8 +232,10 @@ def test_a_looping_source_goes_on_with_ascending_stamps_until_interrupted(start,
 
 
 def test_a_held_source_goes_on_when_it_is_told_to(start, receiver, video):
+    process = start(path=video, hold_first='true')
+    for said in ('publishing ', 'waiting for a subscriber of /image'):
+        assert said in process.stdout.readline()
     receiver.subscribe(Image, 'image')
-    process = start(path=video, wait_for_subscriber='true', hold_first='true')
     client = receiver.node.create_client(Trigger, 'video_source/play')
     receiver.wait_for(1)
     assert client.wait_for_service(TIMEOUT_S)
@@ -247,6 +249,18 @@ def test_a_held_source_goes_on_when_it_is_told_to(start, receiver, video):
     first, second, *_ = receiver.messages
     assert stamp_ns(second) - stamp_ns(first) > MAX_LATE_NS, 'stamps stay near the clock'
     assert_steady(receiver.messages[1:], 50_000_000)
+    assert ('holding the first frame; the rest is for: ros2 service call /video_source/play '
+            'std_srvs/srv/Trigger') in process.stdout.read()
+
+
+def test_a_source_that_is_told_to_play_does_not_hold_a_frame_that_nobody_hears(
+        start, receiver, video):
+    process = start(path=video, hold_first='true')
+    client = receiver.node.create_client(Trigger, 'video_source/play')
+    assert client.wait_for_service(TIMEOUT_S)
+    client.call_async(Trigger.Request())
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and '8 frames in ' in output
 
 
 def test_an_interrupt_while_waiting_for_a_subscriber_ends_it(start, video):

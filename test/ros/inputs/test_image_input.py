@@ -21,6 +21,7 @@ from sam2_tracker.core.frames.stored_frame import Arrival, EncodedImage, Outcome
 from sam2_tracker.ros.inputs.image_input import fitting_reliability, ImageInput
 from sam2_tracker.ros.messages import image_to_msg, stamp_to_msg
 from sam2_tracker.ros.qos import image_topic
+from sam2_tracker_msgs.msg import TrackedObjects
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from waiting import wait_until
 
@@ -182,6 +183,27 @@ def test_a_camera_of_another_type_is_named_with_what_would_be_right(
             f'{topic} is published as sensor_msgs/msg/{other.__name__}, not '
             f'sensor_msgs/msg/{kind}: {cure}')
         assert not here.input.has_publisher()
+
+
+def test_a_camera_that_publishes_only_compressed_images_is_named_with_what_would_be_right(
+        graph, camera):
+    here = camera().open()
+    graph.publisher(CompressedImage, f'{here.topic}/compressed')
+    wait_until(lambda: graph.node.count_publishers(f'{here.topic}/compressed'))
+    assert wait_until(lambda: 'but' in (said := here.input.trouble()) and said) == (
+        f'nobody publishes {here.topic}, but {here.topic}/compressed is published: set '
+        'image_transport to compressed or remap image')
+
+
+def test_what_trackers_publish_is_no_camera_that_could_have_been_meant(graph, camera):
+    here = camera().open()
+    own = f'{here.topic}/sam2_tracker'
+    for kind, topic in ((TrackedObjects, f'{own}/objects'), (Image, f'{own}/label_image'),
+                        (Image, f'{here.topic}/right_one')):
+        graph.publisher(kind, topic)
+        wait_until(lambda topic=topic: graph.node.count_publishers(topic))
+    said = wait_until(lambda: 'right_one' in (said := here.input.trouble()) and said)
+    assert 'label_image' not in said
 
 
 @pytest.mark.parametrize('policy, depth', [(FramePolicy.LATEST, 2), (FramePolicy.EVERY, 1000)])

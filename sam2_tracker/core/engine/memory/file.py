@@ -19,7 +19,7 @@ from sam2_tracker.core.engine.memory.tensor_file import (
     TensorFile,
 )
 from sam2_tracker.core.engine.memory.transfer import CondBank, refuse_misshapen
-from sam2_tracker.core.errors import ModelError, StorageError
+from sam2_tracker.core.errors import ModelError, reason, StorageError
 from sam2_tracker.core.plain_file import write_whole
 from sam2_tracker.core.text import shown, text_fault
 from sam2_tracker.core.types import MAX_OBJECT_ID
@@ -134,7 +134,7 @@ def _read(path: Path) -> TensorFile:
     try:
         content = read_tensor_file(path)
     except OSError as error:
-        raise StorageError(f'object memory {path} cannot be read: {error}') from error
+        raise StorageError(f'object memory {path} cannot be read: {reason(error)}') from error
     except DamagedFileError as error:
         raise ModelError(f'{path} is damaged, or no object memory: {error}') from error
     if content.words.get('format') != FORMAT:
