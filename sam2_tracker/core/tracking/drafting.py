@@ -196,9 +196,9 @@ class Drafter:
         if oldest_ns is not None and target.index < self._look_back.oldest_index:
             raise PromptError(
                 f'object {track.id}: a refinement can go back {self._look_back.frames} processed '
-                f'frames (tracking.look_back_frames), to stamp '
-                f'{format_stamp(oldest_ns)}; '
-                f'{format_stamp(target.frame.stamp_ns)} is older'
+                f'frames (tracking.look_back_frames), to stamp {format_stamp(oldest_ns)}; '
+                f'{format_stamp(target.frame.stamp_ns)} is older: prompt a newer frame, and '
+                'raise that parameter to go back further from now on'
             )
 
     def _prompt(
