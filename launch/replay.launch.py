@@ -86,7 +86,7 @@ def check_bag(context: LaunchContext) -> None:
     :raises FileNotFoundError: `bag` is not there
     """
     bag = Path(context.launch_configurations['bag'])
-    if not bag.expanduser().exists():
+    if not bag.exists():
         raise FileNotFoundError(f'there is no bag {bag}')
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import sys
 
 from sam2_tracker.core.command_line import refusing
-from sam2_tracker.core.errors import ModelError
+from sam2_tracker.core.errors import ModelError, reason
 from sam2_tracker.core.plain_file import refuse_irreplaceable
 from sam2_tracker.models.checkpoints import cache_directory, check_published
 from sam2_tracker.models.download import check_url, download, OpenProgress, Progress
@@ -55,7 +55,7 @@ def fetch_checkpoint(spec: ModelSpec, directory: Path, open_progress: OpenProgre
             f'{error}. By hand: download {spec.url} and put it at {destination}'
         ) from error
     except OSError as error:
-        raise ModelError(f'cannot write {part}: {error.strerror or error}') from error
+        raise ModelError(f'cannot write {part}: {reason(error)}') from error
     return True
 
 

@@ -14,7 +14,7 @@ import pickle
 from typing import Any
 
 from sam2_tracker.core.engine.memory.tensor_file import DamagedFileError, read_tensor_file
-from sam2_tracker.core.errors import ModelError
+from sam2_tracker.core.errors import ModelError, reason
 from sam2_tracker.models.checkpoints import check_archive
 from sam2_tracker.models.kinds import (
     foreign_project,
@@ -105,7 +105,7 @@ def _beginning(path: Path) -> bytes:
         with path.open('rb') as file:
             return file.read(32)
     except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror or error}') from error
+        raise ModelError(f'{path} cannot be read: {reason(error)}') from error
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

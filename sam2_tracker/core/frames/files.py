@@ -22,7 +22,7 @@ import shutil
 import stat
 import tempfile
 
-from sam2_tracker.core.errors import FrameError, StorageError
+from sam2_tracker.core.errors import FrameError, reason, StorageError
 from sam2_tracker.core.frames.eviction import HeldFrame
 from sam2_tracker.core.frames.stored_frame import format_stamp, StoredFrame
 
@@ -75,7 +75,7 @@ class FrameFiles:
         except OSError as error:
             self.failures += 1
             raise StorageError(f'frames cannot be written to {self._directory.path}: '
-                               f'{error.strerror or error}') from error
+                               f'{reason(error)}') from error
         except StorageError:
             self.failures += 1
             raise
@@ -90,7 +90,7 @@ class FrameFiles:
             return self._folder_of(held).read(held.stored.number)
         except OSError as error:
             raise FrameError(f'the frame of stamp {format_stamp(held.stored.stamp_ns)} cannot be '
-                             f'read: {error.strerror or error}') from error
+                             f'read: {reason(error)}') from error
 
     def _folder_of(self, held: HeldFrame) -> SessionFolder:
         folder = self._folders.get(held.stored.session.number)
@@ -135,7 +135,7 @@ class FrameFiles:
             shutil.rmtree(path, ignore_errors=True)
             self.failures += 1
             raise StorageError(f'the snapshot {path} cannot be written: '
-                               f'{error.strerror or error}') from error
+                               f'{reason(error)}') from error
         return path
 
     def _link(self, held: HeldFrame, target: Path) -> None:
@@ -202,7 +202,7 @@ class BufferDirectory:
 
     def _refusal(self, what: str, error: OSError) -> StorageError:
         return StorageError(f'buffer.directory {str(self.path)!r} {what}: '
-                            f'{error.strerror or error}')
+                            f'{reason(error)}')
 
     def open_session(self, number: int) -> SessionFolder:
         """

@@ -100,14 +100,13 @@ class Statistics:
         self._in = _RateMeter()
         self._out = _RateMeter()
         self._failed = 0
-        self._results = 0
         self._waiting_since_s: float | None = None
         self._durations: dict[str, deque[float]] = {}
 
     @property
     def results(self) -> int:
         """Count the frames that are done with, as `received` wants to know it."""
-        return self._results
+        return self._out.count + self._failed
 
     def received(self, results_before: int) -> None:
         """
@@ -118,14 +117,13 @@ class Statistics:
         with self._lock:
             now_s = self._clock()
             self._in.add(now_s)
-            if self._waiting_since_s is None and self._results == results_before:
+            if self._waiting_since_s is None and self.results == results_before:
                 self._waiting_since_s = now_s
 
     def published(self) -> None:
         """Count a frame's result."""
         with self._lock:
             self._out.add(self._clock())
-            self._results += 1
             self._waiting_since_s = None
 
     def progressed(self) -> None:
@@ -138,7 +136,6 @@ class Statistics:
         """Count a frame that was given up because of an error."""
         with self._lock:
             self._failed += 1
-            self._results += 1
             self._waiting_since_s = None
 
     def record(self, stage: str, duration_s: float) -> None:
